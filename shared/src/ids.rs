@@ -41,7 +41,9 @@ impl std::str::FromStr for SiteKey {
 
     fn from_str(text: &str) -> Result<Self, BadSiteKey> {
         let ok = (1..=40).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             && !text.starts_with('-')
             && !text.ends_with('-');
         if ok { Ok(Self(text.to_owned())) } else { Err(BadSiteKey) }
@@ -87,7 +89,10 @@ mod tests {
     #[test]
     fn another_version_has_no_time() {
         assert_eq!(minted_at_ms(Uuid::nil()), None);
-        assert_eq!(minted_at_ms(Uuid::from_u128(0x00000000_0000_4000_8000_000000000000)), None);
+        assert_eq!(
+            minted_at_ms(Uuid::from_u128(0x00000000_0000_4000_8000_000000000000)),
+            None
+        );
     }
 
     #[test]

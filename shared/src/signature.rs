@@ -50,7 +50,12 @@ pub fn sign(key_id: &str, key: &[u8], timestamp: i64, body: &[u8]) -> String {
 /// Reads the header's value without trusting it yet.
 pub fn parse(header: &str) -> Result<SignatureHeader<'_>, BadSignature> {
     let mut parts = header.split(';');
-    let mut field = |name: &str| parts.next().and_then(|part| part.strip_prefix(name)).ok_or(BadSignature::Malformed);
+    let mut field = |name: &str| {
+        parts
+            .next()
+            .and_then(|part| part.strip_prefix(name))
+            .ok_or(BadSignature::Malformed)
+    };
     field("v1")?;
     let key_id = field("k=")?;
     let timestamp = field("t=")?.parse().map_err(|_| BadSignature::Malformed)?;
@@ -72,7 +77,9 @@ impl SignatureHeader<'_> {
         if now.abs_diff(self.timestamp) > SIGNATURE_TOLERANCE_SECONDS as u64 {
             return Err(BadSignature::Expired);
         }
-        mac(key, self.timestamp, body).verify_slice(&self.mac).map_err(|_| BadSignature::Mismatch)
+        mac(key, self.timestamp, body)
+            .verify_slice(&self.mac)
+            .map_err(|_| BadSignature::Mismatch)
     }
 }
 
@@ -113,7 +120,10 @@ mod tests {
     #[test]
     fn the_time_is_part_of_what_is_signed() {
         let header = sign("k1", b"secret", NOW, b"x").replace(&NOW.to_string(), &(NOW + 1).to_string());
-        assert_eq!(parse(&header).unwrap().verify(b"secret", NOW, b"x"), Err(BadSignature::Mismatch));
+        assert_eq!(
+            parse(&header).unwrap().verify(b"secret", NOW, b"x"),
+            Err(BadSignature::Mismatch)
+        );
     }
 
     #[test]
@@ -122,7 +132,16 @@ mod tests {
         let cut = &good[..good.len() - 1];
         let long = format!("{good};x=1");
         let not_hex = good.replace(";s=", ";s=zz");
-        for bad in ["", "v1", "v2;k=a;t=1;s=", cut, &long, &not_hex, "v1;k=;t=1;s=00", "v1;t=1;k=a;s=00"] {
+        for bad in [
+            "",
+            "v1",
+            "v2;k=a;t=1;s=",
+            cut,
+            &long,
+            &not_hex,
+            "v1;k=;t=1;s=00",
+            "v1;t=1;k=a;s=00",
+        ] {
             assert_eq!(parse(bad), Err(BadSignature::Malformed), "{bad}");
         }
     }

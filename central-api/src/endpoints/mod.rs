@@ -1,0 +1,3 @@
+//! HTTP only: a file an endpoint group, with its request and response types and its handlers.
+
+pub mod health;

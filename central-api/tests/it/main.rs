@@ -1,0 +1,4 @@
+//! Tests on a real Postgres with a database each. `UD_TEST_DATABASE_URL` names the server; the role must be allowed to create databases.
+
+mod health;
+mod support;
