@@ -278,6 +278,9 @@ pub struct Touch {
     /// Click ids by their canonical parameter name, values untouched.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub click_ids: BTreeMap<String, String>,
+    /// Canonical name of the click id that spoke, where its value may not be kept: the channel needs the kind, not the id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub click_kind: Option<String>,
     /// `_fbc`, as found or built by Meta's rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fbc: Option<String>,

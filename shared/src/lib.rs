@@ -6,10 +6,16 @@
 //! Out of scope: anything that needs a clock, randomness, I/O, a Workers runtime or a database. Time and random
 //! bytes come in as arguments, so that this crate compiles to WASM without a random backend and tests natively.
 //!
-//! Reading order: [`event`], [`action`], [`ids`], [`signature`], [`limits`], then the attribution tables.
+//! Reading order: [`event`], [`action`], [`ids`], [`signature`], [`limits`], then [`text`], [`click_id`], [`source`],
+//! [`channel`] and [`attribution`].
 
 pub mod action;
+pub mod attribution;
+pub mod channel;
+pub mod click_id;
 pub mod event;
 pub mod ids;
 pub mod limits;
 pub mod signature;
+pub mod source;
+pub mod text;

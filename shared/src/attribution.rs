@@ -1,0 +1,314 @@
+//! From a raw touch to its attribution: normalised tags, inferred source and medium, channel.
+//!
+//! utm_* beats a click id, a click id beats the referrer. What is missing is inferred only where it follows.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::channel::{self, Channel, Signals};
+use crate::click_id::{self, ClickId};
+use crate::event::Touch;
+use crate::source::{self, Kind};
+use crate::text::normalise;
+
+/// A site's own spellings on top of the built-in ones: normalised raw value → canonical value.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Aliases {
+    /// For `utm_source`.
+    pub source: BTreeMap<String, String>,
+    /// For `utm_medium`.
+    pub medium: BTreeMap<String, String>,
+}
+
+/// What a touch says, in the form that reports group by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribution {
+    /// Canonical source.
+    pub utm_source: Option<String>,
+    /// Canonical medium.
+    pub utm_medium: Option<String>,
+    /// Campaign, normalised.
+    pub utm_campaign: Option<String>,
+    /// Content, normalised.
+    pub utm_content: Option<String>,
+    /// Term, normalised.
+    pub utm_term: Option<String>,
+    /// Campaign id, normalised.
+    pub utm_id: Option<String>,
+    /// Platform, normalised.
+    pub utm_source_platform: Option<String>,
+    /// Creative format, normalised.
+    pub utm_creative_format: Option<String>,
+    /// Raw values that differ from the fields above, by parameter.
+    pub raw: BTreeMap<String, String>,
+    /// Channel.
+    pub channel: Channel,
+    /// Source or medium was inferred, not tagged.
+    pub inferred: bool,
+    /// Advertising platform of the click id that speaks.
+    pub click_platform: Option<&'static str>,
+    /// Host of the referrer; absent when it was the shop itself or a gateway.
+    pub referrer_host: Option<String>,
+    /// Its path.
+    pub referrer_path: Option<String>,
+}
+
+/// Whether nothing names a source: no utm_*, no click id that means something, no referrer. Own hosts and gateways must be out
+/// already ([`outside_referrer`]).
+pub fn is_direct(touch: &Touch) -> bool {
+    utm_values(touch).all(|(_, value)| value.is_none())
+        && leading_click(touch).is_none()
+        && touch.referrer_host.is_none()
+}
+
+/// The referrer's host in canonical form, unless it is the shop itself or a gateway.
+pub fn outside_referrer(host: &str, own_hosts: &[impl AsRef<str>]) -> Option<String> {
+    let host = source::canonical_host(host)?;
+    let own = own_hosts
+        .iter()
+        .any(|own| source::is_within(&host, own.as_ref().trim_start_matches("www.")));
+    (!own && !source::is_gateway(&host)).then_some(host)
+}
+
+/// What `touch` says, read with a site's hosts (lower-case, subdomains count) and aliases.
+pub fn resolve(touch: &Touch, own_hosts: &[impl AsRef<str>], aliases: &Aliases) -> Attribution {
+    let referrer_host = touch
+        .referrer_host
+        .as_deref()
+        .and_then(|host| outside_referrer(host, own_hosts));
+    let given = |value: &Option<String>| value.as_deref().map(normalise).filter(|value| !value.is_empty());
+
+    let mut utm_source = given(&touch.utm_source);
+    let mut utm_medium = given(&touch.utm_medium);
+    let mut utm_campaign = given(&touch.utm_campaign);
+    let mut implied_medium = None;
+    if let Some(source) = &mut utm_source {
+        if let Some(canonical) = aliases.source.get(source.as_str()) {
+            *source = normalise(canonical);
+        } else if let Some((canonical, medium)) = source::ad_spelling(source) {
+            *source = canonical.to_owned();
+            implied_medium = Some(medium);
+        } else if let Some(row) = source::by_spelling(source) {
+            *source = row.name.to_owned();
+        }
+    }
+    if let Some(medium) = &mut utm_medium {
+        if let Some(canonical) = aliases.medium.get(medium.as_str()) {
+            *medium = normalise(canonical);
+        } else if let Some(canonical) = medium_alias(medium) {
+            *medium = canonical.to_owned();
+        }
+    }
+
+    let click = leading_click(touch);
+    let from_click = click
+        .and_then(|row| Some((row.source?, row.medium?, row.class)))
+        .or_else(|| click_id::hubspot_network(&touch.click_ids));
+    let referrer = referrer_host.as_deref().map(|host| match source::by_host(host) {
+        Some(row) => (row.name, row.kind.medium()),
+        None => (host, "referral"),
+    });
+
+    let mut inferred = false;
+    if utm_source.is_none() {
+        // Qwant's assistant names itself in the campaign and nowhere else: it is a source, not a campaign.
+        let assistant = utm_campaign
+            .as_deref()
+            .and_then(source::by_spelling)
+            .filter(|row| row.kind == Kind::Ai && utm_medium.is_none() && from_click.is_none());
+        if let Some(row) = assistant {
+            utm_source = Some(row.name.to_owned());
+            utm_medium = Some(row.kind.medium().to_owned());
+            utm_campaign = None;
+            inferred = true;
+        } else if let Some((source, medium)) = from_click.map(|(source, medium, _)| (source, medium)).or(referrer) {
+            utm_source = Some(source.to_owned());
+            inferred = true;
+            if utm_medium.is_none() {
+                utm_medium = Some(medium.to_owned());
+            }
+        }
+    } else if utm_medium.is_none() {
+        let source = utm_source.as_deref().unwrap_or_default();
+        let kind = source::by_spelling(source).map(|row| row.kind);
+        // Follows: the spelling names ads; the click id is of the same source; an assistant sells no clicks.
+        let medium = implied_medium
+            .or_else(|| {
+                from_click
+                    .filter(|(of, ..)| same_company(of, source))
+                    .map(|(_, medium, _)| medium)
+            })
+            .or_else(|| (kind == Some(Kind::Ai)).then(|| Kind::Ai.medium()));
+        if let Some(medium) = medium {
+            utm_medium = Some(medium.to_owned());
+            inferred = true;
+        }
+    }
+    // An assistant that repeats its name as the campaign opens no campaign.
+    if let (Some(source), Some(campaign)) = (&utm_source, &utm_campaign)
+        && source::by_spelling(campaign).is_some_and(|row| row.kind == Kind::Ai && row.name == source)
+    {
+        utm_campaign = None;
+    }
+
+    let channel = channel::classify(&Signals {
+        source: utm_source.as_deref(),
+        medium: utm_medium.as_deref(),
+        campaign: utm_campaign.as_deref(),
+        tagged: utm_values(touch).any(|(_, value)| value.is_some()),
+        click: from_click.map(|(.., class)| class),
+        free_listing: click.is_some_and(|row| row.platform == "google_merchant"),
+    });
+
+    let mut attribution = Attribution {
+        utm_source,
+        utm_medium,
+        utm_campaign,
+        utm_content: given(&touch.utm_content),
+        utm_term: given(&touch.utm_term),
+        utm_id: given(&touch.utm_id),
+        utm_source_platform: given(&touch.utm_source_platform),
+        utm_creative_format: given(&touch.utm_creative_format),
+        raw: BTreeMap::new(),
+        channel,
+        inferred,
+        click_platform: click.map(|row| row.platform),
+        referrer_path: referrer_host.as_ref().and(touch.referrer_path.clone()),
+        referrer_host,
+    };
+    attribution.raw = utm_values(touch)
+        .zip(attribution.values())
+        .filter_map(|((name, raw), normalised)| {
+            let raw = raw.filter(|raw| Some(*raw) != normalised)?;
+            Some((name.to_owned(), raw.to_owned()))
+        })
+        .collect();
+    attribution
+}
+
+impl Attribution {
+    /// The eight values in the order of [`UTM_NAMES`].
+    pub fn values(&self) -> [Option<&str>; 8] {
+        [
+            self.utm_source.as_deref(),
+            self.utm_medium.as_deref(),
+            self.utm_campaign.as_deref(),
+            self.utm_content.as_deref(),
+            self.utm_term.as_deref(),
+            self.utm_id.as_deref(),
+            self.utm_source_platform.as_deref(),
+            self.utm_creative_format.as_deref(),
+        ]
+    }
+}
+
+/// The parameters that count as utm.
+pub const UTM_NAMES: [&str; 8] = [
+    "utm_source",
+    "utm_medium",
+    "utm_campaign",
+    "utm_content",
+    "utm_term",
+    "utm_id",
+    "utm_source_platform",
+    "utm_creative_format",
+];
+
+fn utm_values(touch: &Touch) -> impl Iterator<Item = (&'static str, Option<&str>)> {
+    let values = [
+        &touch.utm_source,
+        &touch.utm_medium,
+        &touch.utm_campaign,
+        &touch.utm_content,
+        &touch.utm_term,
+        &touch.utm_id,
+        &touch.utm_source_platform,
+        &touch.utm_creative_format,
+    ];
+    UTM_NAMES.into_iter().zip(values.map(|value| value.as_deref()))
+}
+
+fn leading_click(touch: &Touch) -> Option<&'static ClickId> {
+    click_id::leading(
+        touch
+            .click_ids
+            .keys()
+            .map(String::as_str)
+            .chain(touch.click_kind.as_deref()),
+    )
+}
+
+/// Facebook's click id rides on Instagram, Messenger and Threads as well; otherwise a name is a company.
+fn same_company(click_source: &str, source: &str) -> bool {
+    click_source == source
+        || (click_source == "facebook" && matches!(source, "instagram" | "messenger" | "threads" | "audience_network"))
+        || (click_source == "google" && matches!(source, "youtube" | "google_shopping"))
+}
+
+/// Spellings of mediums that are one: reports group by the second.
+fn medium_alias(medium: &str) -> Option<&'static str> {
+    Some(match medium {
+        "ppc" | "paid_search" | "paid-search" | "paid search" | "paidsearch" | "sem" => "cpc",
+        "paidsocial" | "paid-social" | "paid social" | "social_paid" | "social-paid" | "cpc_social"
+        | "paid_socials" => "paid_social",
+        "e-mail" | "e_mail" | "e mail" | "mail" | "newsletter" | "mailing" => "email",
+        "social-network" | "social network" | "social_network" | "social-media" | "social media" | "social_media"
+        | "sm" | "smm" => "social",
+        "affiliates" | "partner" | "partners" => "affiliate",
+        "webpush" | "web_push" | "web-push" | "web push" => "push",
+        "banners" => "banner",
+        _ => return None,
+    })
+}
+
+/// What tells one touch from another, small enough for a cookie. Zero means "none".
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TouchMark {
+    /// Over the click ids that no two clicks share.
+    pub click: u64,
+    /// Over the utm set.
+    pub utm: u64,
+    /// Over the referrer's host.
+    pub referrer: u64,
+}
+
+/// The mark of a touch whose referrer is outside. Stable: 64-bit FNV-1a over names and raw values, each ended by a zero byte.
+pub fn mark(touch: &Touch) -> TouchMark {
+    let clicks = touch
+        .click_ids
+        .iter()
+        .filter(|(name, _)| click_id::find(name).is_some_and(|row| row.unique))
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let utm = utm_values(touch).filter_map(|(name, value)| Some((name, value?)));
+    let referrer = touch.referrer_host.as_deref().map(|host| ("referrer", host));
+    TouchMark {
+        click: fnv_1a(clicks),
+        utm: fnv_1a(utm),
+        referrer: fnv_1a(referrer),
+    }
+}
+
+/// One number for "the same touch": over the click ids, else the utm set, else the referrer's host; 0 for `direct`.
+pub fn fingerprint(touch: &Touch) -> u64 {
+    let mark = mark(touch);
+    [mark.click, mark.utm, mark.referrer]
+        .into_iter()
+        .find(|part| *part != 0)
+        .unwrap_or(0)
+}
+
+/// 64-bit FNV-1a (Fowler, Noll, Vo; draft-eastlake-fnv): not secret, only stable and cheap. 0 for no pairs.
+fn fnv_1a<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> u64 {
+    let mut hash = 0;
+    for (name, value) in pairs {
+        if hash == 0 {
+            hash = 0xcbf2_9ce4_8422_2325_u64;
+        }
+        for byte in name.bytes().chain([0]).chain(value.bytes()).chain([0]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    hash
+}
