@@ -548,7 +548,7 @@ mod tests {
     fn a_campaign_alone_is_not_direct() {
         assert_eq!(
             classify(&Signals {
-                campaign: Some("x"),
+                tagged: true,
                 ..Signals::default()
             }),
             Channel::Unassigned
