@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sqlx::PgPool;
 
+use crate::auth::{Attempts, KeyRing};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::site::Sites;
@@ -21,4 +22,23 @@ pub struct AppState {
     pub clock: Clock,
     /// Every site.
     pub sites: Sites,
+    /// Every live key.
+    pub keys: KeyRing,
+    /// Failed logins.
+    pub attempts: Attempts,
+}
+
+impl AppState {
+    /// Everything empty; `sites` is to be filled before the first request.
+    pub fn new(config: Config, pool: PgPool, read_pool: PgPool, clock: Clock) -> Self {
+        Self {
+            config: Arc::new(config),
+            pool,
+            read_pool,
+            clock,
+            sites: Sites::default(),
+            keys: KeyRing::default(),
+            attempts: Attempts::default(),
+        }
+    }
 }

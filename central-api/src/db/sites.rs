@@ -1,9 +1,47 @@
 //! Table `sites`.
 
 use anyhow::Context;
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 
 use crate::site::Site;
+
+/// A site to be made; everything else starts as the table's defaults say.
+pub struct NewSite<'a> {
+    /// Checked by [`shared::ids::SiteKey`].
+    pub key: &'a str,
+    /// Name for people.
+    pub name: &'a str,
+    /// Lower-case hosts.
+    pub domains: &'a [String],
+    /// IANA name.
+    pub time_zone: &'a str,
+    /// ISO 4217.
+    pub currency: &'a str,
+    /// ISO 3166-1 alpha-2.
+    pub country: &'a str,
+    /// `uk` or `en`.
+    pub language: &'a str,
+}
+
+/// Makes a site and answers its number; `None` when the key is taken.
+///
+/// # Errors
+/// The database's.
+pub async fn insert(db: impl PgExecutor<'_>, site: &NewSite<'_>) -> sqlx::Result<Option<i32>> {
+    sqlx::query_scalar!(
+        "insert into sites (site_key, name, domains, time_zone, currency, country, language) values ($1, $2, $3, $4, $5, $6, $7)
+         on conflict (site_key) do nothing returning site_id",
+        site.key,
+        site.name,
+        site.domains,
+        site.time_zone,
+        site.currency,
+        site.country,
+        site.language,
+    )
+    .fetch_optional(db)
+    .await
+}
 
 /// All sites.
 ///

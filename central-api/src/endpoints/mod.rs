@@ -1,3 +1,5 @@
 //! HTTP only: a file an endpoint group, with its request and response types and its handlers.
 
+pub mod account;
 pub mod health;
+pub mod session;

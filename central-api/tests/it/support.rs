@@ -4,13 +4,17 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
+use central_api::auth::{Role, Scope, session, token};
 use central_api::clock::Clock;
 use central_api::config::Config;
-use central_api::site::Sites;
+use central_api::db::sites::NewSite;
+use central_api::db::{admin_sessions, api_keys, ingest_keys, sites, users};
+use central_api::site::Site;
 use central_api::state::AppState;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use tokio::sync::OnceCell;
+use uuid::Uuid;
 
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
@@ -102,20 +106,21 @@ impl TestApp {
     /// With a given clock.
     pub async fn start_at(clock: Clock) -> Self {
         let db = TestDb::new().await;
-        let state = AppState {
-            config: Arc::new(Config::for_tests()),
-            pool: db.pool.clone(),
-            read_pool: db.pool.clone(),
-            clock,
-            sites: Sites::default(),
-        };
+        let state = AppState::new(Config::for_tests(), db.pool.clone(), db.pool.clone(), clock);
         state
             .sites
             .replace(central_api::db::sites::all(&db.pool).await.unwrap());
         let (router, _) = central_api::router::build(state.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        tokio::spawn(async move {
+            axum::serve(
+                listener,
+                router.into_make_service_with_connect_info::<std::net::SocketAddr>(),
+            )
+            .await
+            .unwrap();
+        });
         Self {
             db,
             state,
@@ -128,4 +133,101 @@ impl TestApp {
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
+
+    /// Makes a site in Kyiv that counts in hryvnias.
+    pub async fn site(&self, key: &str) -> Arc<Site> {
+        let site = NewSite {
+            key,
+            name: key,
+            domains: &[format!("{key}.example")],
+            time_zone: "Europe/Kyiv",
+            currency: "UAH",
+            country: "UA",
+            language: "uk",
+        };
+        let id = sites::insert(&self.db.pool, &site).await.unwrap().expect("a new key");
+        self.reload_sites().await;
+        self.state.sites.by_id(id).unwrap()
+    }
+
+    /// Reads the sites again, after a test changed the table.
+    pub async fn reload_sites(&self) {
+        self.state.sites.replace(sites::all(&self.db.pool).await.unwrap());
+    }
+
+    /// A user, without a usable password unless a hash is given.
+    pub async fn user(&self, email: &str, role: Role, site: Option<&Site>, password_hash: &str) -> Uuid {
+        let id = Uuid::from_u128(rand::random());
+        let now = self.state.clock.now();
+        let site_id = site.map(|site| site.id);
+        assert!(
+            users::insert(&self.db.pool, id, email, password_hash, role, site_id, now)
+                .await
+                .unwrap()
+        );
+        id
+    }
+
+    /// A client that is logged in with this role, to one site or all.
+    pub async fn logged_in(&self, role: Role, site: Option<&Site>) -> reqwest::Client {
+        let email = format!("{}@test.example", Uuid::from_u128(rand::random()).simple());
+        let user = self.user(&email, role, site, "none").await;
+        let token = token::session_token(rand::random());
+        let now = self.state.clock.now();
+        let hash = token::digest(token.expose());
+        admin_sessions::insert(&self.db.pool, &hash, user, now, now + session::LIFE, None)
+            .await
+            .unwrap();
+        client_with("cookie", &format!("{}={}", session::COOKIE, token.expose()))
+    }
+
+    /// A client that is logged in as admin of everything.
+    pub async fn admin(&self) -> reqwest::Client {
+        self.logged_in(Role::Admin, None).await
+    }
+
+    /// A new API key's token.
+    pub async fn api_key(&self, site: &Site, scopes: &[Scope]) -> String {
+        let token = token::api_token(rand::random());
+        let (id, hash) = (token::key_id(rand::random()), token::digest(token.expose()));
+        api_keys::insert(
+            &self.db.pool,
+            &id,
+            site.id,
+            &hash,
+            "test",
+            scopes,
+            self.state.clock.now(),
+        )
+        .await
+        .unwrap();
+        self.state.keys.forget();
+        token.expose().to_owned()
+    }
+
+    /// A client that sends a new API key with every request.
+    pub async fn bearer(&self, site: &Site, scopes: &[Scope]) -> reqwest::Client {
+        client_with("authorization", &format!("Bearer {}", self.api_key(site, scopes).await))
+    }
+
+    /// A new ingest key: its id, and the secret that batches are signed with.
+    pub async fn ingest_key(&self, site: &Site) -> (String, String) {
+        let id = token::key_id(rand::random());
+        assert!(
+            ingest_keys::insert(&self.db.pool, &id, site.id, "test", self.state.clock.now())
+                .await
+                .unwrap(),
+            "a site has at most two live ingest keys"
+        );
+        self.state.keys.forget();
+        let secret = self.state.config.secret.ingest_key(&id);
+        (id, secret)
+    }
+}
+
+/// A client that sends this header with every request.
+pub fn client_with(name: &'static str, value: &str) -> reqwest::Client {
+    let mut headers = reqwest::header::HeaderMap::new();
+    headers.insert(name, value.parse().unwrap());
+    reqwest::Client::builder().default_headers(headers).build().unwrap()
 }

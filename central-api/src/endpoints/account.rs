@@ -1,0 +1,55 @@
+//! One's own account.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+
+use crate::auth::{Session, password};
+use crate::db::{admin_sessions, users};
+use crate::error::{ApiError, ErrorBody};
+use crate::extract::{ClientAddress, Json};
+use crate::state::AppState;
+
+/// A change of password.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordChange {
+    /// The one that holds now.
+    current_password: String,
+    /// At least 10 characters, at most 256 bytes.
+    new_password: String,
+}
+
+/// Changes one's password and ends one's other sessions.
+#[utoipa::path(post, path = "/api/v1/account/password", tag = "account", request_body = PasswordChange, responses(
+    (status = 204, description = "changed"),
+    (status = 400, description = "the new password is too short or long, or the current one is wrong", body = ErrorBody),
+    (status = 401, description = "nobody is logged in", body = ErrorBody),
+    (status = 429, description = "too many tries; see Retry-After", body = ErrorBody),
+))]
+pub async fn change_password(
+    State(state): State<AppState>,
+    session: Session,
+    ClientAddress(address): ClientAddress,
+    Json(change): Json<PasswordChange>,
+) -> Result<StatusCode, ApiError> {
+    let now = state.clock.now();
+    password::check("new_password", &change.new_password)?;
+    // A stolen session must not become a place to guess the password at.
+    state.attempts.allow(&address, &session.email, now)?;
+    state.attempts.count(&address, &session.email, now);
+    let stored = users::password_hash(&state.pool, session.user_id).await?;
+    if !password::verify(change.current_password, stored).await? {
+        return Err(ApiError::invalid(
+            "current_password",
+            "this is not the current password",
+        ));
+    }
+    state.attempts.succeeded(&address, &session.email);
+    let hash = password::hash(change.new_password, rand::random()).await?;
+    let mut transaction = state.pool.begin().await?;
+    users::set_password_hash(&mut *transaction, session.user_id, &hash).await?;
+    admin_sessions::revoke_others(&mut *transaction, session.user_id, &session.token_hash, now).await?;
+    transaction.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

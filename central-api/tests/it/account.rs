@@ -1,0 +1,51 @@
+use central_api::auth::{Role, password};
+use serde_json::{Value, json};
+
+use crate::support::{TestApp, client_with};
+
+#[tokio::test]
+async fn a_new_password_holds_at_once_and_ends_the_other_sessions() {
+    let app = TestApp::start().await;
+    let hash = password::hash("the first password".into(), [3; 16]).await.unwrap();
+    app.user("ann@shop.example", Role::Viewer, None, &hash).await;
+    let log_in = async |password: &str| {
+        let body = json!({"email": "ann@shop.example", "password": password});
+        app.client
+            .post(app.url("/api/v1/session"))
+            .json(&body)
+            .send()
+            .await
+            .unwrap()
+    };
+    let session = async || {
+        let answer = log_in("the first password").await;
+        let set = answer.headers()["set-cookie"].to_str().unwrap().to_owned();
+        client_with("cookie", set.split(';').next().unwrap())
+    };
+    let (here, elsewhere) = (session().await, session().await);
+    let change = async |current: &str, new: &str| {
+        let body = json!({"current_password": current, "new_password": new});
+        here.post(app.url("/api/v1/account/password"))
+            .json(&body)
+            .send()
+            .await
+            .unwrap()
+    };
+    for (current, new, field) in [
+        ("wrong", "the second password", "current_password"),
+        ("the first password", "short", "new_password"),
+    ] {
+        let answer = change(current, new).await;
+        assert_eq!(answer.status(), 400);
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["error"]["field"], field);
+    }
+    assert_eq!(change("the first password", "the second password").await.status(), 204);
+    assert_eq!(here.get(app.url("/api/v1/session")).send().await.unwrap().status(), 200);
+    assert_eq!(
+        elsewhere.get(app.url("/api/v1/session")).send().await.unwrap().status(),
+        401
+    );
+    assert_eq!(log_in("the first password").await.status(), 401);
+    assert_eq!(log_in("the second password").await.status(), 200);
+}
