@@ -86,9 +86,11 @@ impl SiteSettings {
     }
 }
 
+type SiteList = HashMap<i32, Arc<Site>>;
+
 /// Every site, read often and changed seldom. Clones share the list.
 #[derive(Debug, Clone, Default)]
-pub struct Sites(Arc<RwLock<Arc<HashMap<i32, Arc<Site>>>>>);
+pub struct Sites(Arc<RwLock<Arc<SiteList>>>);
 
 impl Sites {
     /// Replaces the list.
@@ -97,7 +99,7 @@ impl Sites {
         *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = map;
     }
 
-    fn list(&self) -> Arc<HashMap<i32, Arc<Site>>> {
+    fn list(&self) -> Arc<SiteList> {
         self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
