@@ -3,12 +3,15 @@
 //! Handlers in [`endpoints`] call queries in [`db`] directly; there is no service layer. Logic worth testing alone is a pure module.
 
 pub mod auth;
+pub mod catalogue;
 pub mod clock;
 pub mod config;
 pub mod db;
 pub mod endpoints;
 pub mod error;
 pub mod extract;
+pub mod geo;
+pub mod reports;
 pub mod router;
 pub mod secret;
 pub mod site;

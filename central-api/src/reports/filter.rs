@@ -1,0 +1,152 @@
+//! Filters: which values of a dimension count. Values are data and are only ever bound.
+//!
+//! One value of a parameter reads: an optional `!` (exclude), then `(not set)` for the absent value, or the value itself. A backslash
+//! before the value takes the rest literally, so that a campaign called `!x`, `(not set)` or `\x` can be asked for as `\!x`,
+//! `\(not set)` and `\\x`, and excluded as `!\!x`.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+use crate::catalogue::Dimension;
+use crate::error::ApiError;
+
+/// What stands for the absent value.
+pub const NOT_SET: &str = "(not set)";
+/// Characters of one value; longer ones are stored nowhere.
+const MAX_VALUE_CHARS: usize = 1_024;
+/// Values of all filters together.
+const MAX_VALUES: usize = 200;
+
+/// Wanted and unwanted values of one dimension; none is the absent value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Any of these; empty: all.
+    pub include: Vec<Option<String>>,
+    /// None of these.
+    pub exclude: Vec<Option<String>>,
+}
+
+/// Choices by dimension; all must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filters(BTreeMap<Dimension, Choice>);
+
+impl Filters {
+    /// Adds one value as it stands in a parameter.
+    ///
+    /// # Errors
+    /// 400 naming the dimension.
+    pub fn add(&mut self, dimension: Dimension, text: &str) -> Result<(), ApiError> {
+        let field = dimension.key();
+        if text.is_empty() || text == "!" {
+            return Err(ApiError::invalid(
+                field,
+                format!("the value is empty; leave the parameter out, or ask for {NOT_SET}"),
+            ));
+        }
+        if text.contains('\0') || text.chars().count() > MAX_VALUE_CHARS {
+            return Err(ApiError::invalid(
+                field,
+                format!("a value has at most {MAX_VALUE_CHARS} characters and no NUL"),
+            ));
+        }
+        if self
+            .0
+            .values()
+            .map(|c| c.include.len() + c.exclude.len())
+            .sum::<usize>()
+            >= MAX_VALUES
+        {
+            return Err(ApiError::invalid(
+                field,
+                format!("at most {MAX_VALUES} filter values are taken"),
+            ));
+        }
+        let (exclude, rest) = match text.strip_prefix('!') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let value = match rest.strip_prefix('\\') {
+            Some(literal) => Some(literal.to_owned()),
+            None if rest == NOT_SET => None,
+            None => Some(rest.to_owned()),
+        };
+        let choice = self.0.entry(dimension).or_default();
+        if exclude {
+            &mut choice.exclude
+        } else {
+            &mut choice.include
+        }
+        .push(value);
+        Ok(())
+    }
+
+    /// Every dimension with a choice.
+    pub fn iter(&self) -> impl Iterator<Item = (Dimension, &Choice)> {
+        self.0.iter().map(|(dimension, choice)| (*dimension, choice))
+    }
+}
+
+/// A value as it would be asked for again.
+fn token(exclude: bool, value: Option<&str>) -> String {
+    let sign = if exclude { "!" } else { "" };
+    match value {
+        None => format!("{sign}{NOT_SET}"),
+        Some(value) if value == NOT_SET || value.starts_with(['!', '\\']) => format!("{sign}\\{value}"),
+        Some(value) => format!("{sign}{value}"),
+    }
+}
+
+impl Serialize for Filters {
+    /// An object: dimension → the values as they would be asked for again.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter().map(|(dimension, choice)| {
+            let include = choice.include.iter().map(|v| token(false, v.as_deref()));
+            let exclude = choice.exclude.iter().map(|v| token(true, v.as_deref()));
+            (dimension.key(), include.chain(exclude).collect::<Vec<_>>())
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(text: &str) -> Choice {
+        let mut filters = Filters::default();
+        filters.add(Dimension::UtmCampaign, text).unwrap();
+        filters.iter().next().unwrap().1.clone()
+    }
+
+    #[test]
+    fn exclusion_absence_and_literal_values_are_told_apart() {
+        let some = |text: &str| vec![Some(text.to_owned())];
+        assert_eq!(read("a|b,c&%").include, some("a|b,c&%"));
+        assert_eq!(read("!a").exclude, some("a"));
+        assert_eq!(read("(not set)").include, vec![None]);
+        assert_eq!(read("!(not set)").exclude, vec![None]);
+        assert_eq!(read("\\!a").include, some("!a"));
+        assert_eq!(read("!\\!a").exclude, some("!a"));
+        assert_eq!(read("\\(not set)").include, some("(not set)"));
+        assert_eq!(read("\\\\a").include, some("\\a"));
+    }
+
+    #[test]
+    fn empty_overlong_and_nul_values_are_refused_by_name() {
+        for bad in ["", "!", "a\0b", &"x".repeat(1_025)] {
+            let error = Filters::default().add(Dimension::City, bad).unwrap_err();
+            assert!(matches!(error, ApiError::Invalid { field: Some(field), .. } if field == "city"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_can_be_asked_for_and_excluded(value in "[^\0]{1,40}", exclude: bool) {
+            let choice = read(&token(exclude, Some(&value)));
+            let (got, empty) = if exclude { (choice.exclude, choice.include) } else { (choice.include, choice.exclude) };
+            prop_assert_eq!(got, vec![Some(value)]);
+            prop_assert!(empty.is_empty());
+        }
+    }
+}

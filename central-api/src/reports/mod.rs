@@ -1,0 +1,12 @@
+//! From a request to figures: [`params`] reads what was asked for, [`period`] and [`filter`] check it, [`sql`] joins fragments of the
+//! catalogue into a statement with bound values, [`table`] runs it and computes ratios, [`figure`] writes numbers without a float.
+
+pub mod compare;
+pub mod figure;
+pub mod filter;
+pub mod params;
+pub mod period;
+pub mod scope;
+pub mod series;
+pub mod sql;
+pub mod table;

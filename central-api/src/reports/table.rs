@@ -1,0 +1,144 @@
+//! Runs a question and computes its ratios.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde::{Serialize, Serializer};
+use sqlx::postgres::PgRow;
+use sqlx::{PgExecutor, Row as _};
+
+use super::figure::Figure;
+use super::sql::{self, Question};
+use crate::catalogue::{Formula, Metric};
+
+/// An answer's rows.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// In the order asked for.
+    pub rows: Vec<Row>,
+    /// How many there are without limit and offset.
+    pub total_rows: i64,
+}
+
+/// One row: dimensions, then figures, each under its key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row(pub Vec<(&'static str, Cell)>);
+
+/// One value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// A dimension's value; none: not set.
+    Text(Option<String>),
+    /// A figure.
+    Number(Figure),
+}
+
+impl Row {
+    /// The figure under a key.
+    pub fn figure(&self, metric: Metric) -> Figure {
+        self.0
+            .iter()
+            .find_map(|(key, cell)| match cell {
+                Cell::Number(figure) if *key == metric.key() => Some(*figure),
+                _ => None,
+            })
+            .unwrap_or(Figure(None))
+    }
+
+    /// The text under a key.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.0.iter().find_map(|(k, cell)| match cell {
+            Cell::Text(text) if *k == key => text.as_deref(),
+            _ => None,
+        })
+    }
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, cell)| (key, cell)))
+    }
+}
+
+impl Serialize for Cell {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => text.serialize(serializer),
+            Self::Number(figure) => figure.serialize(serializer),
+        }
+    }
+}
+
+/// Asks the database.
+///
+/// # Errors
+/// The database's.
+pub async fn ask(executor: impl PgExecutor<'_>, question: &Question<'_>) -> sqlx::Result<Table> {
+    let mut statement = sql::statement(question);
+    // Planned anew for each request: the period decides between index and scan, and a plan for any period would be wrong for most.
+    let found = statement.build().persistent(false).fetch_all(executor).await?;
+    let total_rows = match found.first() {
+        Some(row) => row.try_get("total_rows")?,
+        None => 0,
+    };
+    let rows = found
+        .iter()
+        .map(|row| read(row, question))
+        .collect::<sqlx::Result<_>>()?;
+    Ok(Table { rows, total_rows })
+}
+
+/// The figures of the whole scope, without a split.
+///
+/// # Errors
+/// The database's.
+pub async fn totals(executor: impl PgExecutor<'_>, question: &Question<'_>) -> sqlx::Result<Row> {
+    let question = Question {
+        dimensions: &[],
+        sort: None,
+        limit: None,
+        offset: 0,
+        ..question.clone()
+    };
+    let table = ask(executor, &question).await?;
+    table.rows.into_iter().next().ok_or(sqlx::Error::RowNotFound)
+}
+
+/// One database row as an answer's row.
+///
+/// # Errors
+/// A column that is missing or of another type.
+pub fn read(row: &PgRow, question: &Question<'_>) -> sqlx::Result<Row> {
+    let mut cells = Vec::with_capacity(question.dimensions.len() + question.metrics.len());
+    for (i, dimension) in question.dimensions.iter().enumerate() {
+        cells.push((dimension.key(), Cell::Text(row.try_get(format!("d{i}").as_str())?)));
+    }
+    let mut found = BTreeMap::new();
+    for (i, metric) in sql::aggregates(question.metrics).into_iter().enumerate() {
+        let value: Decimal = row.try_get(format!("m{i}").as_str())?;
+        found.insert(metric, Figure::from(value));
+    }
+    let aggregate = |metric: Metric| found.get(&metric).copied().unwrap_or(Figure(None));
+    for metric in question.metrics {
+        let figure = match metric.definition().formula {
+            Formula::Ratio { of, per, times } => Figure::ratio(times, aggregate(of), aggregate(per)),
+            _ => aggregate(*metric),
+        };
+        cells.push((metric.key(), Cell::Number(figure)));
+    }
+    Ok(Row(cells))
+}
+
+/// The row of a group that nothing belongs to: counts 0, ratios null.
+pub fn empty_row(metrics: &[Metric]) -> Vec<(&'static str, Cell)> {
+    metrics
+        .iter()
+        .map(|metric| {
+            let figure = match metric.definition().formula {
+                Formula::Ratio { .. } => Figure(None),
+                _ => Figure::ZERO,
+            };
+            (metric.key(), Cell::Number(figure))
+        })
+        .collect()
+}
