@@ -11,6 +11,8 @@ pub mod endpoints;
 pub mod error;
 pub mod extract;
 pub mod geo;
+pub mod orders;
+pub mod record;
 pub mod reports;
 pub mod router;
 pub mod secret;

@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::Config;
-use crate::endpoints::{account, health, session};
+use crate::endpoints::{account, health, orders, session};
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -17,6 +17,10 @@ pub fn build(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
     let (router, api) = OpenApiRouter::new()
         // operators
         .routes(routes!(health::healthz))
+        // programs: the shop's backend
+        .routes(routes!(orders::send))
+        .routes(routes!(orders::show))
+        .routes(routes!(orders::put_rates))
         // people: the panel
         .routes(routes!(session::log_in, session::log_out, session::who_am_i))
         .routes(routes!(session::list))

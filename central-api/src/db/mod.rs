@@ -2,6 +2,9 @@
 
 pub mod admin_sessions;
 pub mod api_keys;
+pub mod exchange_rates;
 pub mod ingest_keys;
+pub mod orders;
 pub mod sites;
 pub mod users;
+pub mod visitor_contacts;

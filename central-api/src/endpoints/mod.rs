@@ -2,4 +2,5 @@
 
 pub mod account;
 pub mod health;
+pub mod orders;
 pub mod session;

@@ -1,7 +1,9 @@
 //! Tests on a real Postgres with a database each. `UD_TEST_DATABASE_URL` names the server; the role must be allowed to create databases.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
 
 mod account;
 mod health;
 mod keys;
+mod orders;
 mod session;
 mod support;

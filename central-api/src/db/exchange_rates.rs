@@ -1,0 +1,50 @@
+//! Table `exchange_rates`.
+
+use chrono::NaiveDate;
+use rust_decimal::Decimal;
+use sqlx::{PgConnection, PgExecutor};
+
+/// Stores rates, each key once; answers those that are new or changed.
+pub async fn upsert(
+    conn: &mut PgConnection,
+    site_id: i32,
+    rates: &[(String, NaiveDate, Decimal)],
+) -> sqlx::Result<Vec<(String, NaiveDate)>> {
+    let currencies: Vec<String> = rates.iter().map(|rate| rate.0.clone()).collect();
+    let days: Vec<NaiveDate> = rates.iter().map(|rate| rate.1).collect();
+    let values: Vec<Decimal> = rates.iter().map(|rate| rate.2).collect();
+    let rows = sqlx::query!(
+        "insert into exchange_rates (site_id, currency, day, rate)
+        select $1, k.currency, k.day, k.rate from unnest($2::text[], $3::date[], $4::numeric[]) as k(currency, day, rate)
+        order by k.currency, k.day
+        on conflict (site_id, currency, day) do update set rate = excluded.rate where exchange_rates.rate <> excluded.rate
+        returning currency, day",
+        site_id,
+        &currencies,
+        &days,
+        &values
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.currency, row.day)).collect())
+}
+
+/// The rates of some currencies between two days, both included.
+pub async fn between(
+    db: impl PgExecutor<'_>,
+    site_id: i32,
+    currencies: &[String],
+    from: NaiveDate,
+    to: NaiveDate,
+) -> sqlx::Result<Vec<(String, NaiveDate, Decimal)>> {
+    let rows = sqlx::query!(
+        "select currency, day, rate from exchange_rates where site_id = $1 and currency = any($2) and day between $3 and $4",
+        site_id,
+        currencies,
+        from,
+        to
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.currency, row.day, row.rate)).collect())
+}

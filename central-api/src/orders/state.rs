@@ -1,0 +1,295 @@
+//! One state of an order, as the shop sends it: the fields, their rules, and which of two states is the later one.
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::identity::{Contacts, Identifier};
+use super::payment::{PaymentStatus, revenue};
+use crate::record::{FieldError, Record};
+use crate::site::Site;
+
+/// Orders in one request.
+pub const MAX_ORDERS: usize = 500;
+/// Items of one order.
+pub const MAX_ITEMS: usize = 500;
+/// Characters of an order's id and other identifiers.
+pub const MAX_ID_CHARS: usize = 100;
+/// Characters of names and short texts.
+pub const MAX_NAME_CHARS: usize = 255;
+
+/// Every field of an order. Anything else is an error that lists them.
+pub const FIELDS: [&str; 32] = [
+    "order_id",
+    "order_number",
+    "session_id",
+    "visitor_id",
+    "customer_id",
+    "email",
+    "phone",
+    "total",
+    "discount",
+    "tax",
+    "shipping",
+    "refunded",
+    "currency",
+    "rate",
+    "payment_method",
+    "payment_status",
+    "sales_channel",
+    "items",
+    "created_at",
+    "paid_at",
+    "refunded_at",
+    "updated_at",
+    "discount_type",
+    "promo_code",
+    "vip_tier",
+    "subscription",
+    "subscription_active",
+    "loyalty_earned",
+    "loyalty_redeemed",
+    "referral_code",
+    "referred_by",
+    "revenue_stream",
+];
+
+const ITEM_FIELDS: [&str; 5] = ["sku", "product_id", "name", "quantity", "price"];
+
+/// A state of an order at `updated_at`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderState {
+    /// The shop's id of the order.
+    pub order_id: String,
+    /// What the customer sees.
+    pub order_number: Option<String>,
+    /// The session that the shop names.
+    pub session: Option<Uuid>,
+    /// The visitor that the shop names.
+    pub visitor: Option<Uuid>,
+    /// Who ordered, as hashes.
+    pub contacts: Contacts,
+    /// What the customer is charged: after discounts, with tax and shipping.
+    pub total: Decimal,
+    /// Taken off before `total`.
+    pub discount: Decimal,
+    /// Inside `total`.
+    pub tax: Decimal,
+    /// Inside `total`.
+    pub shipping: Decimal,
+    /// Part of `total` that was paid back.
+    pub refunded: Decimal,
+    /// ISO 4217.
+    pub currency: String,
+    /// Units of the site's currency for one unit of `currency`, when it came with the order.
+    pub rate: Option<Decimal>,
+    /// As the shop calls it.
+    pub payment_method: Option<String>,
+    /// Where the payment stands.
+    pub payment_status: PaymentStatus,
+    /// Where it was sold: web, app, shop, phone, ….
+    pub sales_channel: Option<String>,
+    /// `[{sku, product_id, name, quantity, price}]`, numbers as text.
+    pub items: Option<Value>,
+    /// Fields that the API accepts and no report uses yet.
+    pub extra: Option<Value>,
+    /// When it was placed, as this state says.
+    pub created_at: Option<DateTime<Utc>>,
+    /// When it was paid.
+    pub paid_at: Option<DateTime<Utc>>,
+    /// When it was paid back.
+    pub refunded_at: Option<DateTime<Utc>>,
+    /// When the order came to be in this state.
+    pub updated_at: DateTime<Utc>,
+    /// 16 bytes over everything above but `updated_at`: equal for equal content however it is written.
+    pub content_hash: Vec<u8>,
+}
+
+impl OrderState {
+    /// Reads one order. `now` is the default of `updated_at` and the limit of all times.
+    ///
+    /// # Errors
+    /// The first field that is missing, unknown or not allowed.
+    pub fn read(
+        record: &Record<'_>,
+        site: &Site,
+        identifier: &Identifier,
+        now: DateTime<Utc>,
+    ) -> Result<Self, FieldError> {
+        record.only(&FIELDS)?;
+        let order_id = Record::required("order_id", record.id("order_id", MAX_ID_CHARS)?)?;
+        let status = Record::required("payment_status", record.text("payment_status", 40)?)?;
+        let payment_status = PaymentStatus::from_name(&status).ok_or_else(|| {
+            let allowed = PaymentStatus::ALL.map(PaymentStatus::name).join(", ");
+            FieldError::invalid("payment_status", format_args!("must be one of {allowed}"))
+        })?;
+        let total = Record::required("total", record.money("total")?)?;
+        let refunded = record.money("refunded")?.unwrap_or_default();
+        if refunded > total {
+            return Err(FieldError::invalid("refunded", "must not exceed total"));
+        }
+        let currency = match record.text("currency", 8)? {
+            None => site.currency.clone(),
+            Some(code) if code.len() == 3 && code.bytes().all(|b| b.is_ascii_uppercase()) => code,
+            Some(_) => return Err(FieldError::invalid("currency", "must be an ISO 4217 code, like UAH")),
+        };
+        let rate = record.decimal("rate", 8, Decimal::from(10_000_000_000u64))?;
+        if let Some(rate) = rate {
+            if rate.is_zero() {
+                return Err(FieldError::invalid("rate", "must be more than 0"));
+            }
+            if currency == site.currency && rate != Decimal::ONE {
+                return Err(FieldError::invalid(
+                    "rate",
+                    format_args!("must be 1 or left out for {currency}, the site's currency"),
+                ));
+            }
+            if revenue(PaymentStatus::Paid, total, Decimal::ZERO, Some(rate)).is_none() {
+                return Err(FieldError::invalid(
+                    "rate",
+                    "makes an amount of 100000000000000 or more",
+                ));
+            }
+        }
+        let mut contacts = identifier.identify(
+            record.id("customer_id", MAX_NAME_CHARS)?.as_deref(),
+            record.text("email", MAX_NAME_CHARS)?.as_deref(),
+            record.id("phone", MAX_NAME_CHARS)?.as_deref(),
+        );
+        let mut state = Self {
+            order_id,
+            order_number: record.id("order_number", MAX_ID_CHARS)?,
+            session: record.uuid("session_id")?,
+            visitor: record.uuid("visitor_id")?,
+            total,
+            discount: record.money("discount")?.unwrap_or_default(),
+            tax: record.money("tax")?.unwrap_or_default(),
+            shipping: record.money("shipping")?.unwrap_or_default(),
+            refunded,
+            rate: rate.filter(|_| currency != site.currency),
+            currency,
+            payment_method: record.text("payment_method", MAX_ID_CHARS)?,
+            payment_status,
+            sales_channel: record.text("sales_channel", MAX_ID_CHARS)?,
+            items: items(record)?,
+            extra: extra(record, identifier)?,
+            created_at: record.time("created_at", now)?,
+            paid_at: record.time("paid_at", now)?,
+            refunded_at: record.time("refunded_at", now)?,
+            updated_at: record
+                .time("updated_at", now)?
+                .or(DateTime::from_timestamp_micros(now.timestamp_micros()))
+                .unwrap_or(now),
+            contacts: Contacts::default(),
+            content_hash: Vec::new(),
+        };
+        if payment_status == PaymentStatus::PartiallyRefunded && refunded.is_zero() {
+            contacts
+                .warnings
+                .push("payment_status is partially_refunded but refunded is 0");
+        }
+        state.contacts = contacts;
+        state.content_hash = state.hash();
+        Ok(state)
+    }
+
+    /// Which of two states of one order is the later: by time, then by content, so that order of arrival decides nothing.
+    pub fn version(&self) -> (DateTime<Utc>, &[u8]) {
+        (self.updated_at, &self.content_hash)
+    }
+
+    fn hash(&self) -> Vec<u8> {
+        let money =
+            [self.total, self.discount, self.tax, self.shipping, self.refunded].map(|m| m.normalize().to_string());
+        let content = json!([
+            self.order_number,
+            self.session,
+            self.visitor,
+            self.contacts.customer,
+            self.contacts.email,
+            self.contacts.phone,
+            self.contacts.plain,
+            money,
+            self.currency,
+            self.rate.map(|rate| rate.normalize().to_string()),
+            self.payment_method,
+            self.payment_status.name(),
+            self.sales_channel,
+            self.items,
+            self.extra,
+            self.created_at,
+            self.paid_at,
+            self.refunded_at,
+        ]);
+        Sha256::digest(content.to_string().as_bytes())[..16].to_vec()
+    }
+}
+
+fn items(record: &Record<'_>) -> Result<Option<Value>, FieldError> {
+    let Some(list) = record.objects("items", MAX_ITEMS)? else {
+        return Ok(None);
+    };
+    let read = |item: &Record<'_>| -> Result<Value, FieldError> {
+        item.only(&ITEM_FIELDS)?;
+        let mut object = Map::new();
+        for field in ["sku", "product_id"] {
+            if let Some(id) = item.id(field, MAX_ID_CHARS)? {
+                object.insert(field.into(), id.into());
+            }
+        }
+        if let Some(name) = item.text("name", MAX_NAME_CHARS)? {
+            object.insert("name".into(), name.into());
+        }
+        if object.is_empty() {
+            return Err(FieldError {
+                code: "missing_field",
+                field: None,
+                message: "an item needs sku, product_id or name".into(),
+            });
+        }
+        if let Some(quantity) = item.decimal("quantity", 3, Decimal::from(1_000_000))? {
+            object.insert("quantity".into(), quantity.to_string().into());
+        }
+        if let Some(price) = item.money("price")? {
+            object.insert("price".into(), price.to_string().into());
+        }
+        Ok(Value::Object(object))
+    };
+    list.iter()
+        .enumerate()
+        .map(|(index, item)| read(item).map_err(|error| error.inside(&format!("items[{index}]"))))
+        .collect::<Result<Vec<_>, _>>()
+        .map(|items| Some(Value::Array(items)))
+}
+
+fn extra(record: &Record<'_>, identifier: &Identifier) -> Result<Option<Value>, FieldError> {
+    let mut extra = Map::new();
+    for field in [
+        "discount_type",
+        "promo_code",
+        "vip_tier",
+        "subscription",
+        "referral_code",
+        "revenue_stream",
+    ] {
+        if let Some(text) = record.id(field, MAX_ID_CHARS)? {
+            extra.insert(field.into(), text.into());
+        }
+    }
+    if let Some(active) = record.flag("subscription_active")? {
+        extra.insert("subscription_active".into(), active.into());
+    }
+    for field in ["loyalty_earned", "loyalty_redeemed"] {
+        if let Some(points) = record.money(field)? {
+            extra.insert(field.into(), points.to_string().into());
+        }
+    }
+    if let Some(customer) = record.id("referred_by", MAX_NAME_CHARS)? {
+        // The same hash as that customer's own orders carry.
+        let hash = identifier.hash(super::identity::ContactKind::Customer, &customer);
+        extra.insert("referred_by".into(), crate::secret::hex(&hash).into());
+    }
+    Ok((!extra.is_empty()).then_some(Value::Object(extra)))
+}

@@ -1,0 +1,482 @@
+//! How states become rows: one transaction locks the orders, merges the states, links them, writes them, and brings the sums of
+//! every session that they touch up to date.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use sqlx::{Connection, PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::linking::{UnlinkedCause, link, next_check};
+use super::payment::{PaymentStatus, revenue};
+use super::rates::{Rates, day_of};
+use super::state::OrderState;
+use crate::db::orders::{self, OrderRow, SessionMoney};
+use crate::site::Site;
+
+/// What a state did to its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The order was not known.
+    Created,
+    /// It is in this state now.
+    Updated,
+    /// It was in this state already.
+    Unchanged,
+    /// A later state is known; at most identifiers that the order lacked were taken from this one.
+    Stale,
+}
+
+/// A state's outcome, and the order as it stands after it.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// What the state did.
+    pub outcome: Outcome,
+    /// The order now.
+    pub row: OrderRow,
+}
+
+/// Why a transaction must be tried again, or cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another transaction made one of the orders at the same time.
+    #[error("another transaction made one of the orders at the same time")]
+    Raced,
+    /// The database's.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl StoreError {
+    /// Whether trying the whole transaction again can help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Raced => true,
+            // XX000 is how a distributed Postgres reports a node that went away.
+            Self::Database(sqlx::Error::Database(error)) => error
+                .code()
+                .is_some_and(|code| matches!(code.as_ref(), "40P01" | "40001" | "XX000" | "57P01")),
+            Self::Database(_) => false,
+        }
+    }
+}
+
+const ATTEMPTS: u32 = 5;
+const REFRESH_BATCH: i64 = 500;
+
+/// Stores states in one transaction and answers each, in the given order. Tried again as a whole when transactions collide.
+///
+/// # Errors
+/// The database's.
+pub async fn store(pool: &PgPool, site: &Site, now: DateTime<Utc>, states: &[OrderState]) -> sqlx::Result<Vec<Stored>> {
+    let mut conn = pool.acquire().await?;
+    let mut attempt = 1;
+    loop {
+        let mut tx = conn.begin().await?;
+        match store_in(&mut tx, site, now, states, Freshness::Live).await {
+            Ok(stored) => {
+                tx.commit().await?;
+                return Ok(stored);
+            }
+            Err(error) => {
+                tx.rollback().await.ok();
+                if !error.is_transient() || attempt == ATTEMPTS {
+                    return Err(into_database(error));
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20) * attempt).await;
+                attempt += 1;
+            }
+        }
+    }
+}
+
+fn into_database(error: StoreError) -> sqlx::Error {
+    match error {
+        StoreError::Database(error) => error,
+        // Five races in a row: the caller is told to come again later.
+        StoreError::Raced => sqlx::Error::PoolTimedOut,
+    }
+}
+
+/// Whether events that belong to the orders can still be on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// They can: the link is looked at again.
+    Live,
+    /// They cannot: imported.
+    History,
+}
+
+/// Looks again at what is due by `now`, in transactions of some hundred orders, and answers how many orders changed. Does nothing while
+/// another process is at it.
+///
+/// # Errors
+/// The database's.
+pub async fn refresh_due(pool: &PgPool, site: &Site, now: DateTime<Utc>) -> sqlx::Result<usize> {
+    let mut changed = 0;
+    let mut attempt = 1;
+    loop {
+        let mut tx = pool.begin().await?;
+        if !orders::try_lock_refresh(&mut *tx, site.id).await? {
+            return Ok(changed);
+        }
+        let ids = orders::due(&mut *tx, site.id, now, REFRESH_BATCH).await?;
+        if ids.is_empty() {
+            return Ok(changed);
+        }
+        match refresh_in(&mut tx, site, now, &ids).await {
+            Ok(some) => {
+                tx.commit().await?;
+                changed += some;
+                attempt = 1;
+            }
+            Err(error) => {
+                tx.rollback().await.ok();
+                if !error.is_transient() || attempt == ATTEMPTS {
+                    return Err(into_database(error));
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20) * attempt).await;
+                attempt += 1;
+            }
+        }
+    }
+}
+
+/// [`store`] inside the caller's transaction.
+///
+/// # Errors
+/// See [`StoreError`]; the transaction must be rolled back.
+pub async fn store_in(
+    conn: &mut PgConnection,
+    site: &Site,
+    now: DateTime<Utc>,
+    states: &[OrderState],
+    freshness: Freshness,
+) -> Result<Vec<Stored>, StoreError> {
+    let mut ids: Vec<String> = states.iter().map(|state| state.order_id.clone()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let before: BTreeMap<String, OrderRow> = orders::lock(conn, site.id, &ids)
+        .await?
+        .into_iter()
+        .map(|row| (row.order_id.clone(), row))
+        .collect();
+    let mut after = before.clone();
+    let mut outcomes = Vec::with_capacity(states.len());
+    for state in states {
+        outcomes.push(match after.get_mut(&state.order_id) {
+            Some(row) => take(row, state),
+            None => {
+                after.insert(state.order_id.clone(), new_row(site, state, now));
+                Outcome::Created
+            }
+        });
+    }
+    settle(conn, site, &before, &mut after).await?;
+    for (id, row) in &mut after {
+        if before.get(id) != Some(row) {
+            row.recheck_at = if freshness == Freshness::Live {
+                next_check(row, now)
+            } else {
+                None
+            };
+        }
+    }
+    write(conn, site, &before, &after).await?;
+    Ok(states
+        .iter()
+        .zip(outcomes)
+        .filter_map(|(state, outcome)| {
+            Some(Stored {
+                outcome,
+                row: after.get(&state.order_id)?.clone(),
+            })
+        })
+        .collect())
+}
+
+/// Looks at orders again: links them anew, takes over what changed on their sessions, and their day's rate. Answers how many changed.
+///
+/// # Errors
+/// See [`StoreError`]; the transaction must be rolled back.
+pub async fn refresh_in(
+    conn: &mut PgConnection,
+    site: &Site,
+    now: DateTime<Utc>,
+    ids: &[String],
+) -> Result<usize, StoreError> {
+    let before: BTreeMap<String, OrderRow> = orders::lock(conn, site.id, ids)
+        .await?
+        .into_iter()
+        .map(|row| (row.order_id.clone(), row))
+        .collect();
+    let mut after = before.clone();
+    settle(conn, site, &before, &mut after).await?;
+    write(conn, site, &before, &after).await?;
+    let ids: Vec<String> = after.keys().cloned().collect();
+    let next: Vec<Option<DateTime<Utc>>> = after.values().map(|row| next_check(row, now)).collect();
+    orders::set_recheck(conn, site.id, &ids, &next).await?;
+    Ok(after.iter().filter(|(id, row)| before.get(*id) != Some(row)).count())
+}
+
+fn new_row(site: &Site, state: &OrderState, now: DateTime<Utc>) -> OrderRow {
+    let mut row = OrderRow {
+        site_id: site.id,
+        order_id: state.order_id.clone(),
+        order_number: None,
+        visitor_id: None,
+        session_id: None,
+        link_method: None,
+        unlinked_cause: None,
+        named_session_id: None,
+        named_visitor_id: None,
+        named_at: Value::Object(serde_json::Map::new()),
+        customer_hash: None,
+        email_hash: None,
+        phone_hash: None,
+        customer_contact: None,
+        content_hash: Vec::new(),
+        currency: String::new(),
+        rate: None,
+        rate_given: false,
+        total: Decimal::ZERO,
+        discount: Decimal::ZERO,
+        tax: Decimal::ZERO,
+        shipping: Decimal::ZERO,
+        refunded: Decimal::ZERO,
+        revenue: None,
+        payment_method: None,
+        payment_status: String::new(),
+        sales_channel: None,
+        items: None,
+        extra: None,
+        created_at: state.updated_at,
+        paid_at: None,
+        refunded_at: None,
+        updated_at: state.updated_at,
+        received_at: DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now),
+        recheck_at: None,
+        session_first_seen: None,
+        bot_reason: None,
+        utm_source: None,
+        utm_medium: None,
+        utm_campaign: None,
+        utm_content: None,
+        utm_term: None,
+        channel: None,
+        country: None,
+        city: None,
+        device_type: None,
+        browser_name: None,
+        os_name: None,
+        landing_path: None,
+    };
+    take(&mut row, state);
+    row
+}
+
+/// Merges a state into its order. Whole states replace each other by [`OrderState::version`]; identifiers and the time of creation
+/// each keep the latest state that had them, so that a refund without a session does not lose the link. Both are maxima, so the
+/// order of arrival does not matter.
+fn take(row: &mut OrderRow, state: &OrderState) -> Outcome {
+    take_named(row, state);
+    if state.contacts.blocked && row.session_id.is_none() {
+        row.unlinked_cause = Some(UnlinkedCause::BlockedContact.name().into());
+    }
+    let known = (row.updated_at, row.content_hash.as_slice());
+    if state.version() < known {
+        return Outcome::Stale;
+    }
+    let same = state.content_hash == row.content_hash;
+    row.updated_at = state.updated_at;
+    row.content_hash.clone_from(&state.content_hash);
+    row.order_number.clone_from(&state.order_number);
+    row.currency.clone_from(&state.currency);
+    row.rate = state.rate;
+    row.rate_given = state.rate.is_some();
+    row.total = state.total;
+    row.discount = state.discount;
+    row.tax = state.tax;
+    row.shipping = state.shipping;
+    row.refunded = state.refunded;
+    row.payment_method.clone_from(&state.payment_method);
+    row.payment_status = state.payment_status.name().into();
+    row.sales_channel.clone_from(&state.sales_channel);
+    row.items.clone_from(&state.items);
+    row.extra.clone_from(&state.extra);
+    row.paid_at = state.paid_at;
+    row.refunded_at = state.refunded_at;
+    if same { Outcome::Unchanged } else { Outcome::Updated }
+}
+
+fn take_named(row: &mut OrderRow, state: &OrderState) {
+    let mut named: BTreeMap<String, DateTime<Utc>> = serde_json::from_value(row.named_at.take()).unwrap_or_default();
+    let at = state.updated_at;
+    keep_latest(&mut named, "session", &mut row.named_session_id, state.session, at);
+    keep_latest(&mut named, "visitor", &mut row.named_visitor_id, state.visitor, at);
+    keep_latest(
+        &mut named,
+        "customer",
+        &mut row.customer_hash,
+        state.contacts.customer.map(|hash| hash.to_vec()),
+        at,
+    );
+    keep_latest(
+        &mut named,
+        "email",
+        &mut row.email_hash,
+        state.contacts.email.map(|hash| hash.to_vec()),
+        at,
+    );
+    keep_latest(
+        &mut named,
+        "phone",
+        &mut row.phone_hash,
+        state.contacts.phone.map(|hash| hash.to_vec()),
+        at,
+    );
+    // Values of JSON have no order; their text has.
+    let mut contact = row.customer_contact.take().map(|value| value.to_string());
+    keep_latest(
+        &mut named,
+        "contact",
+        &mut contact,
+        state.contacts.plain.as_ref().map(Value::to_string),
+        at,
+    );
+    row.customer_contact = contact.and_then(|text| serde_json::from_str(&text).ok());
+    if state.created_at.is_some() || named.contains_key("created_at") {
+        let mut created = named.contains_key("created_at").then_some(row.created_at);
+        keep_latest(&mut named, "created_at", &mut created, state.created_at, at);
+        row.created_at = created.unwrap_or(row.created_at);
+    } else {
+        row.created_at = row.created_at.min(at);
+    }
+    row.named_at = serde_json::to_value(named).unwrap_or_default();
+}
+
+fn keep_latest<T: Ord>(
+    named: &mut BTreeMap<String, DateTime<Utc>>,
+    field: &str,
+    known: &mut Option<T>,
+    stated: Option<T>,
+    at: DateTime<Utc>,
+) {
+    let old = named.get(field).copied().zip(known.take());
+    if let Some((at, value)) = old.max(stated.map(|value| (at, value))) {
+        named.insert(field.to_owned(), at);
+        *known = Some(value);
+    }
+}
+
+/// Links and values the orders that are new or changed, or all of them when nothing changed yet (a refresh).
+async fn settle(
+    conn: &mut PgConnection,
+    site: &Site,
+    before: &BTreeMap<String, OrderRow>,
+    after: &mut BTreeMap<String, OrderRow>,
+) -> sqlx::Result<()> {
+    let untouched = after.iter().all(|(id, row)| before.get(id) == Some(row));
+    let mut rows: Vec<&mut OrderRow> = after
+        .iter_mut()
+        .filter(|(id, row)| untouched || before.get(*id) != Some(&**row))
+        .map(|(_, row)| row)
+        .collect();
+    let foreign: Vec<(String, DateTime<Utc>)> = rows
+        .iter()
+        .filter(|row| !row.rate_given && row.currency != site.currency)
+        .map(|row| (row.currency.clone(), row.created_at))
+        .collect();
+    let rates = Rates::load(conn, site, &foreign).await?;
+    for row in &mut rows {
+        if !row.rate_given {
+            row.rate = if row.currency == site.currency {
+                Some(Decimal::ONE)
+            } else {
+                rates.on(&row.currency, day_of(row.created_at, site.time_zone))
+            };
+        }
+        let status = PaymentStatus::from_name(&row.payment_status).unwrap_or(PaymentStatus::Unpaid);
+        row.revenue = revenue(status, row.total, row.refunded, row.rate);
+    }
+    link(conn, site, &mut rows).await
+}
+
+/// Writes what changed, then the sums of the sessions that any of it touches, then the marks.
+async fn write(
+    conn: &mut PgConnection,
+    site: &Site,
+    before: &BTreeMap<String, OrderRow>,
+    after: &BTreeMap<String, OrderRow>,
+) -> Result<(), StoreError> {
+    let (known, new): (Vec<&OrderRow>, Vec<&OrderRow>) = after
+        .values()
+        .filter(|row| before.get(&row.order_id) != Some(row))
+        .partition(|row| before.contains_key(&row.order_id));
+    if !new.is_empty() && orders::write(conn, &new, false).await? != new.len() as u64 {
+        return Err(StoreError::Raced);
+    }
+    if !known.is_empty() {
+        orders::write(conn, &known, true).await?;
+    }
+    let mut sessions: BTreeMap<(Uuid, Uuid), ()> = BTreeMap::new();
+    let mut marks: BTreeMap<(Uuid, DateTime<Utc>), ()> = BTreeMap::new();
+    for row in known.iter().chain(&new) {
+        for row in before.get(&row.order_id).into_iter().chain([*row]) {
+            let marked = row.visitor_id.unwrap_or_else(|| order_as_visitor(&row.order_id));
+            marks.insert((marked, hour(row.created_at)), ());
+            if let Some(first_seen) = row.session_first_seen {
+                marks.insert((marked, hour(first_seen)), ());
+            }
+            if let Some(key) = row.visitor_id.zip(row.session_id) {
+                sessions.insert(key, ());
+            }
+        }
+    }
+    if !sessions.is_empty() {
+        let ids: Vec<Uuid> = sessions.keys().map(|key| key.1).collect();
+        orders::lock_sums(conn, site.id, &ids).await?;
+        let mut sums: BTreeMap<(Uuid, Uuid), SessionMoney> = orders::session_money(conn, site.id, &ids)
+            .await?
+            .into_iter()
+            .map(|sum| ((sum.visitor_id, sum.session_id), sum))
+            .collect();
+        let money: Vec<SessionMoney> = sessions
+            .keys()
+            .map(|key| {
+                sums.remove(key).unwrap_or(SessionMoney {
+                    visitor_id: key.0,
+                    session_id: key.1,
+                    orders: 0,
+                    lead_orders: 0,
+                    paid_orders: 0,
+                    revenue: Decimal::ZERO,
+                })
+            })
+            .collect();
+        orders::set_session_money(conn, site.id, &money).await?;
+    }
+    if !marks.is_empty() {
+        let marks: Vec<(Uuid, DateTime<Utc>)> = marks.into_keys().collect();
+        orders::mark_hours(conn, site.id, &marks).await?;
+    }
+    Ok(())
+}
+
+fn hour(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.duration_trunc(TimeDelta::hours(1)).unwrap_or(time)
+}
+
+/// The visitor that stands in a rollup mark of an order without one: made of the order's id, so that repeats mark the same and the
+/// marks of a distributed table spread.
+fn order_as_visitor(order_id: &str) -> Uuid {
+    let digest: [u8; 32] = Sha256::digest(order_id.as_bytes()).into();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
