@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::Config;
-use crate::endpoints::{account, health, orders, session};
+use crate::endpoints::{account, health, ingest, orders, session};
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -21,6 +21,8 @@ pub fn build(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(orders::send))
         .routes(routes!(orders::show))
         .routes(routes!(orders::put_rates))
+        // the edge
+        .routes(routes!(ingest::batch))
         // people: the panel
         .routes(routes!(session::log_in, session::log_out, session::who_am_i))
         .routes(routes!(session::list))

@@ -7,6 +7,7 @@ use sqlx::PgPool;
 use crate::auth::{Attempts, KeyRing};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::ingest::writer::Ingest;
 use crate::site::Sites;
 
 /// Shared by all requests; clones are cheap.
@@ -26,13 +27,16 @@ pub struct AppState {
     pub keys: KeyRing,
     /// Failed logins.
     pub attempts: Attempts,
+    /// The writers of events.
+    pub ingest: Ingest,
 }
 
 impl AppState {
-    /// Everything empty; `sites` is to be filled before the first request.
+    /// Everything empty but the writers, which start; `sites` is to be filled before the first request. Within a runtime.
     pub fn new(config: Config, pool: PgPool, read_pool: PgPool, clock: Clock) -> Self {
         Self {
             config: Arc::new(config),
+            ingest: Ingest::start(pool.clone(), clock.clone()),
             pool,
             read_pool,
             clock,

@@ -1,10 +1,17 @@
 //! Static SQL, a file a table: checked macros, a function a query, any executor.
 
 pub mod admin_sessions;
+pub mod anonymous_hits;
 pub mod api_keys;
+pub mod dead_letters;
+pub mod events;
 pub mod exchange_rates;
 pub mod ingest_keys;
 pub mod orders;
+pub mod partitions;
+pub mod rollup_marks;
+pub mod sessions;
 pub mod sites;
+pub mod user_agents;
 pub mod users;
 pub mod visitor_contacts;

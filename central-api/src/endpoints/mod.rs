@@ -2,5 +2,6 @@
 
 pub mod account;
 pub mod health;
+pub mod ingest;
 pub mod orders;
 pub mod session;

@@ -1,0 +1,198 @@
+//! Table `sessions`: what one touch brought.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use sqlx::postgres::PgBindIterExt;
+use uuid::Uuid;
+
+use crate::ingest::fold::SessionChange;
+
+/// Where a merge left a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Merged {
+    /// The site.
+    pub site_id: i32,
+    /// The visitor.
+    pub visitor_id: Uuid,
+    /// The session's first sight now, UTC.
+    pub first_seen: DateTime<Utc>,
+    /// Where `first_seen` stood before, if this merge moved it.
+    pub moved_from: Option<DateTime<Utc>>,
+}
+
+/// Merges changes into their sessions. `changes` is sorted by key, each key once: writers that upsert in different orders
+/// wait for each other in a circle.
+/// The merge is [`SessionChange::merge`] in SQL.
+///
+/// # Errors
+/// The database's.
+pub async fn merge(db: &mut PgConnection, changes: &[SessionChange<'_>]) -> sqlx::Result<Vec<Merged>> {
+    sqlx::query_as!(
+        Merged,
+        r#"insert into sessions as s (
+             site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active, event_count, page_views,
+             points, product_view_at, add_to_cart_at, checkout_at, lead_at, purchase_at, registered_at,
+             event_revenue, bot_reason, human_seen, consent, touch_at, touch_event, utm_source, utm_medium,
+             utm_campaign, utm_content, utm_term, utm_id, utm_source_platform, utm_creative_format, raw, channel,
+             inferred, click_ids, click_platform, referral, referrer_host, referrer_path, landing_host, landing_path,
+             landing_query, context_detail, context_at, context_event, device_type, device_brand, device_model,
+             os_name, os_version, browser_name, browser_version, in_app, ua_hash, language, country, region, city,
+             time_zone, continent, asn, as_organization, ip, ip_hash)
+           select
+             site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active::int8multirange,
+             event_count, page_views, points, product_view_at, add_to_cart_at, checkout_at, lead_at, purchase_at,
+             registered_at, event_revenue, bot_reason, human_seen, consent, touch_at, touch_event, utm_source,
+             utm_medium, utm_campaign, utm_content, utm_term, utm_id, utm_source_platform, utm_creative_format, raw,
+             channel, inferred, click_ids, click_platform, referral, referrer_host, referrer_path, landing_host,
+             landing_path, landing_query, context_detail, context_at, context_event, device_type, device_brand,
+             device_model, os_name, os_version, browser_name, browser_version, in_app, ua_hash, language, country,
+             region, city, time_zone, continent, asn, as_organization, ip::inet, ip_hash
+           from unnest(
+             $1::int[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::smallint[], $7::text[],
+             $8::int[], $9::int[], $10::int[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[],
+             $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::numeric[], $18::smallint[],
+             $19::bool[], $20::smallint[], $21::timestamptz[], $22::uuid[], $23::text[], $24::text[], $25::text[],
+             $26::text[], $27::text[], $28::text[], $29::text[], $30::text[], $31::jsonb[], $32::text[], $33::bool[],
+             $34::jsonb[], $35::text[], $36::text[], $37::text[], $38::text[], $39::text[], $40::text[], $41::text[],
+             $42::smallint[], $43::timestamptz[], $44::uuid[], $45::text[], $46::text[], $47::text[], $48::text[],
+             $49::text[], $50::text[], $51::text[], $52::text[], $53::bigint[], $54::text[], $55::text[],
+             $56::text[], $57::text[], $58::text[], $59::text[], $60::int[], $61::text[], $62::text[], $63::text[])
+             as new (
+             site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active, event_count, page_views,
+             points, product_view_at, add_to_cart_at, checkout_at, lead_at, purchase_at, registered_at,
+             event_revenue, bot_reason, human_seen, consent, touch_at, touch_event, utm_source, utm_medium,
+             utm_campaign, utm_content, utm_term, utm_id, utm_source_platform, utm_creative_format, raw, channel,
+             inferred, click_ids, click_platform, referral, referrer_host, referrer_path, landing_host, landing_path,
+             landing_query, context_detail, context_at, context_event, device_type, device_brand, device_model,
+             os_name, os_version, browser_name, browser_version, in_app, ua_hash, language, country, region, city,
+             time_zone, continent, asn, as_organization, ip, ip_hash)
+           on conflict (site_id, visitor_id, session_id) do update set
+             moved_from = case when excluded.first_seen < s.first_seen then s.first_seen end,
+             first_seen = least(s.first_seen, excluded.first_seen),
+             last_seen = greatest(s.last_seen, excluded.last_seen),
+             visit_count = greatest(s.visit_count, excluded.visit_count),
+             active = s.active + excluded.active,
+             event_count = s.event_count + excluded.event_count,
+             page_views = s.page_views + excluded.page_views,
+             points = greatest(-2147483648, least(2147483647, s.points::bigint + excluded.points))::int,
+             product_view_at = least(s.product_view_at, excluded.product_view_at),
+             add_to_cart_at = least(s.add_to_cart_at, excluded.add_to_cart_at),
+             checkout_at = least(s.checkout_at, excluded.checkout_at),
+             lead_at = least(s.lead_at, excluded.lead_at),
+             purchase_at = least(s.purchase_at, excluded.purchase_at),
+             registered_at = least(s.registered_at, excluded.registered_at),
+             event_revenue = s.event_revenue + excluded.event_revenue,
+             bot_reason = least(s.bot_reason, excluded.bot_reason),
+             human_seen = s.human_seen or excluded.human_seen,
+             consent = greatest(s.consent, excluded.consent),
+             touch_at = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.touch_at else s.touch_at end,
+             touch_event = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.touch_event else s.touch_event end,
+             utm_source = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.utm_source else s.utm_source end,
+             utm_medium = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.utm_medium else s.utm_medium end,
+             utm_campaign = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.utm_campaign else s.utm_campaign end,
+             utm_content = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.utm_content else s.utm_content end,
+             utm_term = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.utm_term else s.utm_term end,
+             utm_id = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.utm_id else s.utm_id end,
+             utm_source_platform = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.utm_source_platform else s.utm_source_platform end,
+             utm_creative_format = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.utm_creative_format else s.utm_creative_format end,
+             raw = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.raw else s.raw end,
+             channel = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.channel else s.channel end,
+             inferred = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.inferred else s.inferred end,
+             click_ids = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.click_ids else s.click_ids end,
+             click_platform = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.click_platform else s.click_platform end,
+             referral = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.referral else s.referral end,
+             referrer_host = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.referrer_host else s.referrer_host end,
+             referrer_path = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.referrer_path else s.referrer_path end,
+             landing_host = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.landing_host else s.landing_host end,
+             landing_path = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.landing_path else s.landing_path end,
+             landing_query = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.landing_query else s.landing_query end,
+             context_detail = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.context_detail else s.context_detail end,
+             context_at = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.context_at else s.context_at end,
+             context_event = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.context_event else s.context_event end,
+             device_type = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.device_type else s.device_type end,
+             device_brand = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.device_brand else s.device_brand end,
+             device_model = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.device_model else s.device_model end,
+             os_name = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.os_name else s.os_name end,
+             os_version = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.os_version else s.os_version end,
+             browser_name = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.browser_name else s.browser_name end,
+             browser_version = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.browser_version else s.browser_version end,
+             in_app = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.in_app else s.in_app end,
+             ua_hash = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.ua_hash else s.ua_hash end,
+             language = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.language else s.language end,
+             country = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.country else s.country end,
+             region = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.region else s.region end,
+             city = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.city else s.city end,
+             time_zone = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.time_zone else s.time_zone end,
+             continent = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.continent else s.continent end,
+             asn = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.asn else s.asn end,
+             as_organization = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.as_organization else s.as_organization end,
+             ip = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.ip else s.ip end,
+             ip_hash = case when excluded.context_at is not null and (s.context_at is null or (s.context_detail, excluded.context_at, excluded.context_event) < (excluded.context_detail, s.context_at, s.context_event)) then excluded.ip_hash else s.ip_hash end
+           returning site_id, visitor_id, first_seen, moved_from"#,
+        changes.iter().map(|c| c.key.0).bind_iter() as _,
+        changes.iter().map(|c| c.key.1).bind_iter() as _,
+        changes.iter().map(|c| c.key.2).bind_iter() as _,
+        changes.iter().map(|c| c.first_seen).bind_iter() as _,
+        changes.iter().map(|c| c.last_seen).bind_iter() as _,
+        changes.iter().map(|c| c.visit_count).bind_iter() as _,
+        changes.iter().map(|c| c.active_text()).bind_iter() as _,
+        changes.iter().map(|c| c.event_count).bind_iter() as _,
+        changes.iter().map(|c| c.page_views).bind_iter() as _,
+        changes.iter().map(|c| c.points).bind_iter() as _,
+        changes.iter().map(|c| c.product_view_at).bind_iter() as _,
+        changes.iter().map(|c| c.add_to_cart_at).bind_iter() as _,
+        changes.iter().map(|c| c.checkout_at).bind_iter() as _,
+        changes.iter().map(|c| c.lead_at).bind_iter() as _,
+        changes.iter().map(|c| c.purchase_at).bind_iter() as _,
+        changes.iter().map(|c| c.registered_at).bind_iter() as _,
+        changes.iter().map(|c| c.event_revenue).bind_iter() as _,
+        changes.iter().map(|c| c.bot_reason).bind_iter() as _,
+        changes.iter().map(|c| c.human_seen).bind_iter() as _,
+        changes.iter().map(|c| c.consent).bind_iter() as _,
+        changes.iter().map(|c| c.touch.map(|t| t.0)).bind_iter() as _,
+        changes.iter().map(|c| c.touch.map(|t| t.1)).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.utm_source.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.utm_medium.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.utm_campaign.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.utm_content.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.utm_term.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.utm_id.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.utm_source_platform.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.utm_creative_format.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.raw.as_ref())).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.channel)).bind_iter() as _,
+        changes.iter().map(|c| c.touch.is_some_and(|t| t.2.inferred)).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.click_ids.as_ref())).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.click_platform)).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.referral.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.referrer_host.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.referrer_path.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.landing_host.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.landing_path.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.touch.and_then(|t| t.2.landing_query.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.context.map(|x| x.2.detail)).bind_iter() as _,
+        changes.iter().map(|c| c.context.map(|x| x.0)).bind_iter() as _,
+        changes.iter().map(|c| c.context.map(|x| x.1)).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.device_type)).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.device_brand.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.device_model.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.os_name.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.os_version.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.browser_name.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.browser_version.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.in_app.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.user_agent.as_ref().map(|ua| ua.0))).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.language.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.country.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.region.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.city.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.time_zone.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.continent.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.asn)).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.as_organization.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.ip.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.context.and_then(|x| x.2.ip_hash.as_deref())).bind_iter() as _,
+    )
+    .fetch_all(db)
+    .await
+}

@@ -1,0 +1,150 @@
+//! What a user agent says, by uap-core's patterns (data/uap-core); the kind of device, which they do not tell, by its marks.
+
+use std::sync::LazyLock;
+
+use shared::event::{Device, DeviceKind};
+use ua_parser::{Extractor, Regexes};
+
+use crate::devices::names;
+
+/// The patterns, built at first use.
+#[expect(clippy::expect_used, reason = "data that is compiled in; a test builds it")]
+pub static PATTERNS: LazyLock<Extractor<'static>> = LazyLock::new(|| {
+    serde_json::from_str::<Regexes<'static>>(include_str!("../../data/uap-core/regexes.json"))
+        .expect("the patterns are well-formed")
+        .try_into()
+        .expect("the patterns compile")
+});
+
+/// What `user_agent` says; nothing for an empty one.
+pub fn device(user_agent: &str) -> Device {
+    if user_agent.is_empty() {
+        return Device::default();
+    }
+    let (browser, system, thing) = PATTERNS.extract(user_agent);
+    let crawler = thing.as_ref().is_some_and(|thing| thing.device == "Spider");
+    let thing = thing.filter(|_| !crawler);
+    let version = |system: &ua_parser::os::ValueRef<'_>| {
+        names::version([
+            system.major.as_deref(),
+            system.minor.as_deref(),
+            system.patch.as_deref(),
+        ])
+    };
+    Device {
+        kind: if crawler { None } else { kind(user_agent) },
+        brand: thing
+            .as_ref()
+            .and_then(|thing| specific(thing.brand.as_deref()?))
+            .filter(|brand| !brand.starts_with("Generic")),
+        model: thing.as_ref().and_then(|thing| specific(thing.model.as_deref()?)),
+        os: system.as_ref().and_then(|system| names::system(&system.os)),
+        os_version: system.as_ref().and_then(version),
+        browser: browser.as_ref().and_then(|browser| names::browser(&browser.family)),
+        browser_version: browser
+            .as_ref()
+            .filter(|browser| browser.family != "Other")
+            .and_then(|browser| names::version([browser.major, browser.minor])),
+        in_app: names::in_app(user_agent).map(str::to_owned),
+    }
+}
+
+/// A user agent such as a phone of this model would send, to learn its brand when only a client hint names the model.
+pub fn agent_of_model(model: &str) -> String {
+    format!(
+        "Mozilla/5.0 (Linux; Android 14; {model}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36"
+    )
+}
+
+/// A brand or model that tells more than that there is one. `K` is what every Android browser says since user agents were reduced.
+fn specific(name: &str) -> Option<String> {
+    let name = name.trim();
+    let vague = [
+        "",
+        "K",
+        "Other",
+        "Smartphone",
+        "Tablet",
+        "Desktop",
+        "Android",
+        "Feature Phone",
+    ];
+    (!vague.contains(&name)).then(|| name.to_owned())
+}
+
+/// Marks of a kind, in the order in which they are asked: a television says Android too.
+const MARKS: &[(DeviceKind, &[&str])] = &[
+    (DeviceKind::Console, &["PlayStation", "Xbox", "Nintendo"]),
+    (
+        DeviceKind::Tv,
+        &[
+            "SmartTV",
+            "SMART-TV",
+            "Smart TV",
+            "SmartHub",
+            "AppleTV",
+            "Apple TV",
+            "Web0S",
+            "BRAVIA",
+            "CrKey",
+            "HbbTV",
+            "Roku",
+            "GoogleTV",
+            "Google TV",
+            "Android TV",
+            "AFTT",
+            "AFTM",
+            "AFTB",
+            "AFTS",
+            "AFTK",
+            "NetCast",
+            "VIDAA",
+            "MiTV",
+            "MiBOX",
+            "DTV",
+        ],
+    ),
+    (
+        DeviceKind::Other,
+        &["Watch", "Kindle/", "Quest", "OculusBrowser", "Tesla/", "QtCarBrowser"],
+    ),
+    (
+        DeviceKind::Tablet,
+        &["iPad", "Kindle Fire", "PlayBook", "Tablet;", "; Tablet"],
+    ),
+    (
+        DeviceKind::Mobile,
+        &[
+            "iPhone",
+            "iPod",
+            "Windows Phone",
+            "IEMobile",
+            "BlackBerry",
+            "BB10",
+            "KAIOS",
+            "Opera Mini",
+        ],
+    ),
+];
+
+fn kind(user_agent: &str) -> Option<DeviceKind> {
+    let says = |mark: &&str| user_agent.contains(*mark);
+    if let Some((kind, _)) = MARKS.iter().find(|(_, marks)| marks.iter().any(says)) {
+        return Some(*kind);
+    }
+    if user_agent.contains("Android") {
+        // Google's rule: a phone says Mobile, a tablet does not.
+        return Some(if user_agent.contains("Mobile") {
+            DeviceKind::Mobile
+        } else {
+            DeviceKind::Tablet
+        });
+    }
+    if user_agent.contains("Mobile") && !user_agent.contains("Windows NT") {
+        return Some(DeviceKind::Mobile);
+    }
+    ["Windows", "Macintosh", "X11", "CrOS", "Linux"]
+        .iter()
+        .any(says)
+        .then_some(DeviceKind::Desktop)
+}

@@ -1,0 +1,264 @@
+//! Few writers gather what many requests bring: while a transaction runs, whatever arrives waits for the next one, so that a single
+//! event is written at once when nothing else is going on, and in company under load.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use sqlx::PgPool;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::db::dead_letters::NewDeadLetter;
+use crate::devices::Devices;
+use crate::error::ApiError;
+use crate::ingest::admission::{Admission, Share};
+use crate::ingest::envelope::Item;
+use crate::ingest::record::Record;
+use crate::ingest::transaction::{self, KnownAgents, Outcome, Unavailable};
+use crate::ingest::validate::Refusal;
+
+/// Events that one transaction gathers before it starts; a single request may bring more.
+const GATHER: usize = 1_000;
+
+/// Seconds after which a caller may try again when the database is away.
+const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// What one request wants stored.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The site.
+    pub site_id: i32,
+    /// `ingest` or `server_events`, for dead letters.
+    pub kind: &'static str,
+    /// The batch, for dead letters.
+    pub batch_id: Option<Uuid>,
+    /// What came, uncompressed: the items point into it.
+    pub body: Bytes,
+    /// The events.
+    pub items: Vec<Item>,
+    /// Its share of memory.
+    pub share: Option<Share>,
+}
+
+/// What became of one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Stored now.
+    Accepted,
+    /// Stored before.
+    Duplicate,
+    /// Not stored; kept as a dead letter.
+    Rejected(Refusal),
+}
+
+struct Job {
+    delivery: Delivery,
+    letters: Vec<NewDeadLetter>,
+    answer: oneshot::Sender<Result<Vec<Verdict>, Unavailable>>,
+}
+
+/// The way in. Clones share the writers.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    /// Decides how much may be in flight.
+    pub admission: Admission,
+    /// Knows devices.
+    pub devices: Devices,
+    jobs: mpsc::UnboundedSender<Job>,
+}
+
+impl Ingest {
+    /// Starts as many writers as there are cores, at most four: more connections only wait for each other.
+    pub fn start(pool: PgPool, clock: Clock) -> Self {
+        let (jobs, receiver) = mpsc::unbounded_channel();
+        let receiver = Arc::new(Mutex::new(receiver));
+        let agents = KnownAgents::default();
+        let writers = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
+        for _ in 0..writers {
+            let (pool, clock, agents, receiver) = (pool.clone(), clock.clone(), agents.clone(), receiver.clone());
+            tokio::spawn(async move {
+                // A panic costs the requests in its hands a 503 and no more: the next writer takes its place.
+                loop {
+                    let run = run(pool.clone(), clock.clone(), agents.clone(), receiver.clone());
+                    if tokio::spawn(run).await.is_ok() {
+                        break;
+                    }
+                    tracing::error!("an ingest writer panicked and is started again");
+                }
+            });
+        }
+        Self {
+            admission: Admission::default(),
+            devices: Devices::default(),
+            jobs,
+        }
+    }
+
+    /// Stores a delivery and answers after the commit, a verdict for each item.
+    ///
+    /// # Errors
+    /// 503 when the database cannot take it now.
+    pub async fn store(&self, delivery: Delivery) -> Result<Vec<Verdict>, ApiError> {
+        const AWAY: ApiError = ApiError::Unavailable(RETRY_AFTER_SECONDS);
+        let letters = refused(&delivery);
+        let (answer, answered) = oneshot::channel();
+        let job = Job {
+            delivery,
+            letters,
+            answer,
+        };
+        metrics::gauge!("ud_ingest_in_flight_kib").set(self.admission.in_flight_kib() as f64);
+        self.jobs.send(job).map_err(|_| AWAY)?;
+        answered.await.map_err(|_| AWAY)?.map_err(|Unavailable| AWAY)
+    }
+}
+
+fn letter(delivery: &Delivery, item: &Item, refusal: &Refusal) -> NewDeadLetter {
+    NewDeadLetter {
+        site_id: delivery.site_id,
+        kind: delivery.kind,
+        batch_id: delivery.batch_id,
+        code: refusal.code.to_owned(),
+        // jsonb and text hold no NUL, and serde's sentences may quote what came.
+        message: refusal.message.replace('\0', ""),
+        payload: delivery.body[item.at.clone()].to_vec(),
+    }
+}
+
+fn refused(delivery: &Delivery) -> Vec<NewDeadLetter> {
+    delivery
+        .items
+        .iter()
+        .filter_map(|item| Some(letter(delivery, item, item.record.as_ref().err()?)))
+        .collect()
+}
+
+async fn run(pool: PgPool, clock: Clock, agents: KnownAgents, jobs: Arc<Mutex<mpsc::UnboundedReceiver<Job>>>) {
+    loop {
+        let mut gathered = Vec::new();
+        {
+            let mut jobs = jobs.lock().await;
+            let Some(first) = jobs.recv().await else { return };
+            let mut events = first.delivery.items.len();
+            gathered.push(first);
+            while events < GATHER
+                && let Ok(job) = jobs.try_recv()
+            {
+                events += job.delivery.items.len();
+                gathered.push(job);
+            }
+            metrics::gauge!("ud_ingest_queue_deliveries").set(jobs.len() as f64);
+        }
+        write(&pool, &clock, &agents, gathered).await;
+    }
+}
+
+async fn write(pool: &PgPool, clock: &Clock, agents: &KnownAgents, jobs: Vec<Job>) {
+    let records: Vec<&Record> = jobs
+        .iter()
+        .flat_map(|job| &job.delivery.items)
+        .filter_map(|item| item.record.as_ref().ok())
+        .collect();
+    let letters: Vec<&NewDeadLetter> = jobs.iter().flat_map(|job| &job.letters).collect();
+    let stored = transaction::store(pool, &records, &letters, agents, clock.now()).await;
+    let answers = match stored {
+        Ok(outcomes) => {
+            let verdicts = verdicts(&jobs, outcomes);
+            keep_refused(pool, clock, agents, &jobs, &verdicts)
+                .await
+                .map(|()| verdicts)
+        }
+        Err(unavailable) => Err(unavailable),
+    };
+    match answers {
+        Ok(verdicts) => {
+            for (job, verdicts) in jobs.into_iter().zip(verdicts) {
+                count(&verdicts);
+                let _ = job.answer.send(Ok(verdicts));
+            }
+        }
+        Err(unavailable) => {
+            metrics::counter!("ud_ingest_unavailable_total").increment(jobs.len() as u64);
+            for job in jobs {
+                let _ = job.answer.send(Err(unavailable));
+            }
+        }
+    }
+}
+
+/// A verdict for each item of each job.
+fn verdicts(jobs: &[Job], outcomes: Vec<Outcome>) -> Vec<Vec<Verdict>> {
+    let mut outcomes = outcomes.into_iter();
+    jobs.iter()
+        .map(|job| {
+            job.delivery
+                .items
+                .iter()
+                .map(|item| match &item.record {
+                    Err(refusal) => Verdict::Rejected(refusal.clone()),
+                    Ok(_) => match outcomes.next() {
+                        Some(Outcome::Accepted) => Verdict::Accepted,
+                        Some(Outcome::Refused(reason)) => Verdict::Rejected(Refusal {
+                            code: "refused_by_database",
+                            message: format!("the event: {reason}"),
+                        }),
+                        Some(Outcome::Duplicate) | None => Verdict::Duplicate,
+                    },
+                })
+                .collect()
+        })
+        .collect()
+}
+
+/// Keeps what validation let through and the database refused.
+async fn keep_refused(
+    pool: &PgPool,
+    clock: &Clock,
+    agents: &KnownAgents,
+    jobs: &[Job],
+    verdicts: &[Vec<Verdict>],
+) -> Result<(), Unavailable> {
+    let letters: Vec<NewDeadLetter> = jobs
+        .iter()
+        .zip(verdicts)
+        .flat_map(|(job, verdicts)| {
+            job.delivery
+                .items
+                .iter()
+                .zip(verdicts)
+                .map(move |(item, verdict)| (job, item, verdict))
+        })
+        .filter_map(|(job, item, verdict)| match verdict {
+            Verdict::Rejected(refusal) if item.record.is_ok() => Some(letter(&job.delivery, item, refusal)),
+            _ => None,
+        })
+        .collect();
+    if letters.is_empty() {
+        return Ok(());
+    }
+    tracing::error!(
+        events = letters.len(),
+        "events passed validation and were refused by the database"
+    );
+    transaction::store(pool, &[], &letters.iter().collect::<Vec<_>>(), agents, clock.now())
+        .await
+        .map(|_| ())
+}
+
+fn count(verdicts: &[Verdict]) {
+    let mut accepted = 0;
+    let mut duplicates = 0;
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Accepted => accepted += 1,
+            Verdict::Duplicate => duplicates += 1,
+            Verdict::Rejected(refusal) => {
+                metrics::counter!("ud_ingest_rejected_total", "code" => refusal.code).increment(1)
+            }
+        }
+    }
+    metrics::counter!("ud_ingest_deliveries_total").increment(1);
+    metrics::counter!("ud_ingest_accepted_total").increment(accepted);
+    metrics::counter!("ud_ingest_duplicates_total").increment(duplicates);
+}
