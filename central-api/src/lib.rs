@@ -20,6 +20,7 @@ pub mod router;
 pub mod secret;
 pub mod site;
 pub mod state;
+pub mod statistics;
 
 /// Every migration, compiled in.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
