@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::Config;
-use crate::endpoints::{account, health, ingest, orders, session};
+use crate::endpoints::{account, health, ingest, orders, session, utm};
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -28,6 +28,8 @@ pub fn build(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(session::list))
         .routes(routes!(session::revoke))
         .routes(routes!(account::change_password))
+        // analytics
+        .merge(utm::routes())
         .with_state(state)
         .split_for_parts();
     (router.layer(same_origin(&config)), api)

@@ -149,6 +149,9 @@ macro_rules! converted {
     };
 }
 
+/// SQL: whether session `s` converted.
+pub const CONVERTED: &str = converted!();
+
 /// Whether session `s` came to the cart in the funnel's order.
 macro_rules! cart_in_order {
     () => {

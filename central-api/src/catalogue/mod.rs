@@ -8,7 +8,7 @@ mod dimension;
 mod metric;
 
 pub use dimension::{Dimension, DimensionDefinition, Side};
-pub use metric::{Better, Formula, Metric, MetricDefinition, Unit};
+pub use metric::{Better, CONVERTED, Formula, Metric, MetricDefinition, Unit};
 
 use serde::Serialize;
 use utoipa::ToSchema;

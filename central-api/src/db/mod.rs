@@ -3,6 +3,7 @@
 pub mod admin_sessions;
 pub mod anonymous_hits;
 pub mod api_keys;
+pub mod coverage;
 pub mod dead_letters;
 pub mod events;
 pub mod exchange_rates;
@@ -10,6 +11,7 @@ pub mod ingest_keys;
 pub mod orders;
 pub mod partitions;
 pub mod rollup_marks;
+pub mod session_detail;
 pub mod sessions;
 pub mod sites;
 pub mod user_agents;

@@ -5,3 +5,4 @@ pub mod health;
 pub mod ingest;
 pub mod orders;
 pub mod session;
+pub mod utm;

@@ -8,5 +8,6 @@ pub mod params;
 pub mod period;
 pub mod scope;
 pub mod series;
+pub mod session;
 pub mod sql;
 pub mod table;

@@ -152,6 +152,12 @@ impl Period {
         Some(Self::of_days(previous_first, last, self.zone))
     }
 
+    /// The first instant; for all time one before any that can be stored.
+    pub fn from_or_beginning(&self) -> DateTime<Utc> {
+        self.from
+            .unwrap_or_else(|| DateTime::UNIX_EPOCH - Days::new(365 * 1_000))
+    }
+
     /// What the answer says about it.
     pub fn describe(&self) -> PeriodAnswer {
         PeriodAnswer {

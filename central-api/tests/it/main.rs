@@ -8,3 +8,5 @@ mod keys;
 mod orders;
 mod session;
 mod support;
+mod utm_data;
+mod utm_exact;

@@ -1,0 +1,173 @@
+//! What is not seen: orders without a session, landings of visitors who allowed no id, and how fresh the data is.
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use sqlx::PgExecutor;
+use utoipa::ToSchema;
+
+use crate::reports::figure::Figure;
+use crate::reports::period::Period;
+use crate::site::Site;
+
+/// Orders placed in the period, of any payment status and whatever the filters, by whether they were linked to a session.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct OrderCoverage {
+    /// All of them.
+    pub orders: i64,
+    /// Linked to a session.
+    pub linked: i64,
+    /// Not linked: nobody knows what brought them.
+    pub unlinked: i64,
+    /// Linked in percent of all; null without orders.
+    pub linked_percent: Figure,
+    /// Purchases left out of revenue, because the rate of their currency is unknown.
+    pub purchases_without_rate: i64,
+}
+
+/// Coverage of a period's orders.
+///
+/// # Errors
+/// The database's.
+pub async fn of_orders(db: impl PgExecutor<'_>, site: &Site, period: &Period) -> sqlx::Result<OrderCoverage> {
+    let row = sqlx::query!(
+        r#"select count(*) as "orders!",
+            count(*) filter (where session_id is not null) as "linked!",
+            count(*) filter (where revenue is null) as "without_rate!"
+        from orders where site_id = $1 and created_at >= $2 and created_at < $3"#,
+        site.id,
+        period.from_or_beginning(),
+        period.to,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(OrderCoverage {
+        orders: row.orders,
+        linked: row.linked,
+        unlinked: row.orders - row.linked,
+        linked_percent: Figure::ratio(100, row.linked.into(), row.orders.into()),
+        purchases_without_rate: row.without_rate,
+    })
+}
+
+/// Orders linked in one way, or not linked for one cause.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct OrdersByLink {
+    /// How: session, visitor, customer, contact; null when not linked.
+    pub method: Option<String>,
+    /// Why not; null when linked.
+    pub cause: Option<String>,
+    /// Orders.
+    pub orders: i64,
+    /// Their revenue.
+    pub revenue: Figure,
+}
+
+/// A period's orders by method and cause, most orders first.
+///
+/// # Errors
+/// The database's.
+pub async fn by_link(db: impl PgExecutor<'_>, site: &Site, period: &Period) -> sqlx::Result<Vec<OrdersByLink>> {
+    let rows = sqlx::query!(
+        r#"select link_method, unlinked_cause, count(*) as "orders!", coalesce(sum(revenue), 0) as "revenue!: Decimal"
+        from orders where site_id = $1 and created_at >= $2 and created_at < $3
+        group by link_method, unlinked_cause order by 3 desc, 1, 2"#,
+        site.id,
+        period.from_or_beginning(),
+        period.to,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| OrdersByLink {
+            method: row.link_method,
+            cause: row.unlinked_cause,
+            orders: row.orders,
+            revenue: row.revenue.into(),
+        })
+        .collect())
+}
+
+/// Events of visitors who allowed no id, by what they chose.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct AnonymousHits {
+    /// refused, gpc, dnt, off.
+    pub consent: String,
+    /// Events of people; bots are left out.
+    pub hits: i64,
+}
+
+/// A period's events without an id.
+///
+/// # Errors
+/// The database's.
+pub async fn anonymous(db: impl PgExecutor<'_>, site: &Site, period: &Period) -> sqlx::Result<Vec<AnonymousHits>> {
+    let rows = sqlx::query!(
+        r#"select consent, count(*) as "hits!" from anonymous_hits
+        where site_id = $1 and minted_at >= $2 and minted_at < $3 and bot_reason is null
+        group by consent order by consent"#,
+        site.id,
+        period.from_or_beginning(),
+        period.to,
+    )
+    .fetch_all(db)
+    .await?;
+    let name = |code: i16| {
+        use shared::event::Consent::{Dnt, Gpc, Granted, Limited, Off, Refused};
+        [Granted, Limited, Refused, Gpc, Dnt, Off]
+            .into_iter()
+            .find(|consent| consent.code() == code)
+            .map_or_else(|| code.to_string(), |consent| consent.name().to_owned())
+    };
+    Ok(rows
+        .into_iter()
+        .map(|row| AnonymousHits {
+            consent: name(row.consent),
+            hits: row.hits,
+        })
+        .collect())
+}
+
+/// How many people's sessions began in a period.
+///
+/// # Errors
+/// The database's.
+pub async fn sessions(db: impl PgExecutor<'_>, site: &Site, period: &Period) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "n!" from sessions
+        where site_id = $1 and first_seen >= $2 and first_seen < $3 and bot_reason is null"#,
+        site.id,
+        period.from_or_beginning(),
+        period.to,
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// When the newest of each was seen.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Newest {
+    /// The newest session began, UTC.
+    pub session_at: Option<DateTime<Utc>>,
+    /// The newest order was placed, UTC.
+    pub order_at: Option<DateTime<Utc>>,
+    /// The oldest session began, UTC.
+    pub first_session_at: Option<DateTime<Utc>>,
+}
+
+/// Newest and oldest rows, each from the end of an index.
+///
+/// # Errors
+/// The database's.
+pub async fn newest(db: impl PgExecutor<'_>, site: &Site) -> sqlx::Result<Newest> {
+    sqlx::query_as!(
+        Newest,
+        "select (select max(first_seen) from sessions where site_id = $1) as session_at,
+            (select max(created_at) from orders where site_id = $1) as order_at,
+            (select min(first_seen) from sessions where site_id = $1) as first_session_at",
+        site.id,
+    )
+    .fetch_one(db)
+    .await
+}

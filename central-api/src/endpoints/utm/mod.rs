@@ -1,0 +1,75 @@
+//! `/api/utm/…`: the analytics. Each endpoint is one row of a table that makes its route, with and without a trailing slash, and its
+//! description; parameters and columns come from the catalogue.
+
+mod asked;
+mod catalogue;
+mod compare;
+mod coverage;
+mod describe;
+mod funnel;
+mod general;
+mod geo;
+mod lists;
+mod query;
+mod returning;
+mod roi;
+mod session_detail;
+mod sessions;
+mod time_series;
+
+use axum::routing::MethodRouter;
+use utoipa::openapi::path::{HttpMethod, Operation};
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{Paths, RefOr};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::state::AppState;
+
+/// One endpoint: where, what answers, how it is described.
+struct Endpoint {
+    /// Without `/api/utm` and without the trailing slash.
+    path: &'static str,
+    /// Spelt differently by the original module.
+    alias: Option<&'static str>,
+    handler: MethodRouter<AppState>,
+    operations: Vec<(HttpMethod, Operation)>,
+    schemas: Vec<(String, RefOr<Schema>)>,
+}
+
+/// Every route of the analytics.
+pub fn routes() -> OpenApiRouter<AppState> {
+    let endpoints = [
+        general::endpoint(),
+        compare::endpoint(),
+        funnel::endpoint(),
+        geo::endpoint(),
+        returning::endpoint(),
+        sessions::endpoint(),
+        session_detail::endpoint(),
+        time_series::endpoint(),
+        roi::endpoint(),
+        coverage::endpoint(),
+        coverage::freshness_endpoint(),
+        query::endpoint(),
+        catalogue::endpoint(),
+    ];
+    let mut router = OpenApiRouter::new();
+    for endpoint in endpoints.into_iter().chain(lists::endpoints()) {
+        let path = format!("/api/utm/{}", endpoint.path);
+        let mut paths = Paths::new();
+        for (method, operation) in endpoint.operations {
+            paths.add_path_operation(&path, vec![method], operation);
+        }
+        router = router.route(&format!("{path}/"), endpoint.handler.clone()).routes((
+            endpoint.schemas,
+            paths,
+            endpoint.handler.clone(),
+        ));
+        if let Some(alias) = endpoint.alias {
+            router = router
+                .route(&format!("/api/utm/{alias}"), endpoint.handler.clone())
+                .route(&format!("/api/utm/{alias}/"), endpoint.handler);
+        }
+    }
+    router
+}

@@ -1,0 +1,414 @@
+//! Every metric by every dimension, against a plain count over the raw rows that shares no code with the catalogue.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use central_api::catalogue::{Dimension, Metric};
+use central_api::reports::filter::Filters;
+use central_api::reports::period::Period;
+use central_api::reports::scope::{AttributionDate, Bots, Scope};
+use central_api::reports::sql::Question;
+use central_api::reports::table::{self, Cell};
+use central_api::site::Site;
+use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
+use chrono_tz::Tz;
+use rust_decimal::{Decimal, RoundingStrategy};
+
+use crate::support::TestApp;
+use crate::utm_data::{Data, Order, Session};
+
+const ZONES: [Tz; 4] = [Tz::Europe__Kyiv, Tz::UTC, Tz::America__New_York, Tz::Asia__Kathmandu];
+
+fn now() -> DateTime<Utc> {
+    "2026-11-20T23:10:00Z".parse().unwrap()
+}
+
+/// A bucket's key, by walking the local clock.
+fn bucket(key: &str, at: DateTime<Utc>, zone: Tz) -> String {
+    let local = at.with_timezone(&zone);
+    match key {
+        "hour" => {
+            let into = TimeDelta::seconds(i64::from(local.minute() * 60 + local.second()))
+                + TimeDelta::nanoseconds(i64::from(local.nanosecond()));
+            (at - into).format("%Y-%m-%dT%H:%M:%SZ").to_string()
+        }
+        "day" => local.format("%Y-%m-%d").to_string(),
+        "week" => {
+            let mut day = local.date_naive();
+            while day.weekday() != chrono::Weekday::Mon {
+                day = day.pred_opt().unwrap();
+            }
+            day.to_string()
+        }
+        _ => local.format("%Y-%m-01").to_string(),
+    }
+}
+
+struct Truth<'a> {
+    data: &'a Data,
+    scope: &'a Scope,
+}
+
+impl Truth<'_> {
+    fn of_session(&self, s: &Session, key: &str) -> Option<String> {
+        match key {
+            "hour" | "day" | "week" | "month" => Some(bucket(key, s.first_seen, self.scope.site.time_zone)),
+            "visitor_type" => {
+                let earlier = self
+                    .data
+                    .sessions
+                    .iter()
+                    .any(|p| p.visitor == s.visitor && p.first_seen < s.first_seen);
+                Some(
+                    if earlier || s.visits.len() > 1 {
+                        "returning"
+                    } else {
+                        "new"
+                    }
+                    .to_owned(),
+                )
+            }
+            "bot_reason" => s.bot_reason.map(|code| {
+                let reason = shared::event::BotReason::ALL
+                    .into_iter()
+                    .find(|r| r.code() == code)
+                    .unwrap();
+                serde_json::to_value(reason).unwrap().as_str().unwrap().to_owned()
+            }),
+            _ => s.texts.iter().find(|(k, _)| *k == key).unwrap().1.clone(),
+        }
+    }
+
+    fn of_order(&self, o: &Order, key: &str) -> Option<String> {
+        match key {
+            "hour" | "day" | "week" | "month" => Some(bucket(key, o.created_at, self.scope.site.time_zone)),
+            _ => o.session.and_then(|i| self.of_session(&self.data.sessions[i], key)),
+        }
+    }
+
+    fn kept(&self, at: DateTime<Utc>, bot: bool, human: bool, value: impl Fn(&str) -> Option<String>) -> bool {
+        let period = &self.scope.period;
+        let in_period = at < period.to && period.from.is_none_or(|from| at >= from);
+        let wanted = match self.scope.bots {
+            Bots::Include => true,
+            Bots::Exclude => !bot,
+            Bots::Only => bot,
+        };
+        in_period
+            && wanted
+            && (human || !self.scope.confirmed)
+            && self.scope.filters.iter().all(|(dimension, choice)| {
+                let value = value(dimension.key());
+                (choice.include.is_empty() || choice.include.contains(&value)) && !choice.exclude.contains(&value)
+            })
+    }
+
+    fn count(&self, dimensions: &[&str]) -> BTreeMap<Vec<Option<String>>, BTreeMap<&'static str, Option<Decimal>>> {
+        let by_order = self.scope.attribution_date == AttributionDate::Order;
+        let mut groups: BTreeMap<Vec<Option<String>>, (Vec<&Session>, Vec<&Order>)> = BTreeMap::new();
+        for (i, s) in self.data.sessions.iter().enumerate() {
+            if self.kept(s.first_seen, s.bot_reason.is_some(), s.human_seen, |key| {
+                self.of_session(s, key)
+            }) {
+                let group = groups
+                    .entry(dimensions.iter().map(|key| self.of_session(s, key)).collect())
+                    .or_default();
+                group.0.push(s);
+                if !by_order {
+                    group.1.extend(self.data.orders.iter().filter(|o| o.session == Some(i)));
+                }
+            }
+        }
+        if by_order {
+            for o in &self.data.orders {
+                let s = o.session.map(|i| &self.data.sessions[i]);
+                let bot = s.is_some_and(|s| s.bot_reason.is_some());
+                if self.kept(o.created_at, bot, s.is_some_and(|s| s.human_seen), |key| {
+                    self.of_order(o, key)
+                }) {
+                    let group = groups
+                        .entry(dimensions.iter().map(|key| self.of_order(o, key)).collect())
+                        .or_default();
+                    group.1.push(o);
+                }
+            }
+        }
+        if dimensions.is_empty() {
+            groups.entry(Vec::new()).or_default();
+        }
+        let events = self.scope.site.settings.revenue_from_events;
+        groups
+            .into_iter()
+            .map(|(key, (sessions, orders))| (key, figures(&sessions, &orders, events)))
+            .collect()
+    }
+}
+
+/// Every figure of one group, straight from the definitions.
+fn figures(sessions: &[&Session], orders: &[&Order], from_events: bool) -> BTreeMap<&'static str, Option<Decimal>> {
+    let n = |count: usize| Decimal::from(count as i64);
+    let ratio = |times: i64, of: Decimal, per: Decimal| {
+        (!per.is_zero()).then(|| {
+            (Decimal::from(times) * of / per).round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero)
+        })
+    };
+    let sessions_with = |condition: &dyn Fn(&Session) -> bool| n(sessions.iter().filter(|s| condition(s)).count());
+    let mut visitors: Vec<_> = sessions.iter().map(|s| s.visitor).collect();
+    visitors.sort();
+    visitors.dedup();
+    let total = n(sessions.len());
+    let (revenue, all, leads, purchases) = if from_events {
+        let bought = sessions_with(&|s| s.purchase_at.is_some());
+        (
+            sessions.iter().map(|s| s.event_revenue).sum(),
+            bought,
+            sessions_with(&|s| s.lead_at.is_some()),
+            bought,
+        )
+    } else {
+        (
+            orders.iter().filter_map(|o| o.revenue).sum(),
+            n(orders.len()),
+            n(orders.iter().filter(|o| o.status == "prepaid").count()),
+            n(orders
+                .iter()
+                .filter(|o| o.status == "paid" || o.status == "partially_refunded")
+                .count()),
+        )
+    };
+    let visits: usize = sessions.iter().map(|s| s.visits.len()).sum();
+    let pages: i64 = sessions.iter().map(|s| i64::from(s.page_views)).sum();
+    let points: i64 = sessions.iter().map(|s| i64::from(s.points)).sum();
+    let millis: i64 = sessions.iter().flat_map(|s| &s.visits).map(|(a, b)| b - a).sum();
+    let seconds = Decimal::new(millis, 3);
+    let lead = |s: &Session| s.lead_at.is_some() || s.own_orders.iter().any(|status| *status == "prepaid");
+    let bought = |s: &Session| {
+        s.purchase_at.is_some()
+            || s.own_orders
+                .iter()
+                .any(|status| *status == "paid" || *status == "partially_refunded")
+    };
+    let converted = sessions_with(&|s| lead(s) || bought(s));
+    let bounces = sessions_with(&|s| {
+        s.visits.len() == 1
+            && s.page_views <= 1
+            && [s.add_to_cart_at, s.checkout_at, s.registered_at]
+                .iter()
+                .all(Option::is_none)
+            && !lead(s)
+            && !bought(s)
+    });
+    let viewed = sessions_with(&|s| s.product_view_at.is_some());
+    let cart = sessions_with(&|s| s.add_to_cart_at.is_some());
+    let checkout = sessions_with(&|s| s.checkout_at.is_some());
+    let (led, buying) = (sessions_with(&lead), sessions_with(&bought));
+    let in_cart = |s: &Session| matches!((s.product_view_at, s.add_to_cart_at), (Some(a), Some(b)) if a <= b);
+    let in_checkout = |s: &Session| in_cart(s) && s.checkout_at.is_some_and(|at| at >= s.add_to_cart_at.unwrap());
+    let after_checkout = |s: &Session, at: Option<DateTime<Utc>>, known: bool| {
+        in_checkout(s) && at.map_or(known, |at| at >= s.checkout_at.unwrap())
+    };
+    let mut found = BTreeMap::new();
+    for metric in Metric::all() {
+        let value = match metric.key() {
+            "sessions" => Some(total),
+            "visitors" => Some(n(visitors.len())),
+            "visits" => Some(n(visits)),
+            "conversions" => Some(converted),
+            "conversion_rate" => ratio(100, converted, total),
+            "revenue" => Some(revenue),
+            "orders" => Some(all),
+            "leads" => Some(leads),
+            "purchases" => Some(purchases),
+            "avg_order_value" => ratio(1, revenue, purchases),
+            "revenue_per_session" => ratio(1, revenue, total),
+            "orders_per_session" => ratio(1, all, total),
+            "total_score" => Some(points.into()),
+            "avg_score_per_session" => ratio(1, points.into(), total),
+            "bounces" => Some(bounces),
+            "bounce_rate" => ratio(100, bounces, total),
+            "page_views" => Some(pages.into()),
+            "pages_per_session" => ratio(1, pages.into(), total),
+            "duration" => Some(seconds),
+            "avg_session_duration" => ratio(1, seconds, total),
+            "registrations" => Some(sessions_with(&|s| s.registered_at.is_some())),
+            "product_views" => Some(viewed),
+            "add_to_cart" => Some(cart),
+            "initiate_checkout" => Some(checkout),
+            "lead_sessions" => Some(led),
+            "purchase_sessions" => Some(buying),
+            "product_view_rate" => ratio(100, viewed, total),
+            "add_to_cart_rate" => ratio(100, cart, total),
+            "initiate_checkout_rate" => ratio(100, checkout, total),
+            "lead_rate" => ratio(100, led, total),
+            "purchase_rate" => ratio(100, buying, total),
+            "strict_add_to_cart" => Some(sessions_with(&in_cart)),
+            "strict_initiate_checkout" => Some(sessions_with(&in_checkout)),
+            "strict_lead_sessions" => Some(sessions_with(&|s| after_checkout(s, s.lead_at, lead(s)))),
+            "strict_purchase_sessions" => Some(sessions_with(&|s| after_checkout(s, s.purchase_at, bought(s)))),
+            new => panic!("count {new} by hand too"),
+        };
+        found.insert(metric.key(), value);
+    }
+    found
+}
+
+fn filters(pairs: &[(Dimension, &str)]) -> Filters {
+    let mut filters = Filters::default();
+    for (dimension, value) in pairs {
+        filters.add(*dimension, value).unwrap();
+    }
+    filters
+}
+
+/// Filters that combine, exclude, ask for the absent and for values that look like syntax.
+fn filter_cases() -> Vec<Filters> {
+    use Dimension::{Channel, City, Country, DeviceType, Referrer, UtmCampaign, UtmSource, VisitorType};
+    vec![
+        filters(&[]),
+        filters(&[(UtmSource, "facebook")]),
+        filters(&[(UtmSource, "facebook"), (UtmSource, "e,mail"), (UtmSource, "(not set)")]),
+        filters(&[(UtmCampaign, "a|b,c&%")]),
+        filters(&[
+            (UtmCampaign, "\\!x"),
+            (UtmCampaign, "\\(not set)"),
+            (UtmCampaign, "\\\\y"),
+        ]),
+        filters(&[(UtmCampaign, "!\\!x"), (UtmCampaign, "!sale")]),
+        filters(&[(Country, "!(not set)"), (City, "!Kyiv")]),
+        filters(&[(Country, "UA"), (DeviceType, "mobile"), (Channel, "!one")]),
+        filters(&[(Referrer, "one"), (Referrer, "(not set)")]),
+        filters(&[(VisitorType, "returning"), (UtmSource, "!google")]),
+        filters(&[(UtmSource, "nobody")]),
+    ]
+}
+
+fn periods(zone: Tz) -> Vec<Period> {
+    let parse = |period, start, end| Period::parse(period, start, end, zone, now()).unwrap();
+    vec![
+        parse(Some("all_time"), None, None),
+        parse(Some("today"), None, None),
+        parse(Some("week"), None, None),
+        parse(Some("month"), None, None),
+        parse(None, Some("2026-03-08"), Some("2026-03-29")),
+        parse(None, Some("2026-10-25"), Some("2026-11-01")),
+        parse(None, Some("2026-10-01"), Some("2026-10-31")),
+    ]
+}
+
+async fn check(app: &TestApp, data: &Data, scope: &Scope, dimensions: &[Dimension]) {
+    let metrics: Vec<Metric> = Metric::all().collect();
+    let question = Question {
+        scope,
+        dimensions,
+        metrics: &metrics,
+        sort: None,
+        limit: None,
+        offset: 0,
+    };
+    let keys: Vec<_> = dimensions.iter().map(|d| d.key()).collect();
+    let told = format!(
+        "{keys:?} {:?} {} {:?} {:?}",
+        scope.period.name, scope.site.time_zone, scope.attribution_date, scope.filters
+    );
+    let answer = table::ask(&app.db.pool, &question)
+        .await
+        .unwrap_or_else(|e| panic!("{told}: {e}"));
+    assert_eq!(answer.total_rows, answer.rows.len() as i64);
+    let mut found = BTreeMap::new();
+    for row in &answer.rows {
+        let (texts, numbers) = row.0.split_at(dimensions.len());
+        let key: Vec<_> = texts
+            .iter()
+            .map(|(_, cell)| match cell {
+                Cell::Text(text) => text.clone(),
+                Cell::Number(_) => panic!(),
+            })
+            .collect();
+        let numbers: BTreeMap<_, _> = numbers
+            .iter()
+            .map(|(key, cell)| match cell {
+                Cell::Number(figure) => (*key, figure.0),
+                Cell::Text(_) => panic!(),
+            })
+            .collect();
+        assert!(found.insert(key, numbers).is_none(), "{told}: a group twice");
+    }
+    let truth = Truth { data, scope }.count(&keys);
+    assert_eq!(
+        found.keys().collect::<Vec<_>>(),
+        truth.keys().collect::<Vec<_>>(),
+        "{told}"
+    );
+    for (key, figures) in truth {
+        assert_eq!(found[&key], figures, "{told} {key:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_metric_by_every_dimension_equals_the_slow_count_to_the_cent() {
+    let app = TestApp::start().await;
+    let site = app.site("exact").await;
+    let other = app.site("other").await;
+    let data = Data::generate(1, 900);
+    data.store(&app.db.pool, site.id).await;
+    // Another site's rows must never be seen; the same ids are even allowed there.
+    Data::generate(1, 60).store(&app.db.pool, other.id).await;
+
+    let filters = filter_cases();
+    let mut turn = 0;
+    for zone in ZONES {
+        let site = Arc::new(Site {
+            time_zone: zone,
+            ..(*site).clone()
+        });
+        for period in periods(zone) {
+            for attribution_date in [AttributionDate::Session, AttributionDate::Order] {
+                for dimension in std::iter::once(None).chain(Dimension::all().map(Some)) {
+                    turn += 1;
+                    let scope = Scope {
+                        site: site.clone(),
+                        period,
+                        filters: filters[turn % filters.len()].clone(),
+                        bots: [Bots::Exclude, Bots::Exclude, Bots::Include, Bots::Only][turn / 7 % 4],
+                        confirmed: turn % 5 == 0,
+                        attribution_date,
+                    };
+                    check(&app, &data, &scope, dimension.as_slice()).await;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn pairs_of_dimensions_and_sites_without_a_backend_are_exact_too() {
+    let app = TestApp::start().await;
+    let site = app.site("exact").await;
+    let data = Data::generate(2, 400);
+    data.store(&app.db.pool, site.id).await;
+    let mut settings = site.settings.clone();
+    settings.revenue_from_events = true;
+    let without_backend = Arc::new(Site {
+        settings,
+        ..(*site).clone()
+    });
+    let all: Vec<_> = Dimension::all().collect();
+    for (i, filters) in filter_cases().into_iter().enumerate() {
+        for (site, attribution_date) in [
+            (&site, AttributionDate::Session),
+            (&site, AttributionDate::Order),
+            (&without_backend, AttributionDate::Session),
+        ] {
+            let scope = Scope {
+                site: site.clone(),
+                period: periods(site.time_zone)[i % 7],
+                filters: filters.clone(),
+                bots: Bots::Exclude,
+                confirmed: false,
+                attribution_date,
+            };
+            check(&app, &data, &scope, &[all[i], all[(i * 5 + 7) % all.len()]]).await;
+            check(&app, &data, &scope, &[all[(i + 11) % all.len()], Dimension::Day]).await;
+        }
+    }
+}
