@@ -44,6 +44,9 @@ fn bucket(key: &str, at: DateTime<Utc>, zone: Tz) -> String {
     }
 }
 
+/// Sessions and orders by their values of the dimensions.
+type Groups<'a> = BTreeMap<Vec<Option<String>>, (Vec<&'a Session>, Vec<&'a Order>)>;
+
 struct Truth<'a> {
     data: &'a Data,
     scope: &'a Scope,
@@ -105,7 +108,7 @@ impl Truth<'_> {
 
     fn count(&self, dimensions: &[&str]) -> BTreeMap<Vec<Option<String>>, BTreeMap<&'static str, Option<Decimal>>> {
         let by_order = self.scope.attribution_date == AttributionDate::Order;
-        let mut groups: BTreeMap<Vec<Option<String>>, (Vec<&Session>, Vec<&Order>)> = BTreeMap::new();
+        let mut groups = Groups::new();
         for (i, s) in self.data.sessions.iter().enumerate() {
             if self.kept(s.first_seen, s.bot_reason.is_some(), s.human_seen, |key| {
                 self.of_session(s, key)
@@ -181,7 +184,7 @@ fn figures(sessions: &[&Session], orders: &[&Order], from_events: bool) -> BTree
     let points: i64 = sessions.iter().map(|s| i64::from(s.points)).sum();
     let millis: i64 = sessions.iter().flat_map(|s| &s.visits).map(|(a, b)| b - a).sum();
     let seconds = Decimal::new(millis, 3);
-    let lead = |s: &Session| s.lead_at.is_some() || s.own_orders.iter().any(|status| *status == "prepaid");
+    let lead = |s: &Session| s.lead_at.is_some() || s.own_orders.contains(&"prepaid");
     let bought = |s: &Session| {
         s.purchase_at.is_some()
             || s.own_orders
