@@ -268,7 +268,7 @@ fn medium_alias(medium: &str) -> Option<&'static str> {
 pub struct TouchMark {
     /// Over the click ids that no two clicks share.
     pub click: u64,
-    /// Over the utm set.
+    /// Over the utm set; without one and without `click`, over the other click ids.
     pub utm: u64,
     /// Over the referrer's host.
     pub referrer: u64,
@@ -283,11 +283,20 @@ pub fn mark(touch: &Touch) -> TouchMark {
         .map(|(name, value)| (name.as_str(), value.as_str()));
     let utm = utm_values(touch).filter_map(|(name, value)| Some((name, value?)));
     let referrer = touch.referrer_host.as_deref().map(|host| ("referrer", host));
-    TouchMark {
+    let mut mark = TouchMark {
         click: fnv_1a(clicks),
         utm: fnv_1a(utm),
         referrer: fnv_1a(referrer),
+    };
+    if mark.click == 0 && mark.utm == 0 && leading_click(touch).is_some() {
+        // Only ids that many clicks share, or the kind of one whose value may not be kept.
+        let ids = touch
+            .click_ids
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        mark.utm = fnv_1a(ids.chain(touch.click_kind.as_deref().map(|kind| ("click_kind", kind))));
     }
+    mark
 }
 
 /// One number for "the same touch": over the click ids, else the utm set, else the referrer's host; 0 for `direct`.

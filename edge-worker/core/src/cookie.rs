@@ -1,0 +1,304 @@
+//! Our two cookies, Meta's and TikTok's, and the shop's consent cookie: reading all of them in one pass, writing ours.
+
+use shared::attribution::TouchMark;
+use shared::limits::{MAX_CLOCK_AHEAD_MS, VISITOR_COOKIE_SECONDS};
+use uuid::Uuid;
+
+use crate::session::Session;
+use crate::settings::Settings;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Values of the cookies that matter, raw, the first of each name. Ours may stand twice (for the host and for its domain): the
+/// second is kept too.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Cookies<'a> {
+    visitor: [Option<&'a str>; 2],
+    session: [Option<&'a str>; 2],
+    pub(crate) fbc: Option<&'a str>,
+    pub(crate) fbp: Option<&'a str>,
+    pub(crate) ttp: Option<&'a str>,
+    pub(crate) consent: Option<&'a str>,
+}
+
+/// A visitor as the cookie knows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Visitor {
+    pub(crate) id: Uuid,
+    /// When the cookie was written, in milliseconds since 1970, UTC.
+    pub(crate) written: i64,
+    /// It should be written again: a day has passed, its key is old, or its clock was wrong.
+    pub(crate) stale: bool,
+}
+
+impl<'a> Cookies<'a> {
+    pub(crate) fn read(header: Option<&'a str>, settings: &Settings) -> Self {
+        let mut cookies = Cookies::default();
+        let (visitor, session) = (visitor_name(settings), session_name(settings));
+        for pair in header.unwrap_or_default().split(';') {
+            let Some((name, value)) = pair.split_once('=') else {
+                continue;
+            };
+            let (name, value) = (name.trim(), value.trim().trim_matches('"'));
+            let slot = match name {
+                _ if name == visitor => free(&mut cookies.visitor),
+                _ if name == session => free(&mut cookies.session),
+                "_fbc" => &mut cookies.fbc,
+                "_fbp" => &mut cookies.fbp,
+                "_ttp" => &mut cookies.ttp,
+                _ if settings.consent.cookie.as_deref() == Some(name) => &mut cookies.consent,
+                _ => continue,
+            };
+            slot.get_or_insert(value);
+        }
+        cookies
+    }
+
+    /// The visitor, when one of the cookies is ours and whole.
+    pub(crate) fn visitor(&self, settings: &Settings, now_ms: i64) -> Option<Visitor> {
+        self.visitor.iter().flatten().find_map(|text| {
+            let mut opened = settings.keys.open(&visitor_purpose(settings), text)?;
+            let id = Uuid::try_parse(opened.fields.next()?).ok()?;
+            let written = read_number(opened.fields.next()?)?;
+            let stale =
+                opened.old_key || !(now_ms - DAY_MS..=now_ms.saturating_add(MAX_CLOCK_AHEAD_MS)).contains(&written);
+            Some(Visitor { id, written, stale })
+        })
+    }
+
+    /// The session of `visitor`, when one of the cookies is ours, whole and still alive.
+    pub(crate) fn session(&self, visitor: Uuid, settings: &Settings, now_ms: i64) -> Option<Session> {
+        self.session.iter().flatten().find_map(|text| {
+            let mut fields = settings.keys.open(&session_purpose(settings, &visitor), text)?.fields;
+            let mut next = || fields.next();
+            let mut session = Session {
+                id: Uuid::try_parse(next()?).ok()?,
+                started: read_number(next()?)?,
+                last: read_number(next()?)?,
+                visit: next()?.parse().ok()?,
+                mark: TouchMark {
+                    click: read_mark(next()?)?,
+                    utm: read_mark(next()?)?,
+                    referrer: read_mark(next()?)?,
+                },
+            };
+            // Clocks of two data centres differ a little. What lies further ahead was written by a broken clock.
+            if session.started.max(session.last) > now_ms.saturating_add(MAX_CLOCK_AHEAD_MS) {
+                return None;
+            }
+            session.started = session.started.min(now_ms);
+            session.last = session.last.clamp(session.started, now_ms);
+            (now_ms - session.started < settings.session_life_ms).then_some(session)
+        })
+    }
+
+    /// Cookies that take ours away where the browser sent any: the visitor withdrew.
+    pub(crate) fn removals(&self, settings: &Settings) -> Vec<String> {
+        let remove = |name| set_cookie(settings, name, "", 0, true);
+        let mut cookies = Vec::new();
+        if self.visitor[0].is_some() {
+            cookies.push(remove(visitor_name(settings)));
+        }
+        if self.session[0].is_some() {
+            cookies.push(remove(session_name(settings)));
+        }
+        cookies
+    }
+}
+
+/// `Set-Cookie` of the visitor: 400 days.
+pub(crate) fn write_visitor(id: Uuid, settings: &Settings, now_ms: i64) -> String {
+    let fields = format!("{}.{now_ms:x}", id.simple());
+    let value = settings.keys.seal(&visitor_purpose(settings), &fields);
+    set_cookie(settings, visitor_name(settings), &value, VISITOR_COOKIE_SECONDS, true)
+}
+
+/// `Set-Cookie` of the session: what is left of its life.
+pub(crate) fn write_session(visitor: Uuid, session: &Session, settings: &Settings, now_ms: i64) -> String {
+    let Session {
+        id,
+        started,
+        last,
+        visit,
+        mark,
+    } = session;
+    let (click, utm, referrer) = (mark.click, mark.utm, mark.referrer);
+    let fields = format!(
+        "{}.{started:x}.{last:x}.{visit}.{click:x}.{utm:x}.{referrer:x}",
+        id.simple()
+    );
+    let value = settings.keys.seal(&session_purpose(settings, &visitor), &fields);
+    let seconds = (started + settings.session_life_ms - now_ms).max(1_000) / 1_000;
+    set_cookie(settings, session_name(settings), &value, seconds, true)
+}
+
+/// A `Set-Cookie` value. Ours are HttpOnly; those that Meta's pixel reads are not.
+pub(crate) fn set_cookie(
+    settings: &Settings,
+    name: &str,
+    value: &str,
+    max_age_seconds: i64,
+    http_only: bool,
+) -> String {
+    let mut cookie = format!("{name}={value}; Max-Age={max_age_seconds}; Path=/");
+    if let Some(domain) = &settings.cookie_domain {
+        cookie.push_str("; Domain=");
+        cookie.push_str(domain);
+    }
+    if settings.secure_cookies {
+        cookie.push_str("; Secure");
+    }
+    if http_only {
+        cookie.push_str("; HttpOnly");
+    }
+    cookie.push_str("; SameSite=Lax");
+    cookie
+}
+
+// `__Host-` would be stricter but forbids Domain, and a checkout on another host of the shop would lose the visitor.
+fn visitor_name(settings: &Settings) -> &'static str {
+    if settings.secure_cookies {
+        "__Secure-ud_v"
+    } else {
+        "ud_v"
+    }
+}
+
+fn session_name(settings: &Settings) -> &'static str {
+    if settings.secure_cookies {
+        "__Secure-ud_s"
+    } else {
+        "ud_s"
+    }
+}
+
+fn visitor_purpose(settings: &Settings) -> [&[u8]; 2] {
+    [b"visitor", settings.site.as_str().as_bytes()]
+}
+
+/// A session is signed together with its visitor: beside another visitor's cookie it is no session.
+fn session_purpose<'a>(settings: &'a Settings, visitor: &'a Uuid) -> [&'a [u8]; 3] {
+    [b"session", settings.site.as_str().as_bytes(), visitor.as_bytes()]
+}
+
+fn free<'s, 'a>(slots: &'s mut [Option<&'a str>; 2]) -> &'s mut Option<&'a str> {
+    let [first, second] = slots;
+    if first.is_none() { first } else { second }
+}
+
+fn read_number(text: &str) -> Option<i64> {
+    i64::from_str_radix(text, 16).ok().filter(|number| *number >= 0)
+}
+
+fn read_mark(text: &str) -> Option<u64> {
+    u64::from_str_radix(text, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::settings::tests::settings;
+
+    const NOW: i64 = 1_763_600_000_000;
+
+    fn pair(set_cookie: &str) -> &str {
+        set_cookie.split(';').next().unwrap()
+    }
+
+    fn session() -> Session {
+        Session {
+            id: Uuid::from_u128(7),
+            started: NOW - 5_000,
+            last: NOW - 1_000,
+            visit: 3,
+            mark: TouchMark {
+                click: 1,
+                utm: 0,
+                referrer: u64::MAX,
+            },
+        }
+    }
+
+    #[test]
+    fn cookies_say_what_browsers_need() {
+        let shared = settings(r#""cookie_domain":"shop.ua""#);
+        let cookie = write_visitor(Uuid::from_u128(1), &shared, NOW);
+        assert!(cookie.starts_with("__Secure-ud_v=1.k2."), "{cookie}");
+        assert!(
+            cookie.ends_with("; Max-Age=34560000; Path=/; Domain=shop.ua; Secure; HttpOnly; SameSite=Lax"),
+            "{cookie}"
+        );
+        let plain = settings(r#""secure_cookies":false"#);
+        let cookie = write_session(Uuid::from_u128(1), &session(), &plain, NOW);
+        assert!(
+            cookie.starts_with("ud_s=1.k2.") && cookie.ends_with("; Max-Age=1209595; Path=/; HttpOnly; SameSite=Lax"),
+            "{cookie}"
+        );
+        assert!(cookie.len() < 400);
+    }
+
+    #[test]
+    fn a_session_beside_another_visitor_is_none() {
+        let settings = settings("");
+        let cookie = write_session(Uuid::from_u128(1), &session(), &settings, NOW);
+        let cookies = Cookies::read(Some(pair(&cookie)), &settings);
+        assert_eq!(cookies.session(Uuid::from_u128(1), &settings, NOW), Some(session()));
+        assert_eq!(cookies.session(Uuid::from_u128(2), &settings, NOW), None);
+    }
+
+    #[test]
+    fn a_broken_cookie_before_a_good_one_does_not_hide_it() {
+        let settings = settings("");
+        let good = write_visitor(Uuid::from_u128(1), &settings, NOW);
+        let header = format!("__Secure-ud_v=junk; a=b; {}; =; ;", pair(&good));
+        let visitor = Cookies::read(Some(&header), &settings).visitor(&settings, NOW).unwrap();
+        assert_eq!(
+            visitor,
+            Visitor {
+                id: Uuid::from_u128(1),
+                written: NOW,
+                stale: false
+            }
+        );
+    }
+
+    #[test]
+    fn a_visitor_is_written_again_once_a_day_and_a_session_dies_with_its_life() {
+        let settings = settings(r#""session_life_hours":1"#);
+        let visitor = write_visitor(Uuid::from_u128(1), &settings, NOW);
+        let stale = |now| {
+            Cookies::read(Some(pair(&visitor)), &settings)
+                .visitor(&settings, now)
+                .unwrap()
+                .stale
+        };
+        assert!(!stale(NOW) && !stale(NOW + DAY_MS) && stale(NOW + DAY_MS + 1) && stale(NOW - MAX_CLOCK_AHEAD_MS - 1));
+        let cookie = write_session(Uuid::from_u128(1), &session(), &settings, NOW);
+        let alive = |now| Cookies::read(Some(pair(&cookie)), &settings).session(Uuid::from_u128(1), &settings, now);
+        assert!(alive(NOW + 3_594_999).is_some() && alive(NOW + 3_595_000).is_none());
+        // A clock that is a little behind sees no negative times; one that is far behind sees no session.
+        assert_eq!(
+            alive(NOW - 4_000).map(|session| (session.started, session.last)),
+            Some((NOW - 5_000, NOW - 4_000))
+        );
+        assert!(alive(NOW - MAX_CLOCK_AHEAD_MS - 10_000).is_none());
+        assert!(alive(i64::MAX).is_none() && alive(0).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back_and_other_text_is_no_visitor(id: u128, now in 0i64..1 << 48, junk in "(?s).{0,200}") {
+            let settings = settings("");
+            let id = Uuid::from_u128(id);
+            let cookie = write_visitor(id, &settings, now);
+            let found = Cookies::read(Some(pair(&cookie)), &settings).visitor(&settings, now);
+            prop_assert_eq!(found, Some(Visitor { id, written: now, stale: false }));
+            let header = format!("__Secure-ud_v={junk}; __Secure-ud_s={junk}; {junk}");
+            let cookies = Cookies::read(Some(&header), &settings);
+            prop_assert_eq!(cookies.visitor(&settings, now), None);
+            prop_assert_eq!(cookies.session(id, &settings, now), None);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! One request as plain text: what the adapter reads from the runtime, and how its URLs are taken apart.
+
+/// A request, borrowed. Every header is optional and may hold anything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hit<'a> {
+    /// `GET`, `POST`, …, upper-case.
+    pub method: &'a str,
+    /// The whole URL.
+    pub url: &'a str,
+    /// `Host`; where it is given it names the shop's host, else the URL does.
+    pub host: Option<&'a str>,
+    /// `Accept`
+    pub accept: Option<&'a str>,
+    /// `User-Agent`
+    pub user_agent: Option<&'a str>,
+    /// `Referer`
+    pub referer: Option<&'a str>,
+    /// `Cookie`
+    pub cookie: Option<&'a str>,
+    /// `Accept-Language`
+    pub accept_language: Option<&'a str>,
+    /// `Sec-Fetch-Mode`
+    pub sec_fetch_mode: Option<&'a str>,
+    /// `Sec-Fetch-Dest`
+    pub sec_fetch_dest: Option<&'a str>,
+    /// `Sec-Fetch-Site`
+    pub sec_fetch_site: Option<&'a str>,
+    /// `Sec-Fetch-User`
+    pub sec_fetch_user: Option<&'a str>,
+    /// `Sec-Purpose`
+    pub sec_purpose: Option<&'a str>,
+    /// `Purpose`
+    pub purpose: Option<&'a str>,
+    /// `X-Moz`
+    pub x_moz: Option<&'a str>,
+    /// `Sec-GPC`
+    pub sec_gpc: Option<&'a str>,
+    /// `DNT`
+    pub dnt: Option<&'a str>,
+    /// `X-Requested-With`
+    pub x_requested_with: Option<&'a str>,
+    /// `Sec-CH-UA`
+    pub sec_ch_ua: Option<&'a str>,
+    /// `Sec-CH-UA-Mobile`
+    pub sec_ch_ua_mobile: Option<&'a str>,
+    /// `Sec-CH-UA-Platform`
+    pub sec_ch_ua_platform: Option<&'a str>,
+    /// `Sec-CH-UA-Platform-Version`
+    pub sec_ch_ua_platform_version: Option<&'a str>,
+    /// `Sec-CH-UA-Model`
+    pub sec_ch_ua_model: Option<&'a str>,
+    /// `Origin`
+    pub origin: Option<&'a str>,
+    /// `Content-Type`
+    pub content_type: Option<&'a str>,
+    /// Address that connected.
+    pub ip: Option<&'a str>,
+    /// `request.cf` as JSON; read only when needed, every field of it optional and of any type.
+    pub cf: Option<&'a str>,
+}
+
+/// Parts of a URL, as they stand in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UrlParts<'a> {
+    /// Lower-case by convention of those who send it; not checked.
+    pub(crate) scheme: &'a str,
+    /// With port.
+    pub(crate) host: &'a str,
+    /// Begins with `/` or is empty.
+    pub(crate) path: &'a str,
+    /// Without `?`.
+    pub(crate) query: &'a str,
+}
+
+/// Takes an absolute URL apart without judging it; a text without `://` is a path. Nothing is allocated: a full URL parser with
+/// its name tables would weigh as much as the rest of the worker.
+pub(crate) fn split_url(url: &str) -> UrlParts<'_> {
+    let url = url.split('#').next().unwrap_or_default();
+    let (scheme, rest) = url
+        .split_once("://")
+        .filter(|(scheme, _)| !scheme.contains(['/', '?']))
+        .unwrap_or(("", url));
+    let (before_query, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = match (scheme, before_query.find('/')) {
+        ("", _) => ("", before_query),
+        (_, Some(at)) => before_query.split_at(at),
+        (_, None) => (before_query, ""),
+    };
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    UrlParts {
+        scheme,
+        host,
+        path,
+        query,
+    }
+}
+
+impl<'a> Hit<'a> {
+    /// The shop's host, canonical.
+    pub(crate) fn shop_host(&self) -> Option<String> {
+        shared::source::canonical_host(self.host.unwrap_or_else(|| split_url(self.url).host))
+    }
+
+    /// The referring page's URL, when it is one that can have referred.
+    pub(crate) fn referring_url(&self) -> Option<UrlParts<'a>> {
+        let parts = split_url(self.referer?.trim());
+        let known = ["http", "https", "android-app"]
+            .iter()
+            .any(|scheme| parts.scheme.eq_ignore_ascii_case(scheme));
+        (known && !parts.host.is_empty()).then_some(parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart_and_nothing_in_it_panics() {
+        for (url, host, path, query) in [
+            ("https://shop.ua/a/b?x=1&y=2#f", "shop.ua", "/a/b", "x=1&y=2"),
+            ("https://shop.ua", "shop.ua", "", ""),
+            ("https://shop.ua?x=1", "shop.ua", "", "x=1"),
+            ("http://u:p@shop.ua:8787/", "shop.ua:8787", "/", ""),
+            ("android-app://com.google.android.gm/", "com.google.android.gm", "/", ""),
+            ("/path?u=https://evil", "", "/path", "u=https://evil"),
+            ("https://shop.ua/?u=https://evil/x", "shop.ua", "/", "u=https://evil/x"),
+            ("", "", "", ""),
+            ("://", "", "", ""),
+            ("https://///", "", "///", ""),
+            ("?", "", "", ""),
+            ("#", "", "", ""),
+        ] {
+            let parts = split_url(url);
+            assert_eq!((parts.host, parts.path, parts.query), (host, path, query), "{url}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What of an address, a path or a query may be kept.
+
+use std::net::IpAddr;
+
+use shared::limits::MAX_PATH_CHARS;
+use shared::text::{clean, decode_path, decode_query};
+
+use crate::keys::push_hex;
+use crate::settings::{IpPrivacy, Settings};
+
+/// The address as the site's setting allows, and its keyed hash (the first 8 bytes of HMAC-SHA256, hex) for linking.
+/// Text that is no address gives nothing.
+pub(crate) fn address(ip: Option<&str>, settings: &Settings) -> (Option<String>, Option<String>) {
+    let Some(ip) = ip
+        .and_then(|ip| ip.trim().parse::<IpAddr>().ok())
+        .map(|ip| ip.to_canonical())
+    else {
+        return (None, None);
+    };
+    if settings.ip == IpPrivacy::None {
+        return (None, None);
+    }
+    let text = ip.to_string();
+    let mut hash = String::with_capacity(16);
+    push_hex(
+        &mut hash,
+        &settings
+            .hash_key
+            .mac(&[b"ip", settings.site.as_str().as_bytes(), text.as_bytes()])[..8],
+    );
+    let kept = match settings.ip {
+        IpPrivacy::Full => text,
+        _ => network(ip).to_string(),
+    };
+    (Some(kept), Some(hash))
+}
+
+/// The first address of the /24 or /48 that `ip` lies in.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) => IpAddr::from((u32::from(ip) & 0xffff_ff00).to_be_bytes()),
+        IpAddr::V6(ip) => IpAddr::from((u128::from(ip) & (!0 << 80)).to_be_bytes()),
+    }
+}
+
+/// A path, decoded, cleaned and cut; segments that hold an e-mail address or a long token become `*`.
+pub(crate) fn path(raw: &str) -> Option<String> {
+    let decoded = decode_path(raw);
+    let scrubbed = if decoded.contains('@') || decoded.len() >= TOKEN_CHARS {
+        decoded
+            .split('/')
+            .map(|segment| if is_personal(segment) { "*" } else { segment })
+            .collect::<Vec<_>>()
+            .join("/")
+    } else {
+        decoded.into_owned()
+    };
+    clean(&scrubbed, MAX_PATH_CHARS)
+}
+
+/// Whether a parameter that is neither utm nor click id may stay in the landing's query.
+pub(crate) fn keeps_parameter(name: &str, raw_value: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let value = decode_query(raw_value);
+    !PERSONAL_PARAMETERS.iter().any(|part| name.contains(part))
+        && !PERSONAL_NAMES.contains(&name.as_str())
+        && !decode_query(&name).contains('@')
+        && !is_personal(&value)
+        && !is_phone(&value)
+}
+
+/// Whether a tag's value names a person.
+pub(crate) fn is_personal(value: &str) -> bool {
+    value.contains('@') || is_token(value)
+}
+
+const TOKEN_CHARS: usize = 32;
+
+/// Parts of a name that say that the value is a person's or a secret.
+const PERSONAL_PARAMETERS: &[&str] = &[
+    "mail",
+    "phone",
+    "token",
+    "passw",
+    "secret",
+    "session",
+    "auth",
+    "signature",
+    "address",
+    "birth",
+    "name",
+    "user",
+    "customer",
+    "card",
+    "apikey",
+    "api_key",
+    "jwt",
+    "otp",
+];
+/// Whole names that say so.
+const PERSONAL_NAMES: &[&str] = &[
+    "tel",
+    "pwd",
+    "pass",
+    "key",
+    "sid",
+    "sig",
+    "code",
+    "hash",
+    "uid",
+    "id_token",
+    "state",
+    "nonce",
+    "ssn",
+    "dob",
+    "iban",
+    "client_id",
+    "cid",
+    "contact",
+    "subscriber",
+    "mc_eid",
+    "_kx",
+    "_hsenc",
+];
+
+/// Long text of letters and digits mixed: a reset link, a session, a signed value.
+fn is_token(value: &str) -> bool {
+    value.len() >= TOKEN_CHARS
+        && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'=' | b'+' | b'-'))
+        && value.bytes().any(|b| b.is_ascii_digit())
+        && value.bytes().any(|b| b.is_ascii_alphabetic())
+        // A slug of words has hyphens; a token hardly more than a UUID's four.
+        && value.bytes().filter(|b| *b == b'-').count() <= 4
+        && value.split(['-', '_', '.']).any(|part| part.len() >= 12)
+}
+
+/// Ten digits or more with nothing but what phone numbers are written with.
+fn is_phone(value: &str) -> bool {
+    value.bytes().filter(u8::is_ascii_digit).count() >= 10
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b' ' | b'(' | b')'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::tests::settings;
+
+    #[test]
+    fn an_address_is_kept_as_the_setting_says() {
+        for (setting, ip, kept) in [
+            ("full", "203.0.113.77", Some("203.0.113.77")),
+            ("truncated", "203.0.113.77", Some("203.0.113.0")),
+            ("truncated", "2001:db8:aaaa:bbbb::1", Some("2001:db8:aaaa::")),
+            ("truncated", "::ffff:203.0.113.77", Some("203.0.113.0")),
+            ("none", "203.0.113.77", None),
+            ("full", "not an address", None),
+            ("full", "203.0.113.77\0", None),
+            ("full", "", None),
+        ] {
+            let settings = settings(&format!(r#""ip":"{setting}""#));
+            let (address, hash) = address(Some(ip), &settings);
+            assert_eq!(address.as_deref(), kept, "{setting} {ip}");
+            assert_eq!(hash.map(|hash| hash.len()), kept.map(|_| 16));
+        }
+    }
+
+    #[test]
+    fn the_hash_is_of_the_whole_address() {
+        let settings = settings("");
+        let hash = |ip| address(Some(ip), &settings).1;
+        assert_eq!(hash("203.0.113.77"), hash("::ffff:203.0.113.77"));
+        assert_ne!(hash("203.0.113.77"), hash("203.0.113.78"));
+    }
+
+    #[test]
+    fn paths_lose_addresses_and_tokens_and_keep_slugs() {
+        for (raw, kept) in [
+            (
+                "/product/cholovicha-futbolka-z-printom-chorna-2024-rozmir-xl",
+                "/product/cholovicha-futbolka-z-printom-chorna-2024-rozmir-xl",
+            ),
+            ("/%D0%BA%D0%B0%D1%82%D0%B0%D0%BB%D0%BE%D0%B3", "/каталог"),
+            ("/unsubscribe/a%40b.ua/now", "/unsubscribe/*/now"),
+            ("/reset/0a1b2c3d4e5f60718293a4b5c6d7e8f9", "/reset/*"),
+            ("/x\0y", "/xy"),
+        ] {
+            assert_eq!(path(raw).as_deref(), Some(kept), "{raw}");
+        }
+        assert_eq!(path(""), None);
+        assert_eq!(
+            path(&format!("/{}", "ї ".repeat(1_000_000))).unwrap().chars().count(),
+            MAX_PATH_CHARS
+        );
+    }
+
+    #[test]
+    fn a_query_loses_what_is_personal() {
+        for (name, value) in [
+            ("email", "x"),
+            ("user_phone", "1"),
+            ("q", "a%40b.ua"),
+            ("q", "+380671234567"),
+            ("token", "x"),
+            ("Password", "x"),
+            ("a@b", "x"),
+            ("t", "0a1b2c3d4e5f60718293a4b5c6d7e8f9"),
+            ("first_name", "x"),
+        ] {
+            assert!(!keeps_parameter(name, value), "{name}={value}");
+        }
+        for (name, value) in [
+            ("page", "2"),
+            ("size", "xl"),
+            ("q", "футболка"),
+            ("color", "black-white"),
+            ("sku", "123456"),
+        ] {
+            assert!(keeps_parameter(name, value), "{name}={value}");
+        }
+    }
+}
