@@ -10,6 +10,8 @@ pub const MAX_EVENT_BYTES: usize = 32 * 1024;
 pub const MAX_UTM_CHARS: usize = 255;
 /// A click id longer than this is dropped, never cut: a cut id is useless to the platform that issued it.
 pub const MAX_CLICK_ID_CHARS: usize = 1_024;
+/// Click ids on one touch.
+pub const MAX_CLICK_IDS: usize = 32;
 /// A path (landing, page, referrer) is cut here.
 pub const MAX_PATH_CHARS: usize = 1_024;
 /// A raw user agent is cut here.

@@ -123,15 +123,26 @@ const PERSONAL_NAMES: &[&str] = &[
     "_hsenc",
 ];
 
-/// Long text of letters and digits mixed: a reset link, a session, a signed value.
+/// One word with an `@` and a dot behind it.
+pub(crate) fn is_email(value: &str) -> bool {
+    !value.contains(char::is_whitespace)
+        && value
+            .rsplit_once('@')
+            .is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
+}
+
+/// Long text with a part of letters and digits mixed: a reset link, a session, a signed value, a UUID. Slugs and names of
+/// campaigns are long too, but their parts are words or numbers.
 fn is_token(value: &str) -> bool {
     value.len() >= TOKEN_CHARS
-        && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'=' | b'+' | b'-'))
-        && value.bytes().any(|b| b.is_ascii_digit())
-        && value.bytes().any(|b| b.is_ascii_alphabetic())
-        // A slug of words has hyphens; a token hardly more than a UUID's four.
-        && value.bytes().filter(|b| *b == b'-').count() <= 4
-        && value.split(['-', '_', '.']).any(|part| part.len() >= 12)
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'=' | b'+' | b'-'))
+        && value.split(['-', '_', '.', '=', '+']).any(|part| {
+            part.len() >= 12
+                && part.bytes().any(|b| b.is_ascii_digit())
+                && part.bytes().any(|b| b.is_ascii_alphabetic())
+        })
 }
 
 /// Ten digits or more with nothing but what phone numbers are written with.
@@ -185,6 +196,10 @@ mod tests {
             ("/unsubscribe/a%40b.ua/now", "/unsubscribe/*/now"),
             ("/reset/0a1b2c3d4e5f60718293a4b5c6d7e8f9", "/reset/*"),
             ("/x\0y", "/xy"),
+            (
+                "/sale/UA_Retargeting_Advantageplus_2024_Purchase_Lookalike",
+                "/sale/UA_Retargeting_Advantageplus_2024_Purchase_Lookalike",
+            ),
         ] {
             assert_eq!(path(raw).as_deref(), Some(kept), "{raw}");
         }

@@ -4,6 +4,9 @@ use shared::attribution::TouchMark;
 use shared::limits::VISIT_IDLE_MS;
 use uuid::Uuid;
 
+/// The centre's column holds no larger number.
+const MAX_VISIT: u16 = i16::MAX as u16;
+
 /// A session as the cookie holds it. Times are milliseconds since 1970, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Session {
@@ -42,7 +45,7 @@ impl Session {
     /// The session goes on: the next visit when it was idle.
     pub(crate) fn touch(self, now_ms: i64) -> (Session, Step) {
         let idle = now_ms - self.last >= VISIT_IDLE_MS;
-        let visit = self.visit.saturating_add(u16::from(idle));
+        let visit = self.visit.saturating_add(u16::from(idle)).min(MAX_VISIT);
         (
             Session {
                 last: now_ms,
@@ -153,6 +156,6 @@ mod tests {
             visit: u16::MAX,
             mark: TouchMark::default(),
         };
-        assert_eq!(session.touch(i64::MAX).0.visit, u16::MAX);
+        assert_eq!(session.touch(i64::MAX).0.visit, MAX_VISIT);
     }
 }

@@ -3,7 +3,7 @@
 use shared::attribution::outside_referrer;
 use shared::click_id;
 use shared::event::{Consent, Touch};
-use shared::limits::{MAX_PATH_CHARS, MAX_UTM_CHARS};
+use shared::limits::{MAX_CLICK_IDS, MAX_PATH_CHARS, MAX_UTM_CHARS};
 use shared::source::{canonical_host, is_within};
 use shared::text::{clean, clean_query_value};
 
@@ -62,7 +62,7 @@ fn read_query(query: &str, touch: &mut Touch) {
             if let Some(field) = utm_field(touch, &name[4..])
                 && field.is_none()
             {
-                *field = clean_query_value(value, MAX_UTM_CHARS);
+                *field = clean_query_value(value, MAX_UTM_CHARS).filter(|value| !privacy::is_email(value));
             }
         } else if let Some(row) = click_id::find(name) {
             if !click_id::is_valid(value) {
@@ -70,6 +70,7 @@ fn read_query(query: &str, touch: &mut Touch) {
             }
             lead = click_id::leading(lead.map(|lead| lead.name).into_iter().chain([row.name]));
             if !row.personal
+                && touch.click_ids.len() < MAX_CLICK_IDS
                 && !touch.click_ids.contains_key(row.name)
                 && click_bytes + value.len() <= MAX_CLICK_IDS_BYTES
             {
@@ -218,6 +219,11 @@ mod tests {
             .collect();
         let touch = touch(&all.join("&"), "");
         assert!(touch.click_ids.values().map(String::len).sum::<usize>() <= MAX_CLICK_IDS_BYTES);
+        let short: Vec<_> = click_id::CATALOGUE
+            .iter()
+            .map(|row| format!("{}=x", row.name))
+            .collect();
+        assert_eq!(self::touch(&short.join("&"), "").click_ids.len(), MAX_CLICK_IDS);
     }
 
     #[test]
@@ -265,6 +271,15 @@ mod tests {
         );
         assert_eq!(touch.landing_query.as_deref(), Some("size=xl&page=2"));
         assert_eq!(touch.referral.as_deref(), Some("anna"));
+    }
+
+    #[test]
+    fn a_tag_that_is_an_e_mail_address_is_dropped() {
+        let touch = touch("utm_content=anna%40mail.ua&utm_term=promo%40home&utm_source=a", "");
+        assert_eq!(
+            (touch.utm_content, touch.utm_term.as_deref()),
+            (None, Some("promo@home"))
+        );
     }
 
     #[test]
