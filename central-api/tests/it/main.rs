@@ -8,5 +8,6 @@ mod keys;
 mod orders;
 mod session;
 mod support;
+mod utm;
 mod utm_data;
 mod utm_exact;

@@ -1,0 +1,492 @@
+//! `/api/utm/…` over HTTP.
+
+use std::sync::Arc;
+
+use central_api::auth::{Role, Scope};
+use central_api::clock::Clock;
+use central_api::site::Site;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::TestApp;
+use crate::utm_data::Data;
+
+/// Every endpoint that needs nothing but a period.
+const PLAIN: [&str; 19] = [
+    "general-stats",
+    "sources",
+    "campaigns",
+    "content",
+    "mediums",
+    "terms",
+    "channels",
+    "landing-pages",
+    "referrers",
+    "devices",
+    "browsers",
+    "operating-systems",
+    "funnel",
+    "geo",
+    "returning-visitors",
+    "sessions",
+    "compare",
+    "time-series",
+    "coverage",
+];
+
+struct Shop {
+    app: TestApp,
+    site: Arc<Site>,
+    client: reqwest::Client,
+    data: Data,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let app = TestApp::start_at(Clock::from_fn(|| "2026-11-20T23:10:00Z".parse().unwrap())).await;
+        let site = app.site("shop").await;
+        let data = Data::generate(7, 120);
+        data.store(&app.db.pool, site.id).await;
+        let client = app.bearer(&site, &[Scope::Read]).await;
+        Self {
+            app,
+            site,
+            client,
+            data,
+        }
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, Value) {
+        let answer = self
+            .client
+            .get(self.app.url(&format!("/api/utm/{path}")))
+            .send()
+            .await
+            .unwrap();
+        (answer.status(), answer.json().await.unwrap())
+    }
+
+    async fn ok(&self, path: &str) -> Value {
+        let (status, body) = self.get(path).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+}
+
+#[tokio::test]
+async fn every_answer_says_what_it_is_about_with_and_without_a_trailing_slash() {
+    let shop = Shop::open().await;
+    for path in PLAIN {
+        let body = shop.ok(&format!("{path}?period=week")).await;
+        assert_eq!(body["period"]["name"], "week", "{path}");
+        assert_eq!(body["period"]["time_zone"], "Europe/Kyiv");
+        assert_eq!(body["period"]["from"], "2026-11-14T22:00:00Z");
+        assert_eq!(body["period"]["start_date"], "2026-11-15");
+        assert_eq!(body["period"]["end_date"], "2026-11-21");
+        assert_eq!(body["currency"], "UAH");
+        assert_eq!(body["attribution_date"], "session");
+        assert_eq!(body["filters"], json!({}));
+        assert_eq!(body, shop.ok(&format!("{path}/?period=week")).await);
+    }
+}
+
+#[tokio::test]
+async fn nobody_reads_without_the_scope_and_nobody_reads_another_site() {
+    let shop = Shop::open().await;
+    let other = shop.app.site("other").await;
+    Data::generate(9, 40).store(&shop.app.db.pool, other.id).await;
+    let writer = shop.app.bearer(&shop.site, &[Scope::Orders, Scope::Events]).await;
+    let stranger = shop.app.bearer(&other, &[Scope::Read]).await;
+    let viewer = shop.app.logged_in(Role::Viewer, Some(&other)).await;
+    let id = shop.data.sessions[0].id;
+    let detail = format!("{id}/session-detail");
+    for path in PLAIN
+        .into_iter()
+        .chain(["roi", "query", "catalogue", "freshness", &detail])
+    {
+        let url = |site: &str| {
+            let mut url = shop.app.url(&format!("/api/utm/{path}?site={site}"));
+            if path == "roi" {
+                url += "&ad_spend=1";
+            }
+            if path == "query" {
+                url += "&metrics=sessions";
+            }
+            url
+        };
+        assert_eq!(
+            shop.app.client.get(url("shop")).send().await.unwrap().status(),
+            401,
+            "{path}"
+        );
+        assert_eq!(writer.get(url("shop")).send().await.unwrap().status(), 403, "{path}");
+        for client in [&stranger, &viewer] {
+            let foreign = client.get(url("shop")).send().await.unwrap();
+            assert_eq!(foreign.status(), 400, "{path}");
+            let foreign: Value = foreign.json().await.unwrap();
+            let unknown: Value = client.get(url("nowhere")).send().await.unwrap().json().await.unwrap();
+            assert_eq!(foreign, unknown, "{path}");
+            if path != detail {
+                assert_eq!(client.get(url("other")).send().await.unwrap().status(), 200, "{path}");
+            } else {
+                assert_eq!(client.get(url("other")).send().await.unwrap().status(), 404);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_a_400_that_names_the_parameter_and_what_is_allowed() {
+    let shop = Shop::open().await;
+    for (path, field, says) in [
+        ("general-stats?period=year", "period", "today, week, month, all_time"),
+        ("general-stats?perod=week", "perod", "attribution_date"),
+        (
+            "general-stats?start_date=2026-13-01&end_date=2026-13-02",
+            "start_date",
+            "YYYY-MM-DD",
+        ),
+        ("general-stats?bots=maybe", "bots", "exclude, include, only"),
+        ("general-stats?confirmed=1", "confirmed", "true, false"),
+        (
+            "general-stats?attribution_date=paid",
+            "attribution_date",
+            "session, order",
+        ),
+        ("general-stats?utm_source=", "utm_source", "(not set)"),
+        ("general-stats?utm_source=%00", "utm_source", "NUL"),
+        ("general-stats?limit=5", "limit", "no such parameter"),
+        ("sources?limit=0", "limit", "1 to 1000"),
+        ("sources?limit=1001", "limit", "1 to 1000"),
+        ("sources?offset=-1", "offset", "0 to"),
+        ("sources?sort=-profit", "sort", "utm_source, sessions"),
+        ("sources?period=week&period=month", "period", "once"),
+        ("sessions?after=x", "after", "next"),
+        ("sessions?offset=5", "offset", "no such parameter"),
+        ("funnel?strict=yes", "strict", "true, false"),
+        ("time-series?bucket=year", "bucket", "hour, day, week, month"),
+        (
+            "time-series?bucket=hour&start_date=1990-01-01&end_date=2020-01-01",
+            "bucket",
+            "10000",
+        ),
+        ("roi", "ad_spend", "needed"),
+        ("roi?ad_spend=-5", "ad_spend", "digits"),
+        ("query", "metrics", "at least one"),
+        ("query?metrics=sessions,nope", "metrics", "conversion_rate"),
+        ("query?metrics=sessions&dimensions=day", "dimensions", "utm_source"),
+        ("query?metrics=sessions&sort=revenue", "sort", "sessions"),
+        ("coverage?utm_source=a", "utm_source", "no filters"),
+        ("123/session-detail", "id", "UUID"),
+        ("general-stats?site=%00", "site", "no such site"),
+    ] {
+        let (status, body) = shop.get(path).await;
+        assert_eq!(status, 400, "{path}: {body}");
+        assert_eq!(body["error"]["field"], field, "{path}: {body}");
+        assert!(
+            body["error"]["message"].as_str().unwrap().contains(says),
+            "{path}: {body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn tile_table_series_funnel_and_query_agree() {
+    let shop = Shop::open().await;
+    for scope in [
+        "period=all_time",
+        "period=all_time&attribution_date=order",
+        "start_date=2026-10-25&end_date=2026-11-01&bots=include",
+    ] {
+        let general = shop.ok(&format!("general-stats?{scope}")).await;
+        let sources = shop.ok(&format!("sources?{scope}&limit=1000")).await;
+        let sum = |rows: &Value, key: &str| {
+            rows.as_array()
+                .unwrap()
+                .iter()
+                .map(|r| r[key].as_f64().unwrap())
+                .sum::<f64>()
+        };
+        assert_eq!(
+            sum(&sources["sources"], "sessions"),
+            general["total_sessions"].as_f64().unwrap()
+        );
+        assert_eq!(sources["totals"]["revenue"], general["total_revenue"], "{scope}");
+        assert_eq!(sources["totals"]["visitors"], general["unique_visitors"]);
+        assert_eq!(sources["totals"]["conversion_rate"], general["conversion_rate"]);
+        assert_eq!(
+            sources["total_rows"].as_u64().unwrap() as usize,
+            sources["sources"].as_array().unwrap().len()
+        );
+        let series = shop.ok(&format!("time-series?{scope}&bucket=month")).await;
+        assert_eq!(sum(&series["series"], "orders"), general["orders"].as_f64().unwrap());
+        let funnel = shop.ok(&format!("funnel?{scope}")).await;
+        assert_eq!(funnel["total"], general["total_sessions"]);
+        let queried = shop
+            .ok(&format!("query?{scope}&metrics=sessions,revenue&dimensions=utm_source"))
+            .await;
+        assert_eq!(queried["totals"]["revenue"], general["total_revenue"]);
+        let compared = shop.ok(&format!("compare?{scope}")).await;
+        assert_eq!(compared["current"]["avg_order_value"], general["avg_order_value"]);
+        let returning = shop.ok(&format!("returning-visitors?{scope}")).await;
+        assert_eq!(returning["total"]["sessions"], general["total_sessions"]);
+        let roi = shop.ok(&format!("roi?{scope}&ad_spend=1000")).await;
+        assert_eq!(roi["revenue"], general["total_revenue"]);
+    }
+}
+
+#[tokio::test]
+async fn money_leaves_as_an_exact_number_and_a_quotient_by_zero_as_null() {
+    let shop = Shop::open().await;
+    let text = shop
+        .client
+        .get(shop.app.url("/api/utm/general-stats?period=all_time"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let revenue: rust_decimal::Decimal = shop
+        .data
+        .orders
+        .iter()
+        .filter(|o| o.session.is_some_and(|i| shop.data.sessions[i].bot_reason.is_none()))
+        .filter_map(|o| o.revenue)
+        .sum();
+    assert!(
+        text.contains(&format!("\"total_revenue\":{},", revenue.normalize())),
+        "{text}"
+    );
+    let empty = shop.ok("general-stats?start_date=2020-01-01&end_date=2020-01-31").await;
+    assert_eq!(empty["total_sessions"], 0);
+    assert_eq!(empty["total_revenue"], 0);
+    for ratio in [
+        "conversion_rate",
+        "avg_order_value",
+        "bounce_rate",
+        "avg_session_duration",
+    ] {
+        assert_eq!(empty[ratio], Value::Null, "{ratio}");
+    }
+    let roi = shop
+        .ok("roi?start_date=2020-01-01&end_date=2020-01-31&ad_spend=0")
+        .await;
+    assert_eq!(
+        (roi["roi"].clone(), roi["cpa"].clone(), roi["profit"].clone()),
+        (Value::Null, Value::Null, json!(0))
+    );
+}
+
+#[tokio::test]
+async fn filters_combine_repeat_exclude_and_take_values_as_data() {
+    let shop = Shop::open().await;
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let count = |body: &Value| body["total_sessions"].as_u64().unwrap();
+    let campaign = |value: &str| format!("general-stats?period=all_time&utm_campaign={}", encode(value));
+    let with = |value: Option<&str>| {
+        let people = shop.data.sessions.iter().filter(|s| s.bot_reason.is_none());
+        people
+            .filter(|s| {
+                s.texts
+                    .iter()
+                    .any(|(k, v)| *k == "utm_campaign" && v.as_deref() == value)
+            })
+            .count() as u64
+    };
+    assert_eq!(count(&shop.ok(&campaign("a|b,c&%")).await), with(Some("a|b,c&%")));
+    assert_eq!(count(&shop.ok(&campaign("(not set)")).await), with(None));
+    assert_eq!(count(&shop.ok(&campaign("\\(not set)")).await), with(Some("(not set)")));
+    assert_eq!(count(&shop.ok(&campaign("\\!x")).await), with(Some("!x")));
+    let both = shop.ok(&format!("{}&campaign=sale", campaign("\\!x"))).await;
+    assert_eq!(count(&both), with(Some("!x")) + with(Some("sale")));
+    assert_eq!(both["filters"], json!({"utm_campaign": ["\\!x", "sale"]}));
+    let all = count(&shop.ok("general-stats?period=all_time").await);
+    assert_eq!(count(&shop.ok(&campaign("!sale")).await), all - with(Some("sale")));
+}
+
+#[tokio::test]
+async fn sessions_come_page_by_page_without_gap_or_repeat() {
+    let shop = Shop::open().await;
+    let mut seen = Vec::new();
+    let mut after = String::new();
+    loop {
+        let page = shop
+            .ok(&format!("sessions?period=all_time&limit=7&bots=include{after}"))
+            .await;
+        seen.extend(
+            page["sessions"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|s| s["id"].as_str().unwrap().to_owned()),
+        );
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    let mut expected: Vec<_> = shop
+        .data
+        .sessions
+        .iter()
+        .filter(|s| s.first_seen < "2026-11-20T23:10:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap())
+        .collect();
+    expected.sort_by_key(|s| std::cmp::Reverse((s.first_seen.timestamp_micros(), s.visitor, s.id)));
+    assert_eq!(seen, expected.iter().map(|s| s.id.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_session_is_shown_with_its_visits_actions_orders_and_neighbours() {
+    let shop = Shop::open().await;
+    let (i, s) = shop
+        .data
+        .sessions
+        .iter()
+        .enumerate()
+        .find(|(i, s)| {
+            s.visits.len() > 1
+                && shop.data.orders.iter().any(|o| o.session == Some(*i))
+                && shop
+                    .data
+                    .sessions
+                    .iter()
+                    .any(|p| p.visitor == s.visitor && p.first_seen < s.first_seen)
+        })
+        .expect("the data holds such a session");
+    let event_id = shared::ids::uuid_v7(s.first_seen.timestamp_millis(), [3; 10]);
+    sqlx::query("create table events_here partition of events default")
+        .execute(&shop.app.db.pool)
+        .await
+        .unwrap();
+    sqlx::query(
+        "insert into events (site_id, visitor_id, event_id, minted_at, session_id, occurred_at, action, origin, visit_no, points, path)
+        values ($1, $2, $3, $4, $5, $4, 2, 1, 1, 3, '/p/1')",
+    )
+    .bind(shop.site.id)
+    .bind(s.visitor)
+    .bind(event_id)
+    .bind(s.first_seen)
+    .bind(s.id)
+    .execute(&shop.app.db.pool)
+    .await
+    .unwrap();
+    for path in ["session-detail", "session-detail/", "session_detail", "session_detail/"] {
+        let body = shop.ok(&format!("{}/{path}", s.id)).await;
+        assert_eq!(body["session"]["id"], s.id.to_string());
+        assert_eq!(body["visits"].as_array().unwrap().len(), s.visits.len());
+        let ended: chrono::DateTime<chrono::Utc> = body["visits"][0]["ended_at"].as_str().unwrap().parse().unwrap();
+        assert_eq!(ended.timestamp_millis(), s.visits[0].1);
+        assert_eq!(body["actions"][0]["action_type"], "product_view");
+        assert_eq!(body["actions"][0]["path"], "/p/1");
+        let orders = shop.data.orders.iter().filter(|o| o.session == Some(i)).count();
+        assert_eq!(body["orders"].as_array().unwrap().len(), orders);
+        let other = |earlier: bool| {
+            shop.data
+                .sessions
+                .iter()
+                .filter(|p| p.visitor == s.visitor && p.id != s.id && (p.first_seen < s.first_seen) == earlier)
+                .count()
+        };
+        assert_eq!(body["touches_before"].as_array().unwrap().len(), other(true));
+        assert_eq!(body["touches_after"].as_array().unwrap().len(), other(false));
+    }
+    let (status, body) = shop.get(&format!("{}/session-detail", uuid::Uuid::nil())).await;
+    assert_eq!(
+        (status, body["error"]["code"].as_str()),
+        (StatusCode::NOT_FOUND, Some("not_found"))
+    );
+}
+
+#[tokio::test]
+async fn a_query_reads_the_same_from_its_body_as_from_its_address() {
+    let shop = Shop::open().await;
+    let by_address = shop
+        .ok("query?period=all_time&metrics=sessions,revenue&dimensions=utm_source,country&country=UA&country=PL&sort=-revenue&limit=5")
+        .await;
+    let body = json!({
+        "period": "all_time", "metrics": ["sessions", "revenue"], "dimensions": ["utm_source", "country"],
+        "filters": {"country": ["UA", "PL"]}, "sort": "-revenue", "limit": 5
+    });
+    let answer = shop
+        .client
+        .post(shop.app.url("/api/utm/query/"))
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.json::<Value>().await.unwrap(), by_address);
+    let revenues: Vec<f64> = by_address["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["revenue"].as_f64().unwrap())
+        .collect();
+    assert!(revenues.is_sorted_by(|a, b| a >= b) && !revenues.is_empty());
+    let series = shop
+        .ok("query?start_date=2026-10-25&end_date=2026-10-25&metrics=sessions&bucket=hour")
+        .await;
+    assert_eq!(series["rows"].as_array().unwrap().len(), 25);
+}
+
+#[tokio::test]
+async fn coverage_and_freshness_tell_what_is_not_seen() {
+    let shop = Shop::open().await;
+    let now: chrono::DateTime<chrono::Utc> = "2026-11-20T23:10:00Z".parse().unwrap();
+    let placed: Vec<_> = shop.data.orders.iter().filter(|o| o.created_at < now).collect();
+    let unlinked = placed.iter().filter(|o| o.session.is_none()).count();
+    let body = shop.ok("coverage?period=all_time").await;
+    assert_eq!(body["orders"]["orders"], placed.len());
+    assert_eq!(body["orders"]["unlinked"], unlinked);
+    let cause = body["by_link"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|l| l["cause"] == "no_match")
+        .unwrap();
+    assert_eq!(cause["orders"], unlinked);
+    let general = shop.ok("general-stats?period=all_time").await;
+    assert_eq!(general["coverage"], body["orders"]);
+    let fresh = shop.ok("freshness").await;
+    assert_eq!(fresh["now"], "2026-11-20T23:10:00Z");
+    let newest = shop.data.sessions.iter().map(|s| s.first_seen).max().unwrap();
+    assert_eq!(fresh["session_age_seconds"], (now - newest).num_seconds().max(0));
+}
+
+#[tokio::test]
+async fn the_funnel_narrows_when_it_is_strict() {
+    let shop = Shop::open().await;
+    let loose = shop.ok("funnel?period=all_time").await;
+    let strict = shop.ok("funnel?period=all_time&strict=true").await;
+    for stage in ["add_to_cart", "initiate_checkout", "leads", "purchases"] {
+        assert!(strict[stage].as_u64() <= loose[stage].as_u64(), "{stage}");
+    }
+    assert!(strict["initiate_checkout"].as_u64() <= strict["add_to_cart"].as_u64());
+    assert!(strict["add_to_cart"].as_u64() <= strict["product_views"].as_u64());
+    assert_eq!(loose["stages"].as_array().unwrap().len(), 6);
+    let rate = loose["purchases"].as_f64().unwrap() * 100.0 / loose["total"].as_f64().unwrap();
+    assert!((loose["purchase_rate"].as_f64().unwrap() - rate).abs() < 0.006);
+}
+
+#[tokio::test]
+async fn the_catalogue_lists_what_query_takes() {
+    let shop = Shop::open().await;
+    let catalogue = shop.ok("catalogue").await;
+    let keys = |name: &str, filter: bool| -> Vec<String> {
+        let all = catalogue[name].as_array().unwrap().iter();
+        all.filter(|d| !filter || d["filter"] == true)
+            .map(|d| d["key"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let metrics = keys("metrics", false).join(",");
+    for dimension in keys("dimensions", true) {
+        let body = shop
+            .ok(&format!(
+                "query?period=all_time&metrics={metrics}&dimensions={dimension}"
+            ))
+            .await;
+        assert!(!body["rows"].as_array().unwrap().is_empty(), "{dimension}");
+    }
+    assert_eq!(catalogue["metrics"][0]["label"]["uk"], "Сесії");
+}
