@@ -92,28 +92,17 @@ async fn what_is_not_a_live_token_is_refused() {
 async fn a_revoked_key_dies_within_seconds_and_a_new_one_lives_within_one() {
     let (time, clock) = ticking();
     let app = TestApp::start_at(clock).await;
+    let start = *time.lock().unwrap();
     let site = app.site("shop").await;
     let token = app.api_key(&site, &[Scope::Read]).await;
     let key: ApiKey = extracted(&app, &token).await.unwrap();
     // As another process would do it: this one is not told.
-    assert!(
-        api_keys::revoke(&app.db.pool, key.id(), *time.lock().unwrap())
-            .await
-            .unwrap()
-    );
+    assert!(api_keys::revoke(&app.db.pool, key.id(), start).await.unwrap());
     let late = token::api_token([9; 32]);
     let hash = token::digest(late.expose());
-    api_keys::insert(
-        &app.db.pool,
-        "k_late",
-        site.id,
-        &hash,
-        "late",
-        &[Scope::Read],
-        *time.lock().unwrap(),
-    )
-    .await
-    .unwrap();
+    api_keys::insert(&app.db.pool, "k_late", site.id, &hash, "late", &[Scope::Read], start)
+        .await
+        .unwrap();
     assert!(extracted::<ApiKey>(&app, &token).await.is_ok(), "still in the list");
     assert!(
         extracted::<ApiKey>(&app, late.expose()).await.is_err(),
