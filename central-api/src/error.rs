@@ -27,6 +27,12 @@ pub enum ApiError {
     /// 404.
     #[error("{0}")]
     NotFound(&'static str),
+    /// 405.
+    #[error("this path does not know this method")]
+    MethodNotAllowed,
+    /// 504: the work was given up after the configured time.
+    #[error("the request took too long and was given up")]
+    TimedOut,
     /// 409: it exists already, or its state does not allow it.
     #[error("{0}")]
     Conflict(String),
@@ -83,6 +89,8 @@ impl ApiError {
             Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "timed_out"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),

@@ -4,23 +4,33 @@
 
 pub mod auth;
 pub mod catalogue;
+pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod config;
+pub mod database;
 pub mod db;
 pub mod devices;
+pub mod doctor;
 pub mod endpoints;
 pub mod error;
 pub mod extract;
 pub mod geo;
 pub mod ingest;
+pub mod installation;
+pub mod jobs;
 pub mod orders;
+pub mod postgres;
 pub mod record;
 pub mod reports;
 pub mod router;
 pub mod secret;
+pub mod serve;
 pub mod site;
+pub mod site_rules;
 pub mod state;
 pub mod statistics;
+pub mod telemetry;
 
 /// Every migration, compiled in.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");

@@ -1,50 +1,160 @@
-//! Every path in one table, grouped by who calls.
+//! Every path in one table, grouped by who calls. Each group has its own limits; all of them share what [`finish`] adds.
+
+use std::time::Duration;
 
 use axum::Router;
-use axum::response::IntoResponse;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tower::Layer;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
+use tower_http::normalize_path::NormalizePathLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::config::Config;
-use crate::endpoints::{account, health, ingest, orders, session, utm};
+use crate::config::{Config, Origin};
+use crate::endpoints::{account, cron, health, ingest, orders, session, sites, utm};
 use crate::error::ApiError;
 use crate::state::AppState;
+use crate::telemetry;
+
+/// Bytes of a body that people and the worker's cron send; who takes more says so at the endpoint.
+const SMALL_BODY: usize = 256 * 1024;
 
 /// The whole API, and its description made from the same table.
 pub fn build(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
     let config = state.config.clone();
     let (router, api) = OpenApiRouter::new()
-        // operators
+        .merge(operators())
+        .merge(edge())
+        .merge(backends())
+        .merge(people(&config))
+        .with_state(state)
+        .split_for_parts();
+    (finish(router, &config), api)
+}
+
+/// Who runs the installation.
+fn operators() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
         .routes(routes!(health::healthz))
-        // programs: the shop's backend
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+}
+
+/// The worker, with signed requests.
+fn edge() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(cron::tick))
+        .layer(DefaultBodyLimit::max(SMALL_BODY))
+        // caps its body itself, before and after decompression
+        .routes(routes!(ingest::batch))
+}
+
+/// The shop's own programs, with a token.
+fn backends() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
         .routes(routes!(orders::send))
         .routes(routes!(orders::show))
         .routes(routes!(orders::put_rates))
-        // the edge
-        .routes(routes!(ingest::batch))
-        // people: the panel
+}
+
+/// The panel and analysts, with a session or a token.
+fn people(config: &Config) -> OpenApiRouter<AppState> {
+    let timeout = Duration::from_secs(u64::from(config.request_timeout_seconds));
+    OpenApiRouter::new()
         .routes(routes!(session::log_in, session::log_out, session::who_am_i))
         .routes(routes!(session::list))
         .routes(routes!(session::revoke))
         .routes(routes!(account::change_password))
-        // analytics
+        .routes(routes!(sites::list))
+        .routes(routes!(sites::change))
         .merge(utm::routes())
-        .with_state(state)
-        .split_for_parts();
-    (router.layer(same_origin(&config)), api)
+        .layer(middleware::from_fn(move |request, next| within(timeout, request, next)))
+        .layer(DefaultBodyLimit::max(SMALL_BODY))
+}
+
+/// What every path has, from the outside in: an id and a line in the log, headers, other origins, no cross-site writes, no panics.
+fn finish(router: Router, config: &Config) -> Router {
+    let https = config.is_https();
+    let inner = router
+        .fallback(|| async { ApiError::NotFound("there is no such path") })
+        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
+        .layer(CatchPanicLayer::custom(|_| {
+            ApiError::Internal(anyhow::anyhow!("a handler panicked")).into_response()
+        }))
+        .layer(same_origin(config))
+        .layer(other_origins(&config.cors_origins))
+        .layer(middleware::from_fn(move |request, next| headers(https, request, next)))
+        .layer(middleware::from_fn(telemetry::observe));
+    // A path is looked up after its slash is gone, so this stands around the table rather than in it.
+    Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(inner))
+}
+
+/// Gives a request up after a time; the database gives its statement up by its own.
+async fn within(timeout: Duration, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::TimedOut.into_response(),
+    }
 }
 
 /// Refuses what another site makes a visitor's browser send: a request that changes something must come from the panel's own origin or
 /// an allowed one. Programs send neither `Origin` nor `Sec-Fetch-Site` and pass: they have no cookie of anybody's.
-fn same_origin(config: &Config) -> CsrfLayer<impl FnMut(ProtectionError) -> axum::response::Response + Clone + use<>> {
+fn same_origin(config: &Config) -> CsrfLayer<impl FnMut(ProtectionError) -> Response + Clone + use<>> {
     let mut layer = CsrfLayer::new();
     for origin in config.own_and_allowed_origins() {
-        match layer.clone().add_trusted_origin(&origin) {
+        match layer.clone().add_trusted_origin(origin.as_str()) {
             Ok(with_it) => layer = with_it,
             // Checked when the configuration was read.
-            Err(error) => tracing::error!(%error, origin, "this origin is not trusted"),
+            Err(error) => tracing::error!(%error, origin = origin.as_str(), "this origin is not trusted"),
         }
     }
     layer.with_rejection_response(|_| ApiError::Forbidden("this request came from another site").into_response())
+}
+
+/// Lets pages of the allowed origins ask, with a token: cookies are not sent along.
+fn other_origins(allowed: &[Origin]) -> CorsLayer {
+    let allowed: Vec<HeaderValue> = allowed
+        .iter()
+        .filter_map(|origin| HeaderValue::from_str(origin.as_str()).ok())
+        .collect();
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, telemetry::REQUEST_ID])
+        .expose_headers([telemetry::REQUEST_ID, header::RETRY_AFTER, header::CONTENT_DISPOSITION])
+        .max_age(Duration::from_secs(3_600))
+}
+
+/// Headers that keep a browser from doing more with an answer than it should.
+async fn headers(https: bool, request: Request, next: Next) -> Response {
+    const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    let is_api = !request.method().is_safe() || request.uri().path().starts_with("/api/");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if https {
+        headers.insert(
+            header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000"),
+        );
+    }
+    if is_api {
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
+    }
+    response
 }

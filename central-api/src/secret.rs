@@ -1,5 +1,11 @@
 //! The installation's secret, and the keys derived from it. Nothing that could be used is stored in the database.
 
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::Context;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -38,6 +44,42 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// The secret in a file that only we may read; made once by `make` when there is none.
+///
+/// # Errors
+/// When the file can be neither read nor made.
+pub fn read_or_make(path: &Path, make: impl FnOnce() -> String) -> anyhow::Result<Secret> {
+    let read = || -> std::io::Result<String> { std::fs::read_to_string(path) };
+    let text = match read() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            // Written aside and linked into place: whoever comes at the same time sees all of it or nothing, and one of both wins.
+            let aside = path.with_extension(format!("new-{}", std::process::id()));
+            let written = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&aside)
+                .and_then(|mut file| {
+                    file.write_all(make().as_bytes())?;
+                    file.sync_all()
+                });
+            written.with_context(|| format!("writing {}", aside.display()))?;
+            let linked = std::fs::hard_link(&aside, path);
+            let _ = std::fs::remove_file(&aside);
+            match linked {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                    return Err(error).with_context(|| format!("creating {}", path.display()));
+                }
+                _ => read(),
+            }
+        }
+        other => other,
+    };
+    let text = text.with_context(|| format!("reading {}", path.display()))?;
+    Ok(Secret(text.trim().to_owned()))
+}
+
 /// Lower-case hex digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes
@@ -54,6 +96,21 @@ mod tests {
     #[test]
     fn a_secret_does_not_print() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "[secret]");
+    }
+
+    #[test]
+    fn a_secret_in_a_file_is_made_once_and_readable_by_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let path = std::env::temp_dir().join(format!("ud-secret-{:x}", rand::random::<u64>()));
+        let first = read_or_make(&path, || "first".into()).unwrap();
+        let second = read_or_make(&path, || "second".into()).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(
+            (first.expose(), second.expose(), mode & 0o777),
+            ("first", "first", 0o600)
+        );
+        assert!(read_or_make(Path::new("/nowhere/secret"), || "x".into()).is_err());
     }
 
     #[test]

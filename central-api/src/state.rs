@@ -1,6 +1,7 @@
 //! What every handler shares.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use sqlx::PgPool;
 
@@ -8,6 +9,7 @@ use crate::auth::{Attempts, KeyRing};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ingest::writer::Ingest;
+use crate::postgres::Cluster;
 use crate::site::Sites;
 
 /// Shared by all requests; clones are cheap.
@@ -29,6 +31,10 @@ pub struct AppState {
     pub attempts: Attempts,
     /// The writers of events.
     pub ingest: Ingest,
+    /// The embedded Postgres, if that is the database.
+    pub cluster: Option<Arc<Cluster>>,
+    /// This process is going down: it finishes what it accepted and is not ready for more.
+    pub shutting_down: Arc<AtomicBool>,
 }
 
 impl AppState {
@@ -43,6 +49,8 @@ impl AppState {
             sites: Sites::default(),
             keys: KeyRing::default(),
             attempts: Attempts::default(),
+            cluster: None,
+            shutting_down: Arc::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ mod attempts;
 mod key_ring;
 pub mod password;
 pub mod session;
+pub mod signed;
 pub mod token;
 
 use std::sync::Arc;

@@ -43,6 +43,57 @@ pub async fn insert(db: impl PgExecutor<'_>, site: &NewSite<'_>) -> sqlx::Result
     .await
 }
 
+/// What to change of a site; `None` leaves a field as it is.
+pub struct Fields<'a> {
+    /// Name for people.
+    pub name: Option<&'a str>,
+    /// Lower-case hosts.
+    pub domains: Option<&'a [String]>,
+    /// IANA name.
+    pub time_zone: Option<&'a str>,
+    /// ISO 4217.
+    pub currency: Option<&'a str>,
+    /// ISO 3166-1 alpha-2.
+    pub country: Option<&'a str>,
+    /// `uk` or `en`.
+    pub language: Option<&'a str>,
+    /// All settings that differ from their defaults.
+    pub settings: &'a serde_json::Value,
+}
+
+/// The stored settings of a site; nobody else changes them until the transaction ends.
+///
+/// # Errors
+/// The database's, also when the site is gone.
+pub async fn lock_settings(db: impl PgExecutor<'_>, site_id: i32) -> sqlx::Result<serde_json::Value> {
+    sqlx::query_scalar!("select settings from sites where site_id = $1 for update", site_id)
+        .fetch_one(db)
+        .await
+}
+
+/// Changes a site.
+///
+/// # Errors
+/// The database's.
+pub async fn update(db: impl PgExecutor<'_>, site_id: i32, fields: &Fields<'_>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update sites set name = coalesce($2, name), domains = coalesce($3, domains), time_zone = coalesce($4, time_zone),
+         currency = coalesce($5, currency), country = coalesce($6, country), language = coalesce($7, language), settings = $8
+         where site_id = $1",
+        site_id,
+        fields.name,
+        fields.domains,
+        fields.time_zone,
+        fields.currency,
+        fields.country,
+        fields.language,
+        fields.settings,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// All sites.
 ///
 /// # Errors

@@ -1,7 +1,111 @@
-//! Is it alive, can it serve.
+//! For operators: is it alive, can it serve, how is it doing.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use serde::Serialize;
+
+use crate::auth::token;
+use crate::database;
+use crate::error::ApiError;
+use crate::extract::Json;
+use crate::state::AppState;
+use crate::telemetry;
+
+/// Longest wait for the database to say that it lives.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, description = "alive")))]
 pub async fn healthz() -> &'static str {
     "ok\n"
+}
+
+/// Whether requests can be answered, and if not, why.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Readiness {
+    /// Every check passed.
+    ready: bool,
+    /// What stands in the way, a sentence each.
+    problems: Vec<&'static str>,
+}
+
+/// Requests can be answered: the database answers and is up to date, and this process is not going down.
+#[utoipa::path(get, path = "/readyz", tag = "operations", responses(
+    (status = 200, description = "ready", body = Readiness),
+    (status = 503, description = "not ready; problems says why", body = Readiness),
+))]
+pub async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Readiness>) {
+    let mut problems = Vec::new();
+    if state.shutting_down.load(Ordering::Relaxed) {
+        problems.push("this process is shutting down");
+    }
+    if let Some(cluster) = &state.cluster
+        && !cluster.is_alive().await
+    {
+        problems.push("the embedded Postgres does not run; it is being started again");
+    }
+    match tokio::time::timeout(PATIENCE, database::missing_migrations(&state.pool)).await {
+        Ok(Ok(missing)) if missing.is_empty() => {}
+        Ok(Ok(_)) => problems.push("the database lacks migrations; run `central-api migrate`"),
+        Ok(Err(_)) | Err(_) => problems.push("the database does not answer"),
+    }
+    let ready = problems.is_empty();
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(Readiness { ready, problems }))
+}
+
+/// Metrics in Prometheus' text format. With `UD_METRICS_TOKEN` for whoever sends it; else for callers on this machine.
+#[utoipa::path(get, path = "/metrics", tag = "operations", responses(
+    (status = 200, description = "Prometheus text format", content_type = "text/plain"),
+    (status = 403, description = "not from here", body = crate::error::ErrorBody),
+))]
+pub async fn metrics(
+    State(state): State<AppState>,
+    peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, ApiError> {
+    match &state.config.metrics_token {
+        Some(wanted) => {
+            let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+            let sent = sent.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+            // Digests are compared, so that the time taken tells nothing about the token.
+            if token::digest(sent) != token::digest(wanted.expose()) {
+                return Err(ApiError::Forbidden("send Authorization: Bearer with UD_METRICS_TOKEN"));
+            }
+        }
+        None => {
+            let local = peer.is_some_and(|peer| peer.0.0.ip().is_loopback());
+            let proxied = ["forwarded", "x-forwarded-for", "x-real-ip", "cf-connecting-ip", "via"]
+                .iter()
+                .any(|name| headers.contains_key(*name));
+            if !local || proxied {
+                return Err(ApiError::Forbidden(
+                    "metrics are for callers on this machine; set UD_METRICS_TOKEN to ask from elsewhere",
+                ));
+            }
+        }
+    }
+    for (name, pool) in [("write", &state.pool), ("read", &state.read_pool)] {
+        let idle = pool.num_idle();
+        let used = (pool.size() as usize).saturating_sub(idle);
+        metrics::gauge!("ud_pool_connections", "pool" => name, "state" => "idle").set(idle as f64);
+        metrics::gauge!("ud_pool_connections", "pool" => name, "state" => "used").set(used as f64);
+    }
+    if let Some(bytes) = telemetry::resident_bytes() {
+        metrics::gauge!("process_resident_memory_bytes").set(bytes as f64);
+    }
+    let text = telemetry::metrics().render();
+    Ok((
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        text,
+    ))
 }

@@ -1,8 +1,10 @@
 //! HTTP only: a file an endpoint group, with its request and response types and its handlers.
 
 pub mod account;
+pub mod cron;
 pub mod health;
 pub mod ingest;
 pub mod orders;
 pub mod session;
+pub mod sites;
 pub mod utm;

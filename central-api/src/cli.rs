@@ -1,0 +1,100 @@
+//! The command line: what can be asked, and the exit code.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+use crate::config::{Config, Effective};
+
+/// Takes in events and orders, computes the analytics, serves the panel and mails the reports.
+#[derive(Debug, Parser)]
+#[command(name = "central-api", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// TOML file with settings; environment variables win over it. `central-api config` lists them.
+    #[arg(long, global = true, env = "UD_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring the database up to date and serve until SIGTERM or Ctrl-C.
+    Serve,
+    /// Bring the database up to date.
+    Migrate,
+    /// Check everything and say what is wrong and what helps.
+    Doctor,
+    /// Make a site: one shop.
+    CreateSite(commands::create_site::Args),
+    /// Make a user who may log in to the panel.
+    CreateAdmin(commands::create_admin::Args),
+    /// Make a key for a worker (ingest) or a program (api); shown once.
+    CreateKey(commands::create_key::Args),
+    /// Revoke a key; it stops working within seconds.
+    RevokeKey(commands::revoke_key::Args),
+    /// List keys, without their secrets.
+    ListKeys,
+    /// Show every setting: what it is for, its value, its default. Secrets are hidden.
+    Config,
+    /// Run just the embedded Postgres until Ctrl-C; prints DATABASE_URL=… when ready.
+    Postgres(commands::postgres::Args),
+}
+
+/// Runs what the arguments ask for. Exit codes: 0 done, 1 it failed, 2 the arguments or the configuration are wrong.
+pub fn run(cli: Cli) -> ExitCode {
+    let effective = match read_config(cli.config.as_deref()) {
+        Ok(effective) => effective,
+        Err(error) => {
+            commands::say_error(&format!("{error:#}"));
+            return ExitCode::from(2);
+        }
+    };
+    let config = effective.config.clone();
+    let serving = matches!(cli.command, Command::Serve);
+    if let Err(error) = crate::telemetry::start_logging(&config, serving) {
+        commands::say_error(&format!("{error:#}"));
+        return ExitCode::from(2);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            commands::say_error(&format!("starting the runtime: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Serve => commands::serve::run(config).await,
+            Command::Migrate => commands::migrate::run(config).await,
+            Command::Doctor => commands::doctor::run(config).await,
+            Command::CreateSite(args) => commands::create_site::run(config, args).await,
+            Command::CreateAdmin(args) => commands::create_admin::run(config, args).await,
+            Command::CreateKey(args) => commands::create_key::run(config, args).await,
+            Command::RevokeKey(args) => commands::revoke_key::run(config, args).await,
+            Command::ListKeys => commands::list_keys::run(config).await,
+            Command::Config => commands::config::run(&effective),
+            Command::Postgres(args) => commands::postgres::run(config, args).await,
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            commands::say_error(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn read_config(file: Option<&std::path::Path>) -> anyhow::Result<Effective> {
+    use anyhow::Context;
+    let text = file
+        .map(|file| std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display())))
+        .transpose()?;
+    // A variable that is not text cannot be one of ours.
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Ok(Config::load(variables, text.as_deref())?)
+}

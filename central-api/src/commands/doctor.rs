@@ -1,0 +1,33 @@
+//! `central-api doctor`
+
+use anyhow::bail;
+
+use crate::config::Config;
+use crate::doctor::{self, Finding};
+use crate::installation::Installation;
+
+/// Prints a line a check.
+///
+/// # Errors
+/// When a check found something that keeps the installation from working.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let installation = Installation::open(config).await?;
+    let findings = doctor::examine(&installation).await;
+    installation.close().await?;
+    let mut bad = 0;
+    for Finding { check, verdict } in &findings? {
+        match verdict {
+            doctor::Verdict::Fine(says) => println!("ok      {check}: {says}"),
+            doctor::Verdict::Notice(says, fix) => println!("notice  {check}: {says} {fix}"),
+            doctor::Verdict::Bad(says, fix) => {
+                bad += 1;
+                println!("PROBLEM {check}: {says} {fix}");
+            }
+        }
+    }
+    match bad {
+        0 => Ok(()),
+        1 => bail!("1 problem"),
+        bad => bail!("{bad} problems"),
+    }
+}

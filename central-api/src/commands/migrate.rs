@@ -1,0 +1,21 @@
+//! `central-api migrate`
+
+use crate::config::Config;
+use crate::database;
+use crate::installation::Installation;
+
+/// Applies what migrations are missing.
+///
+/// # Errors
+/// The migration that failed.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let installation = Installation::open(config).await?;
+    let applied = database::migrate(&installation.options).await;
+    installation.close().await?;
+    match applied? {
+        0 => println!("The database is up to date."),
+        1 => println!("1 migration applied."),
+        applied => println!("{applied} migrations applied."),
+    }
+    Ok(())
+}

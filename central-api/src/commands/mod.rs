@@ -1,0 +1,64 @@
+//! What the command line can do, a file a command. What a command answers goes to standard output, everything else to standard error.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands speak to a terminal")]
+
+pub mod config;
+pub mod create_admin;
+pub mod create_key;
+pub mod create_site;
+pub mod doctor;
+pub mod list_keys;
+pub mod migrate;
+pub mod postgres;
+pub mod revoke_key;
+pub mod serve;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use crate::config::Config;
+use crate::installation::Installation;
+use crate::site::Site;
+use crate::state::AppState;
+
+/// Says on standard error why it failed.
+pub fn say_error(text: &str) {
+    eprintln!("central-api: {text}");
+}
+
+/// Opens the installation with its schema up to date, does the work, and leaves it again.
+pub async fn with_state<T>(
+    config: Config,
+    work: impl AsyncFnOnce(&AppState) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let installation = Installation::open(config).await?;
+    let done = match installation.state().await {
+        Ok(state) => {
+            let done = work(&state).await;
+            state.pool.close().await;
+            state.read_pool.close().await;
+            done
+        }
+        Err(error) => Err(error),
+    };
+    installation.close().await?;
+    done
+}
+
+/// The site with this key, or the only one.
+pub fn the_site(state: &AppState, key: Option<&str>) -> anyhow::Result<Arc<Site>> {
+    state.sites.wanted(key).map_err(|error| {
+        let known: Vec<_> = state.sites.all().iter().map(|site| site.key.clone()).collect();
+        anyhow::anyhow!("--site: {error} (sites: {})", known.join(", "))
+    })
+}
+
+/// Reads one line of standard input off the async threads.
+async fn read_line() -> anyhow::Result<String> {
+    let line = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let line = line.await?.context("reading standard input")?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

@@ -1,0 +1,173 @@
+//! How a setting's text becomes a value, and how a value is shown.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::secret::Secret;
+
+/// A type that a setting can have.
+pub trait Value: Sized {
+    /// Reads the text; the error says what is allowed, and never repeats the text.
+    fn read(text: &str) -> Result<Self, String>;
+    /// As `central-api config` shows it; secrets are hidden.
+    fn show(&self) -> String;
+    /// May only stand in the environment.
+    const SECRET: bool = false;
+}
+
+impl Value for SocketAddr {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|_| "an address and port such as 127.0.0.1:8080 or [::]:8080".into())
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for u32 {
+    fn read(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(number @ 1..=1_000_000) => Ok(number),
+            _ => Err("a whole number from 1 to 1000000".into()),
+        }
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for bool {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "true or false".into())
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for String {
+    fn read(text: &str) -> Result<Self, String> {
+        if text.chars().any(char::is_control) {
+            return Err("text without control characters".into());
+        }
+        Ok(text.to_owned())
+    }
+    fn show(&self) -> String {
+        self.clone()
+    }
+}
+
+impl Value for PathBuf {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Err("a path".into()),
+            _ => Ok(text.into()),
+        }
+    }
+    fn show(&self) -> String {
+        self.display().to_string()
+    }
+}
+
+impl Value for Secret {
+    const SECRET: bool = true;
+
+    fn read(text: &str) -> Result<Self, String> {
+        Ok(Self::new(text))
+    }
+    fn show(&self) -> String {
+        match self.expose() {
+            "" => String::new(),
+            _ => "(hidden)".into(),
+        }
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    const SECRET: bool = T::SECRET;
+
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Ok(None),
+            _ => T::read(text).map(Some),
+        }
+    }
+    fn show(&self) -> String {
+        self.as_ref().map_or(String::new(), T::show)
+    }
+}
+
+impl<T: Value> Value for Vec<T> {
+    fn read(text: &str) -> Result<Self, String> {
+        text.split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(T::read)
+            .collect()
+    }
+    fn show(&self) -> String {
+        self.iter().map(T::show).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// Scheme, host and port of a web address, as browsers send them in `Origin`: no path, no slash at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    /// As browsers send it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Its scheme is https.
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+}
+
+impl Value for Origin {
+    fn read(text: &str) -> Result<Self, String> {
+        const ALLOWED: &str = "an origin such as https://stats.shop.example, without a path";
+        let text = text.strip_suffix('/').unwrap_or(text).to_ascii_lowercase();
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let fine = host.is_some_and(|host| {
+            !host.is_empty()
+                && host
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'))
+        }) && text
+            .parse::<axum::http::Uri>()
+            .is_ok_and(|uri| uri.authority().is_some());
+        if fine { Ok(Self(text)) } else { Err(ALLOWED.into()) }
+    }
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// An object a line, for machines.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Value for LogFormat {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            _ => Err("json or text".into()),
+        }
+    }
+    fn show(&self) -> String {
+        match self {
+            Self::Json => "json".into(),
+            Self::Text => "text".into(),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Connections: two pools, so that reports cannot starve what comes in, and one connection of its own for migrations.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Context;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+use tracing::log::LevelFilter;
+
+use crate::MIGRATOR;
+use crate::config::Config;
+use crate::secret::Secret;
+
+/// Longest wait for a free connection; then the caller gets a 503.
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// Connections that idle longer than this are closed.
+const IDLE: Duration = Duration::from_secs(300);
+/// A connection that idled longer than this is tried before it is used.
+const TRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Reads a database URL without ever repeating it.
+///
+/// # Errors
+/// When it is not one.
+pub fn options_of(url: &Secret, variable: &str) -> anyhow::Result<PgConnectOptions> {
+    PgConnectOptions::from_str(url.expose())
+        .map_err(|_| anyhow::anyhow!("{variable}: must be postgres://user:password@host:port/database"))
+}
+
+/// The pool that writes.
+pub fn write_pool(config: &Config, options: PgConnectOptions) -> PgPool {
+    pool_options(config.database_connections).connect_lazy_with(logged(config, options))
+}
+
+/// The pool that reads reports: as many reports run at a time as it has connections, each statement no longer than the configured time.
+///
+/// # Errors
+/// When `DATABASE_READ_URL` is not a URL.
+pub fn read_pool(config: &Config, options: PgConnectOptions) -> anyhow::Result<PgPool> {
+    let options = match &config.database_read_url {
+        Some(url) => options_of(url, "DATABASE_READ_URL")?,
+        None => options,
+    };
+    let options = options.options([
+        ("statement_timeout", format!("{}s", config.read_timeout_seconds)),
+        ("default_transaction_read_only", "on".to_owned()),
+    ]);
+    Ok(pool_options(config.database_read_connections).connect_lazy_with(logged(config, options)))
+}
+
+fn pool_options(connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(IDLE)
+        // A ping before each use would be a second round trip; one after a pause finds what a restart of the database broke.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for >= TRY_AFTER {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+}
+
+/// Slow statements are logged where they are awaited, so inside the request's span and with its id. The text has placeholders, never
+/// values. Setting a name in the database for each request would cost a round trip each; a comment in the text would defeat the
+/// preparation of statements.
+fn logged(config: &Config, options: PgConnectOptions) -> PgConnectOptions {
+    options
+        .application_name("central-api")
+        .log_statements(LevelFilter::Off)
+        .log_slow_statements(
+            LevelFilter::Warn,
+            Duration::from_millis(u64::from(config.slow_statement_ms)),
+        )
+}
+
+/// Applies what migrations are missing, under a lock, on a connection that is closed whatever happens: a pooled one would keep the lock
+/// after a failure and the next process would wait for ever.
+///
+/// # Errors
+/// The database's, or the migration that failed.
+pub async fn migrate(options: &PgConnectOptions) -> anyhow::Result<usize> {
+    let mut connection = PgConnection::connect_with(&options.clone().disable_statement_logging())
+        .await
+        .context("connecting to the database")?;
+    let before = applied(&mut connection).await?;
+    let newest = MIGRATOR.iter().map(|migration| migration.version).max();
+    if before.last().copied() >= newest && before.len() >= MIGRATOR.iter().count() {
+        connection.close().await.ok();
+        return Ok(0);
+    }
+    let done = MIGRATOR.run(&mut connection).await.context("applying the migrations");
+    let after = match &done {
+        Ok(()) => applied(&mut connection).await?.len(),
+        Err(_) => 0,
+    };
+    connection.close().await.ok();
+    done?;
+    Ok(after.saturating_sub(before.len()))
+}
+
+/// Versions of the migrations that the database has, oldest first.
+async fn applied(connection: &mut PgConnection) -> anyhow::Result<Vec<i64>> {
+    let there: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
+        .fetch_one(&mut *connection)
+        .await
+        .context("looking for the list of migrations")?;
+    if !there {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar("select version from _sqlx_migrations where success order by version")
+        .fetch_all(connection)
+        .await
+        .context("reading the list of migrations")
+}
+
+/// Versions of compiled-in migrations that the database lacks. One that is newer than this program has more, which is fine.
+///
+/// # Errors
+/// The database's.
+pub async fn missing_migrations(pool: &PgPool) -> sqlx::Result<Vec<i64>> {
+    let there: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
+        .fetch_one(pool)
+        .await?;
+    let applied: Vec<i64> = match there {
+        true => {
+            sqlx::query_scalar("select version from _sqlx_migrations where success")
+                .fetch_all(pool)
+                .await?
+        }
+        false => Vec::new(),
+    };
+    Ok(MIGRATOR
+        .iter()
+        .map(|migration| migration.version)
+        .filter(|version| !applied.contains(version))
+        .collect())
+}

@@ -1,0 +1,61 @@
+//! Deleting what is too old, over the tables that hold it.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+/// Names of the monthly partitions of every partitioned table.
+///
+/// # Errors
+/// The database's.
+pub async fn partitions(pool: &PgPool) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"select child.relname::text as "name!"
+           from pg_inherits i
+           join pg_class child on child.oid = i.inhrelid
+           join pg_class parent on parent.oid = i.inhparent
+           where parent.relname in ('events', 'anonymous_hits') and parent.relnamespace = current_schema()::regnamespace
+           order by 1"#
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Deletes a site's events, sessions, anonymous hits, remembered contacts and dead letters of before `cutoff`. Orders stay: they are the
+/// shop's books, and hold contacts only as keyed hashes unless the site asked for more. Answers how many rows went.
+///
+/// # Errors
+/// The database's. What was deleted before stays deleted.
+pub async fn delete_before(pool: &PgPool, site_id: i32, cutoff: DateTime<Utc>) -> sqlx::Result<u64> {
+    let mut rows = 0;
+    let done = sqlx::query!(
+        "delete from events where site_id = $1 and minted_at < $2",
+        site_id,
+        cutoff
+    );
+    rows += done.execute(pool).await?.rows_affected();
+    let done = sqlx::query!(
+        "delete from sessions where site_id = $1 and last_seen < $2",
+        site_id,
+        cutoff
+    );
+    rows += done.execute(pool).await?.rows_affected();
+    let done = sqlx::query!(
+        "delete from anonymous_hits where site_id = $1 and minted_at < $2",
+        site_id,
+        cutoff
+    );
+    rows += done.execute(pool).await?.rows_affected();
+    let done = sqlx::query!(
+        "delete from visitor_contacts where site_id = $1 and last_seen < $2",
+        site_id,
+        cutoff
+    );
+    rows += done.execute(pool).await?.rows_affected();
+    let done = sqlx::query!(
+        "delete from dead_letters where site_id = $1 and received_at < $2",
+        site_id,
+        cutoff
+    );
+    rows += done.execute(pool).await?.rows_affected();
+    Ok(rows)
+}

@@ -1,0 +1,265 @@
+//! What is wrong with an installation, a sentence a check, with what helps.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Connection, PgConnection, PgPool};
+
+use crate::config::Config;
+use crate::database;
+use crate::db::users;
+use crate::installation::Installation;
+use crate::postgres::discover::SUPPORTED;
+
+/// Clocks may differ by this many milliseconds: signatures are refused at 300 s, and events of "the future" at 600 s.
+const MAX_SKEW_MS: i64 = 30_000;
+/// Free bytes in the data directory below which it is a matter of time.
+const MIN_FREE: u64 = 2 * 1024 * 1024 * 1024;
+
+/// What a check found.
+pub struct Finding {
+    /// What was looked at.
+    pub check: &'static str,
+    /// How it is.
+    pub verdict: Verdict,
+}
+
+/// How a thing is; then what helps.
+pub enum Verdict {
+    /// As it should be.
+    Fine(String),
+    /// Works, but somebody should know.
+    Notice(String, String),
+    /// Does not work.
+    Bad(String, String),
+}
+
+use Verdict::{Bad, Fine, Notice};
+
+/// Looks at everything. A database without its schema is reported as such, and what needs the schema is left out.
+///
+/// # Errors
+/// When the database stops answering on the way.
+pub async fn examine(installation: &Installation) -> anyhow::Result<Vec<Finding>> {
+    let config = &installation.config;
+    let mut findings = vec![Finding {
+        check: "secret",
+        verdict: secret(config),
+    }];
+    findings.extend(disk(config).map(|verdict| Finding { check: "disk", verdict }));
+    let mut connection = PgConnection::connect_with(&installation.options).await?;
+    for (check, verdict) in [
+        ("database version", version(&mut connection).await?),
+        ("clock", clock(&mut connection).await?),
+        ("layout", layout(&mut connection).await?),
+    ] {
+        findings.push(Finding { check, verdict });
+    }
+    connection.close().await?;
+    let pool = database::write_pool(config, installation.options.clone());
+    let missing = database::missing_migrations(&pool).await?;
+    let complete = missing.is_empty();
+    findings.push(Finding {
+        check: "migrations",
+        verdict: match complete {
+            true => Fine("the database is up to date.".into()),
+            false => Bad(
+                format!("the database lacks {} migrations.", missing.len()),
+                "Run `central-api migrate`, or start `serve`, which does.".into(),
+            ),
+        },
+    });
+    if complete {
+        for (check, verdict) in [
+            ("sites", sites(&pool).await?),
+            ("admins", admins(&pool).await?),
+            ("keys", keys(&pool).await?),
+            ("partitions", partitions(&pool, Utc::now()).await?),
+            ("jobs", jobs(&pool).await?),
+            ("dead letters", dead_letters(&pool).await?),
+            ("rollup marks", rollup_marks(&pool).await?),
+        ] {
+            findings.push(Finding { check, verdict });
+        }
+    }
+    pool.close().await;
+    Ok(findings)
+}
+
+fn secret(config: &Config) -> Verdict {
+    match config.secret.expose().chars().count() {
+        0..32 => Bad(
+            "the installation's secret is shorter than 32 characters.".into(),
+            "Set UD_SECRET to the output of `openssl rand -hex 32`.".into(),
+        ),
+        length => Fine(format!("{length} characters.")),
+    }
+}
+
+fn disk(config: &Config) -> Option<Verdict> {
+    if !config.is_embedded() {
+        return None;
+    }
+    let place = config.data_dir.display();
+    Some(match rustix::fs::statvfs(&config.data_dir) {
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            let gigabytes = free / (1024 * 1024 * 1024);
+            match free < MIN_FREE {
+                true => Bad(
+                    format!("only {gigabytes} GiB are free in {place}."),
+                    "Make room: Postgres stops when the disk is full.".into(),
+                ),
+                false => Fine(format!("{gigabytes} GiB are free in {place}.")),
+            }
+        }
+        Err(error) => Notice(
+            format!("{place} cannot be looked at: {error}."),
+            "Check UD_DATA_DIR.".into(),
+        ),
+    })
+}
+
+async fn version(db: &mut PgConnection) -> sqlx::Result<Verdict> {
+    let number: i32 = sqlx::query_scalar("select current_setting('server_version_num')::integer")
+        .fetch_one(db)
+        .await?;
+    let major = u32::try_from(number / 10_000).unwrap_or(0);
+    Ok(match SUPPORTED.contains(&major) {
+        true => Fine(format!("Postgres {major}.")),
+        false => Bad(
+            format!("Postgres {major} is not supported."),
+            "Use Postgres 15 to 18.".into(),
+        ),
+    })
+}
+
+async fn clock(db: &mut PgConnection) -> sqlx::Result<Verdict> {
+    let before = Utc::now();
+    let theirs: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(db).await?;
+    let ours = before + (Utc::now() - before) / 2;
+    let skew = (theirs - ours).num_milliseconds();
+    Ok(match skew.abs() > MAX_SKEW_MS {
+        true => Bad(
+            format!("the database's clock is {} s away from this machine's.", skew / 1_000),
+            "Keep both machines' clocks by NTP; signatures and times of events depend on them.".into(),
+        ),
+        false => Fine(format!("{} ms away from the database's.", skew.abs())),
+    })
+}
+
+async fn layout(db: &mut PgConnection) -> sqlx::Result<Verdict> {
+    let citus: bool = sqlx::query_scalar("select exists (select from pg_extension where extname = 'citus')")
+        .fetch_one(db)
+        .await?;
+    Ok(Fine(match citus {
+        true => "Citus is installed in this database.".into(),
+        false => "plain Postgres.".into(),
+    }))
+}
+
+async fn sites(pool: &PgPool) -> anyhow::Result<Verdict> {
+    Ok(match crate::db::sites::all(pool).await {
+        Ok(sites) if sites.is_empty() => Bad(
+            "there is no site.".into(),
+            "Run `central-api create-site my-shop --domain shop.example`.".into(),
+        ),
+        Ok(sites) => Fine(
+            sites
+                .iter()
+                .map(|site| site.key.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+                + ".",
+        ),
+        Err(error) => Bad(
+            format!("the sites cannot be read: {error:#}."),
+            "Correct the row in the table sites.".into(),
+        ),
+    })
+}
+
+async fn admins(pool: &PgPool) -> sqlx::Result<Verdict> {
+    Ok(match users::count_admins(pool).await? {
+        0 => Bad(
+            "nobody can log in as admin of every site.".into(),
+            "Run `central-api create-admin you@shop.example`.".into(),
+        ),
+        count => Fine(format!("{count}.")),
+    })
+}
+
+async fn keys(pool: &PgPool) -> sqlx::Result<Verdict> {
+    let ingest = crate::db::ingest_keys::live(pool).await?.len();
+    let api = crate::db::api_keys::live(pool).await?.len();
+    Ok(match ingest {
+        0 => Bad(
+            format!("there is no ingest key, so no worker can send ({api} API keys)."),
+            "Run `central-api create-key --kind ingest`.".into(),
+        ),
+        _ => Fine(format!("{ingest} for workers, {api} for programs.")),
+    })
+}
+
+async fn partitions(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<Verdict> {
+    let there = crate::db::retention::partitions(pool).await?;
+    let next = now.checked_add_months(chrono::Months::new(1)).map_or(now, |next| next);
+    let missing: Vec<String> = [now, next]
+        .iter()
+        .flat_map(|time| ["events", "anonymous_hits"].map(|table| format!("{table}_{}", time.format("%Y_%m"))))
+        .filter(|name| !there.contains(name))
+        .collect();
+    Ok(match missing.is_empty() {
+        true => Fine(format!(
+            "{} months of tables, this and the next among them.",
+            there.len()
+        )),
+        false => Notice(
+            format!("{} are not there yet.", missing.join(", ")),
+            "A running `serve` makes them; check its log when they stay away.".into(),
+        ),
+    })
+}
+
+async fn jobs(pool: &PgPool) -> sqlx::Result<Verdict> {
+    let runs = crate::db::jobs::last_runs(pool).await?;
+    let failed: Vec<String> = runs
+        .iter()
+        .filter(|run| !run.ok)
+        .map(|run| format!("{} ({})", run.job_name, run.outcome))
+        .collect();
+    let late = runs
+        .iter()
+        .filter(|run| run.ran_at < Utc::now() - chrono::TimeDelta::days(2))
+        .count();
+    Ok(match (failed.is_empty(), late) {
+        (false, _) => Bad(
+            format!("failed: {}.", failed.join("; ")),
+            "They are tried again by themselves; the log has the cause.".into(),
+        ),
+        (true, 1..) => Notice(
+            "some have not run for two days.".into(),
+            "Keep a `serve` with run_jobs running, or let the worker's cron ask.".into(),
+        ),
+        (true, 0) if runs.is_empty() => Notice("none has run yet.".into(), "A running `serve` runs them.".into()),
+        (true, 0) => Fine(format!("{} ran well.", runs.len())),
+    })
+}
+
+async fn dead_letters(pool: &PgPool) -> sqlx::Result<Verdict> {
+    let waiting: i64 = sqlx::query_scalar("select count(*) from dead_letters where replayed_at is null")
+        .fetch_one(pool)
+        .await?;
+    Ok(match waiting {
+        0 => Fine("none waits.".into()),
+        waiting => Notice(
+            format!("{waiting} events or orders were refused and wait."),
+            "See them with `central-api dead-letters list`, and replay them once the cause is gone.".into(),
+        ),
+    })
+}
+
+async fn rollup_marks(pool: &PgPool) -> sqlx::Result<Verdict> {
+    let marks: i64 = sqlx::query_scalar("select count(*) from rollup_marks")
+        .fetch_one(pool)
+        .await?;
+    Ok(Fine(format!("{marks} hours wait to be summed up.")))
+}

@@ -1,0 +1,143 @@
+//! What every command begins with: the configuration, and a database that answers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::database;
+use crate::db::sites;
+use crate::postgres::Cluster;
+use crate::secret::{self, Secret, hex};
+use crate::state::AppState;
+
+/// How long a start waits for a database that is starting, too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A configuration with its secret, and a database that answers.
+pub struct Installation {
+    /// Complete: the secret is set.
+    pub config: Config,
+    /// How to reach the database.
+    pub options: PgConnectOptions,
+    /// The embedded Postgres, if that is what it is.
+    pub cluster: Option<Arc<Cluster>>,
+}
+
+impl Installation {
+    /// Reads the secret, starts the embedded Postgres if that is asked for, and waits for the database to answer.
+    ///
+    /// # Errors
+    /// What stands in the way, in a sentence.
+    pub async fn open(config: Config) -> anyhow::Result<Self> {
+        let config = with_secret(config)?;
+        let (options, cluster) = match &config.database_url {
+            Some(url) => (database::options_of(url, "DATABASE_URL")?, None),
+            None => {
+                let cluster = Cluster::open(&config).await?;
+                (cluster.connect_options(), Some(Arc::new(cluster)))
+            }
+        };
+        wait_for(&options).await?;
+        Ok(Self {
+            config,
+            options,
+            cluster,
+        })
+    }
+
+    /// Brings the schema up to date and answers what handlers share, with the sites read.
+    ///
+    /// # Errors
+    /// The migration that failed, or the database's.
+    pub async fn state(&self) -> anyhow::Result<AppState> {
+        let applied = database::migrate(&self.options).await?;
+        if applied > 0 {
+            tracing::info!(applied, "migrations applied");
+        }
+        let pool = database::write_pool(&self.config, self.options.clone());
+        let read_pool = database::read_pool(&self.config, self.options.clone())?;
+        let mut state = AppState::new(self.config.clone(), pool, read_pool, Clock::system());
+        state.cluster = self.cluster.clone();
+        state.sites.replace(sites::all(&state.pool).await?);
+        Ok(state)
+    }
+
+    /// Leaves the embedded Postgres; whoever leaves last stops it.
+    ///
+    /// # Errors
+    /// When it does not stop.
+    pub async fn close(self) -> anyhow::Result<()> {
+        if let Some(cluster) = &self.cluster
+            && cluster.close().await?
+        {
+            tracing::info!("Postgres stopped");
+        }
+        Ok(())
+    }
+}
+
+/// The secret as given, or the one that belongs to the data directory of an embedded installation.
+///
+/// # Errors
+/// When there is none, or its file cannot be read or made.
+pub fn with_secret(mut config: Config) -> anyhow::Result<Config> {
+    if config.secret.expose().is_empty() {
+        if !config.is_embedded() {
+            bail!("UD_SECRET: must be set when DATABASE_URL is; make one with `openssl rand -hex 32` and keep it");
+        }
+        std::fs::create_dir_all(&config.data_dir)
+            .with_context(|| format!("creating the data directory {}", config.data_dir.display()))?;
+        let file = config.data_dir.join("secret");
+        config.secret = secret::read_or_make(&file, || hex(&rand::random::<[u8; 32]>()))?;
+        if config.secret == Secret::new("") {
+            bail!(
+                "{} is empty; restore it from a backup, or remove it when nothing was stored yet",
+                file.display()
+            );
+        }
+    }
+    Ok(config)
+}
+
+/// Connects once. A database that is unreachable or starting is waited for; one that refuses us is not.
+async fn wait_for(options: &PgConnectOptions) -> anyhow::Result<()> {
+    let options = options.clone().disable_statement_logging();
+    let until = Instant::now() + PATIENCE;
+    let mut said = false;
+    loop {
+        match PgConnection::connect_with(&options).await {
+            Ok(connection) => {
+                connection.close().await.ok();
+                return Ok(());
+            }
+            Err(error) => {
+                let later = match &error {
+                    sqlx::Error::Io(_) => true,
+                    sqlx::Error::Database(error) => error
+                        .code()
+                        .is_some_and(|code| code.starts_with("57P0") || code.starts_with("53")),
+                    _ => false,
+                };
+                if !later || Instant::now() >= until {
+                    return Err(error).with_context(|| {
+                        format!(
+                            "the database at {}:{} does not take connections",
+                            options.get_host(),
+                            options.get_port()
+                        )
+                    });
+                }
+                if !said {
+                    tracing::warn!(%error, "the database does not answer yet; waiting for it");
+                    said = true;
+                }
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Deletes what is older than each site keeps.
+
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
+use sqlx::AssertSqlSafe;
+
+use crate::db::{admin_sessions, retention};
+use crate::state::AppState;
+
+/// Sessions of the panel are kept this long after their end, for whoever asks who was logged in.
+const ENDED_SESSIONS: TimeDelta = TimeDelta::days(30);
+
+/// Whole months that no site keeps are dropped, which costs nothing; the rest is deleted site by site.
+pub(super) async fn run(state: AppState, now: DateTime<Utc>) -> anyhow::Result<String> {
+    let sites = state.sites.all();
+    let cutoffs: Vec<_> = sites
+        .iter()
+        .map(|site| (site.id, now - TimeDelta::days(i64::from(site.settings.retention_days))))
+        .collect();
+    let mut dropped = 0;
+    if let Some(oldest) = cutoffs.iter().map(|(_, cutoff)| *cutoff).min() {
+        for partition in retention::partitions(&state.pool).await? {
+            if ends_before(&partition, oldest) {
+                // The name is the database's own and has nothing but letters, digits and underscores, as `ends_before` checked.
+                sqlx::query(AssertSqlSafe(format!("drop table {partition}")))
+                    .execute(&state.pool)
+                    .await?;
+                dropped += 1;
+            }
+        }
+    }
+    let mut rows = 0;
+    for (site_id, cutoff) in cutoffs {
+        rows += retention::delete_before(&state.pool, site_id, cutoff).await?;
+    }
+    let sessions = admin_sessions::delete_ended(&state.pool, now - ENDED_SESSIONS).await?;
+    Ok(format!(
+        "{dropped} months dropped, {rows} rows deleted, {sessions} ended logins forgotten"
+    ))
+}
+
+/// Whether a partition named `<table>_<year>_<month>` lies wholly before a time.
+fn ends_before(partition: &str, time: DateTime<Utc>) -> bool {
+    let month = || -> Option<NaiveDate> {
+        if !partition
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        {
+            return None;
+        }
+        let (rest, month) = partition.rsplit_once('_')?;
+        let (_, year) = rest.rsplit_once('_')?;
+        NaiveDate::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, 1)
+    };
+    // The month after it begins where this one ends, so a month that is earlier than the time's own has ended.
+    month().is_some_and(|month| (month.year(), month.month()) < (time.year(), time.month()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_month_that_is_wholly_past_may_be_dropped() {
+        let time = "2026-03-01T00:00:00Z".parse().unwrap();
+        for (partition, old) in [
+            ("events_2026_02", true),
+            ("anonymous_hits_2025_12", true),
+            ("events_2026_03", false),
+            ("events_2027_01", false),
+            ("events_default", false),
+            ("events", false),
+            ("events_2026_13", false),
+            ("events; drop table sites; --_2020_01", false),
+        ] {
+            assert_eq!(ends_before(partition, time), old, "{partition}");
+        }
+    }
+}

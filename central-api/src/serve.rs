@@ -1,0 +1,163 @@
+//! Serving: everything a process does from ready to gone.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::db::sites;
+use crate::installation::Installation;
+use crate::postgres::Cluster;
+use crate::state::AppState;
+use crate::{jobs, router, telemetry};
+
+/// How often the list of sites is read again: a change made by another process is known here after at most this.
+const SITES: Duration = Duration::from_secs(5);
+/// How often due jobs are looked for.
+const JOBS: Duration = Duration::from_secs(60);
+/// How often the embedded Postgres is looked at.
+const POSTGRES: Duration = Duration::from_millis(500);
+/// How often metrics are tidied, so that they do not grow between two scrapes.
+const UPKEEP: Duration = Duration::from_secs(15);
+
+/// Serves until SIGTERM or SIGINT, then finishes what was accepted, then leaves the database.
+///
+/// # Errors
+/// What kept it from starting, in a sentence.
+pub async fn run(installation: Installation) -> anyhow::Result<()> {
+    telemetry::metrics();
+    let state = installation.state().await?;
+    let config = state.config.clone();
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("listening on {} (UD_LISTEN)", config.listen))?;
+    let address = listener.local_addr().context("asking for the address")?;
+    let (router, _) = router::build(state.clone());
+
+    let (stop, stopped) = watch::channel(false);
+    let mut background = background(&state, &stopped);
+    tracing::info!(%address, "ready");
+
+    let mut asked = stopped.clone();
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let listener = listener.tap_io(|stream| {
+        // Answers are small: they must not wait to be joined with more.
+        let _ = stream.set_nodelay(true);
+    });
+    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
+        let _ = asked.wait_for(|stop| *stop).await;
+    });
+    let mut server = tokio::spawn(server.into_future());
+
+    tokio::select! {
+        signal = stop_signal() => tracing::info!(signal = signal?, "shutting down"),
+        ended = &mut server => {
+            ended.context("the server's task ended")?.context("the server ended")?;
+        }
+    }
+    state.shutting_down.store(true, Ordering::Relaxed);
+    let _ = stop.send(true);
+    let patience = Duration::from_secs(u64::from(config.shutdown_timeout_seconds));
+    match tokio::time::timeout(patience, &mut server).await {
+        Ok(ended) => ended.context("the server's task ended")?.context("the server ended")?,
+        Err(_) => {
+            tracing::warn!("requests were still in flight when the time for a shutdown was over");
+            server.abort();
+        }
+    }
+    // A job that is running finishes within the same patience or is run again by the next process.
+    if tokio::time::timeout(patience, async { while background.join_next().await.is_some() {} })
+        .await
+        .is_err()
+    {
+        background.shutdown().await;
+    }
+    state.pool.close().await;
+    state.read_pool.close().await;
+    drop(state);
+    installation.close().await?;
+    tracing::info!("gone");
+    Ok(())
+}
+
+/// Waits for the signal to stop, and says which it was.
+///
+/// # Errors
+/// When signals cannot be listened for.
+pub async fn stop_signal() -> anyhow::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+/// What goes on beside the requests.
+fn background(state: &AppState, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let shared = state.clone();
+    every(&mut tasks, stopped, SITES, move || read_sites(shared.clone()));
+    every(&mut tasks, stopped, UPKEEP, || async {
+        telemetry::metrics().run_upkeep()
+    });
+    if state.config.run_jobs {
+        let shared = state.clone();
+        every(&mut tasks, stopped, JOBS, move || run_jobs(shared.clone()));
+    }
+    if let Some(cluster) = &state.cluster {
+        let cluster = cluster.clone();
+        every(&mut tasks, stopped, POSTGRES, move || revive(cluster.clone()));
+    }
+    tasks
+}
+
+async fn read_sites(state: AppState) {
+    match sites::all(&state.pool).await {
+        Ok(list) => state.sites.replace(list),
+        Err(error) => tracing::warn!(error = format!("{error:#}"), "the list of sites was not read again"),
+    }
+}
+
+async fn run_jobs(state: AppState) {
+    if let Err(error) = jobs::run_due(&state, state.clock.now()).await {
+        tracing::warn!(%error, "due jobs were not looked for");
+    }
+}
+
+async fn revive(cluster: Arc<Cluster>) {
+    match cluster.revive().await {
+        Ok(true) => tracing::warn!("the embedded Postgres had died and was started again"),
+        Ok(false) => {}
+        Err(error) => tracing::error!(error = format!("{error:#}"), "the embedded Postgres does not start"),
+    }
+}
+
+/// Does `work` now and then every `period`, until told to stop; a run that has begun is finished.
+fn every<F: Future<Output = ()> + Send>(
+    tasks: &mut JoinSet<()>,
+    stopped: &watch::Receiver<bool>,
+    period: Duration,
+    work: impl Fn() -> F + Send + 'static,
+) {
+    let mut stopped = stopped.clone();
+    tasks.spawn(async move {
+        let mut ticks = tokio::time::interval(period);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            // The sender only ever says stop, or is gone.
+            tokio::select! {
+                _ = stopped.changed() => return,
+                _ = ticks.tick() => {}
+            }
+            work().await;
+        }
+    });
+}

@@ -1,0 +1,218 @@
+//! What a site's fields and settings may hold. One place for the panel, the command line and the API.
+
+use chrono_tz::Tz;
+use rust_decimal::Decimal;
+
+use crate::error::ApiError;
+use crate::site::SiteSettings;
+
+const MAX_NAME_CHARS: usize = 100;
+const MAX_DOMAINS: usize = 50;
+const MAX_ENTRIES: usize = 1_000;
+const MAX_POINTS: i32 = 1_000_000;
+
+/// A name for people.
+///
+/// # Errors
+/// 400 for `name`.
+pub fn name(text: &str) -> Result<(), ApiError> {
+    let fine = !text.trim().is_empty() && text.chars().count() <= MAX_NAME_CHARS && !text.chars().any(char::is_control);
+    check(
+        fine,
+        "name",
+        "a name has 1 to 100 characters, none of them control characters",
+    )
+}
+
+/// The shop's hosts, trimmed and lower-case.
+///
+/// # Errors
+/// 400 for `domains`.
+pub fn domains(given: &[String]) -> Result<Vec<String>, ApiError> {
+    check(given.len() <= MAX_DOMAINS, "domains", "a site has at most 50 domains")?;
+    given
+        .iter()
+        .map(|domain| {
+            let domain = domain.trim().to_lowercase();
+            let fine = (1..=253).contains(&domain.len())
+                && domain.split('.').all(|label| {
+                    (1..=63).contains(&label.len())
+                        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                        && !label.starts_with('-')
+                        && !label.ends_with('-')
+                });
+            check(
+                fine,
+                "domains",
+                "a domain is a host such as shop.example, without scheme, port and path; other alphabets in punycode",
+            )?;
+            Ok(domain)
+        })
+        .collect()
+}
+
+/// An IANA time zone.
+///
+/// # Errors
+/// 400 for `time_zone`.
+pub fn time_zone(text: &str) -> Result<Tz, ApiError> {
+    text.parse()
+        .map_err(|_| ApiError::invalid("time_zone", "a time zone is an IANA name such as Europe/Kyiv"))
+}
+
+/// An ISO 4217 code.
+///
+/// # Errors
+/// 400 for `currency`.
+pub fn currency(text: &str) -> Result<(), ApiError> {
+    let fine = text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase());
+    check(
+        fine,
+        "currency",
+        "a currency is three capital letters of ISO 4217 such as UAH",
+    )
+}
+
+/// An ISO 3166-1 alpha-2 code.
+///
+/// # Errors
+/// 400 for `country`.
+pub fn country(text: &str) -> Result<(), ApiError> {
+    let fine = text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase());
+    check(
+        fine,
+        "country",
+        "a country is two capital letters of ISO 3166-1 such as UA",
+    )
+}
+
+/// A language of the panel.
+///
+/// # Errors
+/// 400 for `language`.
+pub fn language(text: &str) -> Result<(), ApiError> {
+    check(matches!(text, "uk" | "en"), "language", "a language is uk or en")
+}
+
+/// Everything that a type does not say about settings.
+///
+/// # Errors
+/// 400 for `settings.` and the setting.
+pub fn settings(settings: &SiteSettings) -> Result<(), ApiError> {
+    let points = settings.points.values().all(|points| points.abs() <= MAX_POINTS);
+    check(
+        points,
+        "settings.points",
+        "points are whole numbers from -1000000 to 1000000",
+    )?;
+    for (field, aliases) in [
+        ("settings.source_aliases", &settings.source_aliases),
+        ("settings.medium_aliases", &settings.medium_aliases),
+    ] {
+        let fine = aliases.len() <= MAX_ENTRIES && aliases.iter().all(|(raw, name)| is_alias(raw) && is_alias(name));
+        check(
+            fine,
+            field,
+            "at most 1000 aliases, each a lower-case text of 1 to 255 characters",
+        )?;
+    }
+    check(
+        settings.look_back_days <= 365,
+        "settings.look_back_days",
+        "a look-back is 0 to 365 days",
+    )?;
+    let contacts = settings.blocked_contacts.len() <= MAX_ENTRIES
+        && settings.blocked_contacts.iter().all(|contact| {
+            !contact.trim().is_empty() && contact.len() <= 254 && !contact.chars().any(char::is_control)
+        });
+    check(
+        contacts,
+        "settings.blocked_contacts",
+        "at most 1000 contacts of 1 to 254 characters",
+    )?;
+    check(
+        (30..=3_650).contains(&settings.retention_days),
+        "settings.retention_days",
+        "events are kept for 30 to 3650 days",
+    )?;
+    check(
+        (Decimal::ZERO..=Decimal::ONE).contains(&settings.max_cpa_share),
+        "settings.max_cpa_share",
+        "a share is a number from 0 to 1",
+    )?;
+    let (good, fair) = settings.ltv_thresholds;
+    check(
+        good >= fair && fair >= Decimal::ZERO,
+        "settings.ltv_thresholds",
+        "thresholds are two amounts, the larger one first, neither below zero",
+    )
+}
+
+fn is_alias(text: &str) -> bool {
+    (1..=255).contains(&text.chars().count())
+        && !text.chars().any(|c| c.is_control() || c.is_uppercase())
+        && text.trim() == text
+}
+
+fn check(fine: bool, field: &str, message: &str) -> Result<(), ApiError> {
+    if fine {
+        Ok(())
+    } else {
+        Err(ApiError::invalid(field, message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_field_is_named() {
+        let cases: [(Result<(), ApiError>, &str); 9] = [
+            (name(" "), "name"),
+            (name("a\0"), "name"),
+            (name(&"x".repeat(101)), "name"),
+            (domains(&["https://shop.example".into()]).map(drop), "domains"),
+            (domains(&["shop..example".into()]).map(drop), "domains"),
+            (time_zone("Kyiv").map(drop), "time_zone"),
+            (currency("uah"), "currency"),
+            (country("UKR"), "country"),
+            (language("de"), "language"),
+        ];
+        for (result, field) in cases {
+            let error = result.unwrap_err();
+            assert!(
+                matches!(&error, ApiError::Invalid { field: Some(named), .. } if named == field),
+                "{error:?}"
+            );
+        }
+        assert_eq!(domains(&[" Shop.Example".into()]).unwrap(), ["shop.example"]);
+    }
+
+    #[test]
+    fn the_default_settings_are_allowed_and_absurd_ones_are_named() {
+        settings(&SiteSettings::default()).unwrap();
+        type Spoil = fn(&mut SiteSettings);
+        let bad: [(&str, Spoil); 6] = [
+            ("settings.look_back_days", |s| s.look_back_days = 366),
+            ("settings.retention_days", |s| s.retention_days = 1),
+            ("settings.max_cpa_share", |s| s.max_cpa_share = Decimal::TWO),
+            ("settings.ltv_thresholds", |s| {
+                s.ltv_thresholds = (Decimal::ONE, Decimal::TWO)
+            }),
+            ("settings.source_aliases", |s| {
+                drop(s.source_aliases.insert("FB".into(), "facebook".into()))
+            }),
+            ("settings.blocked_contacts", |s| s.blocked_contacts.push("a\0b".into())),
+        ];
+        for (field, spoil) in bad {
+            let mut given = SiteSettings::default();
+            spoil(&mut given);
+            let error = settings(&given).unwrap_err();
+            assert!(
+                matches!(&error, ApiError::Invalid { field: Some(named), .. } if named == field),
+                "{error:?}"
+            );
+        }
+    }
+}

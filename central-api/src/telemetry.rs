@@ -1,0 +1,193 @@
+//! Logs, metrics and request ids. Never in any of them: query strings, bodies, addresses, tokens.
+
+use std::fmt::Write;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::Response;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing::Instrument;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::time::ChronoUtc;
+
+use crate::config::{Config, LogFormat};
+
+/// A request's id, as it comes in and goes out.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest id that is taken over from a caller.
+const MAX_REQUEST_ID: usize = 64;
+/// Upper bounds of the latency histogram, in seconds.
+const LATENCY_SECONDS: [f64; 8] = [0.001, 0.005, 0.02, 0.1, 0.3, 1.0, 5.0, 30.0];
+/// A request slower than this is worth a line whatever the level.
+const SLOW_SECONDS: f64 = 5.0;
+
+/// The id of the request at hand; in the extensions of every request.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// Starts logging to standard error: as configured when serving, else only what went wrong, for people.
+///
+/// # Errors
+/// When the directives cannot be read, or logging was started before.
+pub fn start_logging(config: &Config, serving: bool) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(if serving { &config.log } else { "warn" })
+        .map_err(|error| anyhow::anyhow!("UD_LOG: {error}"))?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let started = match config.log_format {
+        LogFormat::Json if serving => lines
+            .json()
+            .with_timer(ChronoUtc::rfc_3339())
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .try_init(),
+        _ => lines.with_timer(ChronoUtc::rfc_3339()).try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!("starting the log: {error}"))
+}
+
+/// The process's metrics; started by the first call.
+pub fn metrics() -> &'static PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE.get_or_init(|| {
+        #[expect(clippy::expect_used, reason = "the bounds are a constant that is not empty")]
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_SECONDS)
+            .expect("there are bounds")
+            .build_recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            tracing::error!("another metrics recorder was there first; /metrics stays empty");
+        }
+        describe();
+        handle
+    })
+}
+
+fn describe() {
+    metrics::describe_histogram!(
+        "ud_http_request_seconds",
+        "Time until the answer's head, by route, method and status"
+    );
+    metrics::describe_gauge!("ud_http_requests_in_flight", "Requests being answered");
+    metrics::describe_counter!("ud_logins_total", "Logins by outcome");
+    metrics::describe_gauge!("ud_pool_connections", "Connections to the database by pool and state");
+    metrics::describe_gauge!("process_resident_memory_bytes", "Resident memory");
+}
+
+/// Resident memory of this process in bytes, where the system tells.
+pub fn resident_bytes() -> Option<u64> {
+    let pages: u64 = std::fs::read_to_string("/proc/self/statm")
+        .ok()?
+        .split(' ')
+        .nth(1)?
+        .parse()
+        .ok()?;
+    Some(pages * u64::try_from(rustix::param::page_size()).ok()?)
+}
+
+/// Gives a request its id, its span, its line in the log and its place in the metrics.
+pub async fn observe(mut request: Request, next: Next) -> Response {
+    let id = request
+        .headers()
+        .get(&REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| is_request_id(id))
+        .map_or_else(new_request_id, str::to_owned);
+    let header = HeaderValue::from_str(&id);
+    let method = known(request.method());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let span = tracing::info_span!("request", request_id = id, method, route);
+    request.extensions_mut().insert(RequestId(id));
+
+    let started = Instant::now();
+    let in_flight = InFlight::enter();
+    let mut response = next.run(request).instrument(span.clone()).await;
+    drop(in_flight);
+    let seconds = started.elapsed().as_secs_f64();
+    let status = response.status();
+    let _in_span = span.enter();
+    let elapsed_ms = (seconds * 1_000.0).round();
+    if status.is_server_error() {
+        tracing::warn!(status = status.as_u16(), elapsed_ms, "answered with an error");
+    } else if seconds > SLOW_SECONDS {
+        tracing::warn!(status = status.as_u16(), elapsed_ms, "answered slowly");
+    } else {
+        tracing::debug!(status = status.as_u16(), elapsed_ms, "answered");
+    }
+    metrics::histogram!("ud_http_request_seconds", "route" => route, "method" => method, "status" => status.as_str().to_owned())
+        .record(seconds);
+    if let Ok(header) = header {
+        response.headers_mut().insert(REQUEST_ID, header);
+    }
+    response
+}
+
+/// Counts a request while it lives, also one whose caller goes away.
+struct InFlight;
+
+impl InFlight {
+    fn enter() -> Self {
+        metrics::gauge!("ud_http_requests_in_flight").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        metrics::gauge!("ud_http_requests_in_flight").decrement(1.0);
+    }
+}
+
+/// What a caller may name a request: it goes into logs and headers, so nothing that means something there.
+fn is_request_id(text: &str) -> bool {
+    (1..=MAX_REQUEST_ID).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+fn new_request_id() -> String {
+    let mut id = String::with_capacity(32);
+    let _ = write!(id, "{:032x}", rand::random::<u128>());
+    id
+}
+
+/// Methods as labels: a caller cannot make up new ones.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_could_mean_something_elsewhere_is_not_taken_over() {
+        for good in ["a", "0198c0de-7a1b-7c3d", "8f3.A_b", &"x".repeat(64)] {
+            assert!(is_request_id(good), "{good}");
+        }
+        for bad in ["", "a b", "a\n", "a\"", "é", "a;b", &"x".repeat(65)] {
+            assert!(!is_request_id(bad), "{bad}");
+        }
+        assert!(is_request_id(&new_request_id()));
+        assert_ne!(new_request_id(), new_request_id());
+    }
+}
