@@ -28,11 +28,18 @@ pub struct Job {
 }
 
 /// Every job, in the order they run in.
-pub static JOBS: &[Job] = &[Job {
-    name: "retention",
-    every_seconds: 86_400,
-    run: |state, now| Box::pin(retention::run(state, now)),
-}];
+pub static JOBS: &[Job] = &[
+    Job {
+        name: "partitions",
+        every_seconds: 3_600,
+        run: |state, now| Box::pin(partitions::run(state, now)),
+    },
+    Job {
+        name: "retention",
+        every_seconds: 86_400,
+        run: |state, now| Box::pin(retention::run(state, now)),
+    },
+];
 
 /// What became of a job that was due.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
