@@ -618,10 +618,7 @@ async fn who_is_not_allowed_to_send_is_told_so_and_nothing_is_kept() {
         (Some(sign("k1", t - 301)), "300 seconds"),
         (Some(sign("k1", t + 301)), "300 seconds"),
         (Some(sign("unknown", t)), "does not match"),
-        (
-            Some(sign("k1", t).replace(";s=", ";s=").replace("k=k1", "k=k2")),
-            "does not match",
-        ),
+        (Some(sign("k1", t).replace("k=k1", "k=k2")), "does not match"),
         (Some(sign("k2", t)), "site"),
     ];
     for (header, part) in cases {

@@ -1,6 +1,5 @@
 //! Tests on a real Postgres with a database each. `UD_TEST_DATABASE_URL` names the server; the role must be allowed to create databases.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
-#![allow(clippy::unwrap_used, reason = "what a test's own helper cannot do ends the test")]
 
 mod account;
 mod health;
