@@ -79,6 +79,12 @@ pub(crate) fn verdict(hit: &Hit, place: &Place) -> Option<BotReason> {
         .map(|_| BotReason::DataCentre)
 }
 
+/// Whether a person may be behind it after all: somebody on a VPN in a data centre. A pointer or a key that the script saw proves
+/// it, and so does the visitor cookie, which nobody gets there without that proof.
+pub(crate) fn is_refutable(reason: BotReason) -> bool {
+    reason == BotReason::DataCentre
+}
+
 /// What the user agent says of itself.
 fn declared(agent: &str) -> Option<BotReason> {
     let bytes = agent.as_bytes();

@@ -36,7 +36,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use shared::action::Action;
-use shared::event::{Consent, Event, Origin, SessionRef};
+use shared::event::{BotReason, Consent, Event, Origin, SessionRef};
 use shared::limits::{MAX_PROPS, MAX_PROPS_BYTES, MAX_UTM_CHARS};
 use shared::source::{canonical_host, is_within};
 use shared::text::clean;
@@ -67,6 +67,8 @@ pub struct Collected {
     pub reason: Option<String>,
     /// Events that were left out.
     pub rejected: usize,
+    /// Why the sender is taken for a bot; then all events were left out.
+    pub bot: Option<BotReason>,
     /// `Set-Cookie` values to add, one header each.
     pub set_cookies: Vec<String>,
     /// Events to send, after the answer.
@@ -107,10 +109,6 @@ pub fn collect(hit: &Hit, body: &[u8], settings: &Settings, now_ms: i64, random:
     }
     let now_ms = entropy::possible(now_ms);
     let place = Place::read(hit.cf);
-    // Silently: a bot learns nothing from the answer.
-    if bots::verdict(hit, &place).is_some() {
-        return Collected::done();
-    }
     // A list would be taken for the object's fields in their order.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Collected::refused(400, "the body must be a JSON object like {\"e\":[…]}");
@@ -123,6 +121,16 @@ pub fn collect(hit: &Hit, body: &[u8], settings: &Settings, now_ms: i64, random:
         return Collected::refused(400, format!("e: more than {MAX_EVENTS} events"));
     }
     let cookies = Cookies::read(hit.cookie, settings);
+    // Silently: a bot learns nothing from the answer.
+    let bot = bots::verdict(hit, &place)
+        .filter(|reason| !(bots::is_refutable(*reason) && (body.hu || cookies.visitor(settings, now_ms).is_some())));
+    if bot.is_some() {
+        return Collected {
+            bot,
+            rejected: body.e.len(),
+            ..Collected::done()
+        };
+    }
     let consent = consent::read(hit, &cookies, settings);
     let entropy = Entropy::new(random);
 

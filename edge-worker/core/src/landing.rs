@@ -125,7 +125,8 @@ pub fn decide(hit: &Hit, settings: &Settings, now_ms: i64, random: [u8; 64]) -> 
         return known(&cookies, consent, settings, now_ms);
     }
     let place = Place::read(hit.cf);
-    let bot = bots::verdict(hit, &place);
+    let bot = bots::verdict(hit, &place)
+        .filter(|reason| !(bots::is_refutable(*reason) && cookies.visitor(settings, now_ms).is_some()));
     if bot.is_some() && settings.bots == Bots::Drop {
         return Decision::pass();
     }

@@ -7,7 +7,7 @@ use edge_core::collect::{Collected, HUMAN_SEEN, MAX_BODY_BYTES, collect};
 use edge_core::hit::Hit;
 use proptest::prelude::*;
 use shared::action::Action;
-use shared::event::Origin;
+use shared::event::{BotReason, Origin};
 
 fn post() -> Hit<'static> {
     Hit {
@@ -290,6 +290,40 @@ fn bots_get_a_quiet_answer_and_send_nothing() {
         .len(),
         1
     );
+}
+
+#[test]
+fn a_person_behind_a_data_centre_proves_it_by_hand() {
+    let cf = Some(r#"{"country":"UA","asn":14061}"#);
+    let mut browser = Browser::new("");
+    let page = Hit {
+        cf,
+        ..navigation("https://shop.ua/")
+    };
+    let suspected = browser.answer(page, 200, true);
+    assert!(suspected.set_cookies.is_empty());
+    assert_eq!(suspected.event.and_then(|event| event.bot), Some(BotReason::DataCentre));
+    let send = |browser: &mut Browser, body: &str| {
+        let cookie = browser.header();
+        let collected = collect(
+            &Hit {
+                cf,
+                cookie: Some(&cookie),
+                ..post()
+            },
+            body.as_bytes(),
+            &settings(""),
+            NOW,
+            [5; 64],
+        );
+        browser.keep(&collected.set_cookies);
+        collected.events.len()
+    };
+    assert_eq!(send(&mut browser, r#"{"e":[{"a":"click"}]}"#), 0);
+    assert_eq!(send(&mut browser, r#"{"e":[],"hu":true}"#), 1);
+    assert_eq!(send(&mut browser, r#"{"e":[{"a":"click"}]}"#), 1);
+    let believed = browser.answer(page, 200, true).event.expect("an event");
+    assert!(believed.bot.is_none() && believed.visitor.is_some());
 }
 
 #[test]
