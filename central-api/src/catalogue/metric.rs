@@ -79,8 +79,10 @@ pub enum Better {
 /// How a metric is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Formula {
-    /// An aggregate over sessions `s`; its value over nothing is 0.
+    /// An aggregate over sessions `s` that adds up over disjoint sets of them; its value over nothing is 0.
     Sessions(&'static str),
+    /// An aggregate over sessions `s` that does not add up: parts of a whole share what they count.
+    Distinct(&'static str),
     /// An aggregate over what orders brought; its value over nothing is 0.
     Money {
         /// Over sessions `s`: the money of their orders, whenever those were placed.
@@ -234,7 +236,7 @@ pub static METRICS: [MetricDefinition; 35] = [
         text("Відвідувачі", "Visitors"),
         Unit::Count,
         Better::Higher,
-        Formula::Sessions("count(distinct s.visitor_id)"),
+        Formula::Distinct("count(distinct s.visitor_id)"),
         text(
             "Різні відвідувачі (браузери) цих сесій, точно. Рядки таблиці не додаються: один відвідувач може прийти з кількох джерел.",
             "Distinct visitors (browsers) of these sessions, exact. Rows of a table do not add up: one visitor may come from several sources.",

@@ -1,11 +1,17 @@
 //! The only place that builds SQL at run time. Fragments come from the catalogue, which is compiled in; every value that a caller
 //! can choose is bound.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::filter::Choice;
 use super::scope::{AttributionDate, Bots, Scope};
 use crate::catalogue::{CONVERTED, Dimension, Formula, Metric, Side};
+use crate::rollup::plan::{Plan, Ranges, plan};
+use crate::rollup::{days_are_whole_hours, split_for};
 
 /// What to count.
 #[derive(Debug, Clone)]
@@ -62,73 +68,219 @@ pub fn aggregates(metrics: &[Metric]) -> Vec<Metric> {
     found
 }
 
-/// The aggregate's SQL over one side; none when that side does not hold it.
-fn aggregate(metric: Metric, side: Side, scope: &Scope) -> Option<&'static str> {
-    let by_order = scope.attribution_date == AttributionDate::Order;
-    match (metric.definition().formula, side) {
-        (Formula::Sessions(sql), Side::Sessions) => Some(sql),
-        (Formula::Money { by_event, .. }, Side::Sessions) if scope.site.settings.revenue_from_events => Some(by_event),
-        (Formula::Money { by_session, .. }, Side::Sessions) if !by_order => Some(by_session),
-        (Formula::Money { by_order: sql, .. }, Side::Orders) if by_order => Some(sql),
-        _ => None,
+/// Where rows of a statement come from.
+#[derive(Debug, Clone, Copy)]
+enum Part<'a> {
+    /// Sessions `s` of the period; those of `ranges` alone where given, for the metrics of `measures`.
+    Sessions {
+        ranges: Option<&'a Ranges>,
+        measures: Measures,
+    },
+    /// Sums `r` of the period's hours or days.
+    Rolled {
+        hours: i16,
+        rolled: &'a Rolled,
+        ranges: &'a Ranges,
+    },
+    /// Orders `o` of the period.
+    Orders,
+}
+
+/// Which metrics of the sessions a part counts; the rest are counted in another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Measures {
+    All,
+    Additive,
+    Distinct,
+}
+
+/// The part of a question that rollups answer, and what is left to the sessions.
+#[derive(Debug, Clone)]
+pub struct Rolled {
+    split: i16,
+    columns: Vec<(Dimension, &'static str)>,
+    plan: Plan,
+}
+
+impl Rolled {
+    /// Which sums could answer the question, with `dirty` hours left out; none when only the sessions can.
+    pub fn of(question: &Question<'_>, dirty: &BTreeSet<DateTime<Utc>>) -> Option<Self> {
+        let (split, columns) = Self::split(question)?;
+        let from = question.scope.period.from.unwrap_or_default();
+        let use_days = !question.dimensions.iter().any(|d| d.is_time());
+        Some(Self {
+            split,
+            columns,
+            plan: plan(from, question.scope.period.to, dirty, use_days),
+        })
+    }
+
+    /// Whether it is worth asking which hours are dirty.
+    pub fn may_answer(question: &Question<'_>) -> bool {
+        Self::split(question).is_some()
+    }
+
+    fn split(question: &Question<'_>) -> Option<(i16, Vec<(Dimension, &'static str)>)> {
+        let scope = question.scope;
+        let plain = scope.bots == Bots::Exclude && !scope.confirmed && scope.filters.iter().next().is_none();
+        let time_fits = !question.dimensions.iter().any(|d| d.is_time())
+            || scope
+                .period
+                .from
+                .is_some_and(|from| days_are_whole_hours(scope.site.time_zone, from, scope.period.to));
+        if plain && time_fits && !scope.site.settings.revenue_from_events {
+            split_for(question.dimensions)
+        } else {
+            None
+        }
     }
 }
 
+/// The aggregate's SQL over one part; none when that part does not hold it.
+fn aggregate(metric: Metric, part: Part<'_>, scope: &Scope) -> Option<Cow<'static, str>> {
+    let by_order = scope.attribution_date == AttributionDate::Order;
+    let sql = match (metric.definition().formula, part) {
+        (Formula::Distinct(sql), Part::Sessions { measures, .. }) if measures != Measures::Additive => sql,
+        (
+            _,
+            Part::Sessions {
+                measures: Measures::Distinct,
+                ..
+            },
+        ) => return None,
+        (Formula::Sessions(_), Part::Rolled { .. }) => return Some(rolled_sum(metric)),
+        (Formula::Money { .. }, Part::Rolled { .. }) if !by_order => return Some(rolled_sum(metric)),
+        (Formula::Sessions(sql), Part::Sessions { .. }) => sql,
+        (Formula::Money { by_event, .. }, Part::Sessions { .. }) if scope.site.settings.revenue_from_events => by_event,
+        (Formula::Money { by_session, .. }, Part::Sessions { .. }) if !by_order => by_session,
+        (Formula::Money { by_order: sql, .. }, Part::Orders) if by_order => sql,
+        _ => return None,
+    };
+    Some(sql.into())
+}
+
+fn rolled_sum(metric: Metric) -> Cow<'static, str> {
+    format!("coalesce(sum(r.{}), 0)", metric.key()).into()
+}
+
 /// Columns `d0`, `d1` … (text), `m0`, `m1` … (numeric, in the order of [`aggregates`]) and `total_rows`.
-pub fn statement(question: &Question<'_>) -> QueryBuilder<Postgres> {
+pub fn statement(question: &Question<'_>, rolled: Option<&Rolled>) -> QueryBuilder<Postgres> {
     let mut sql = QueryBuilder::new("");
     let found = aggregates(question.metrics);
-    let needs = |side| found.iter().any(|m| aggregate(*m, side, question.scope).is_some());
-    let (sessions, orders) = (needs(Side::Sessions), needs(Side::Orders));
+    let mut parts = Vec::new();
+    match rolled {
+        Some(rolled) => {
+            let Plan { days, hours, sessions } = &rolled.plan;
+            parts.push(Part::Sessions {
+                ranges: Some(sessions),
+                measures: Measures::Additive,
+            });
+            parts.extend([(24, days), (1, hours)].map(|(hours, ranges)| Part::Rolled { hours, rolled, ranges }));
+            parts.push(Part::Sessions {
+                ranges: None,
+                measures: Measures::Distinct,
+            });
+        }
+        None => parts.push(Part::Sessions {
+            ranges: None,
+            measures: Measures::All,
+        }),
+    }
+    parts.push(Part::Orders);
+    parts.retain(|part| found.iter().any(|m| aggregate(*m, *part, question.scope).is_some()));
+    if parts.iter().any(|part| !part.is_empty()) {
+        parts.retain(|part| !part.is_empty());
+    } else {
+        parts.truncate(1);
+    }
 
     sql.push("select q.*, count(*) over () as total_rows from (");
-    match (sessions, orders) {
-        (true, true) => {
-            // Each side is grouped by itself; a full join cannot match nulls.
-            sql.push("select ");
-            for i in 0..question.dimensions.len() {
-                sql.push(format_args!("d{i}, "));
-            }
-            let sums: Vec<_> = (0..found.len())
-                .map(|i| format!("coalesce(sum(m{i}), 0) as m{i}"))
-                .collect();
-            sql.push(sums.join(", ")).push(" from (");
-            side(&mut sql, question, &found, Side::Sessions);
-            sql.push(" union all ");
-            side(&mut sql, question, &found, Side::Orders);
-            sql.push(") u");
-            group_by(&mut sql, question);
+    if let [part] = parts[..] {
+        select(&mut sql, question, &found, part);
+    } else {
+        // Each part is grouped by itself; a join could not match nulls.
+        sql.push("select ");
+        for i in 0..question.dimensions.len() {
+            sql.push(format_args!("d{i}, "));
         }
-        (_, true) => side(&mut sql, question, &found, Side::Orders),
-        _ => side(&mut sql, question, &found, Side::Sessions),
+        let sums: Vec<_> = (0..found.len())
+            .map(|i| format!("coalesce(sum(m{i}), 0) as m{i}"))
+            .collect();
+        sql.push(sums.join(", ")).push(" from (");
+        for (i, part) in parts.into_iter().enumerate() {
+            sql.push(if i > 0 { " union all " } else { "" });
+            select(&mut sql, question, &found, part);
+        }
+        sql.push(") u");
+        group_by(&mut sql, question);
     }
     sql.push(") q");
     order_and_page(&mut sql, question, &found);
     sql
 }
 
-fn side(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Metric], side: Side) {
+impl Part<'_> {
+    /// Whether it covers no time at all.
+    fn is_empty(&self) -> bool {
+        match self {
+            Part::Sessions {
+                ranges: Some(ranges), ..
+            }
+            | Part::Rolled { ranges, .. } => ranges.is_empty(),
+            Part::Sessions { ranges: None, .. } | Part::Orders => false,
+        }
+    }
+}
+
+fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Metric], part: Part<'_>) {
+    let scope = question.scope;
     sql.push("select ");
     for (i, dimension) in question.dimensions.iter().enumerate() {
-        expression(sql, *dimension, side, question.scope);
+        match part {
+            Part::Sessions { .. } => time_filled(sql, dimension.sql(Side::Sessions), "s.first_seen", scope),
+            Part::Orders => time_filled(sql, dimension.sql(Side::Orders), "o.created_at", scope),
+            Part::Rolled { rolled, .. } => match rolled.columns.iter().find(|(d, _)| d == dimension) {
+                Some((_, column)) => {
+                    sql.push(column);
+                }
+                None => time_filled(sql, dimension.sql(Side::Sessions), "r.start", scope),
+            },
+        }
         sql.push(format_args!(" as d{i}, "));
     }
     for (i, metric) in found.iter().enumerate() {
         if i > 0 {
             sql.push(", ");
         }
-        let aggregate = aggregate(*metric, side, question.scope).unwrap_or("0");
+        let aggregate = aggregate(*metric, part, scope).unwrap_or("0".into());
         sql.push(format_args!("({aggregate})::numeric as m{i}"));
     }
-    match side {
-        Side::Sessions => {
+    match part {
+        Part::Sessions { ranges: None, .. } => {
             sql.push(" from sessions s where ");
-            sessions_where(sql, question.scope);
+            sessions_where(sql, scope);
         }
-        Side::Orders => {
-            let joined = question.scope.confirmed
+        Part::Sessions {
+            ranges: Some(ranges), ..
+        } => {
+            sql.push(" from ");
+            windows(sql, ranges);
+            sql.push(" join sessions s on s.first_seen >= w.a and s.first_seen < w.b and s.site_id = ")
+                .push_bind(scope.site.id);
+            sql.push(" where true");
+            bots(sql, "s.bot_reason", scope.bots);
+        }
+        Part::Rolled { hours, rolled, ranges } => {
+            sql.push(" from ");
+            windows(sql, ranges);
+            sql.push(" join rollups r on r.start >= w.a and r.start < w.b and r.site_id = ")
+                .push_bind(scope.site.id);
+            sql.push(format_args!(" and r.hours = {hours} and r.split = {}", rolled.split));
+        }
+        Part::Orders => {
+            let joined = scope.confirmed
                 || question.dimensions.iter().any(|d| d.needs_session_of_order())
-                || question.scope.filters.iter().any(|(d, _)| d.needs_session_of_order());
+                || scope.filters.iter().any(|(d, _)| d.needs_session_of_order());
             sql.push(" from orders o");
             if joined {
                 sql.push(
@@ -136,10 +288,20 @@ fn side(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Metr
                 );
             }
             sql.push(" where ");
-            orders_where(sql, question.scope);
+            orders_where(sql, scope);
         }
     }
     group_by(sql, question);
+}
+
+/// Ranges of time as rows `w (a, b)`.
+fn windows(sql: &mut QueryBuilder<Postgres>, ranges: &Ranges) {
+    let (from, to): (Vec<_>, Vec<_>) = ranges.iter().copied().unzip();
+    sql.push("unnest(")
+        .push_bind(from)
+        .push("::timestamptz[], ")
+        .push_bind(to)
+        .push("::timestamptz[]) as w (a, b)");
 }
 
 fn group_by(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>) {
@@ -181,12 +343,8 @@ fn order_and_page(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, fou
 }
 
 /// A dimension's expression, with its time column and zone filled in.
-fn expression(sql: &mut QueryBuilder<Postgres>, dimension: Dimension, side: Side, scope: &Scope) {
-    let time = match side {
-        Side::Sessions => "s.first_seen",
-        Side::Orders => "o.created_at",
-    };
-    let text = dimension.sql(side).replace("$time", time);
+fn time_filled(sql: &mut QueryBuilder<Postgres>, expression: &str, time: &str, scope: &Scope) {
+    let text = expression.replace("$time", time);
     let mut parts = text.split("$zone");
     sql.push(parts.next().unwrap_or_default());
     for part in parts {

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 use sqlx::postgres::PgRow;
-use sqlx::{PgExecutor, Row as _};
+use sqlx::{PgPool, Row as _};
 
 use super::figure::Figure;
-use super::sql::{self, Question};
+use super::sql::{self, Question, Rolled};
 use crate::catalogue::{Formula, Metric};
+use crate::rollup::upkeep;
 
 /// An answer's rows.
 #[derive(Debug, Clone)]
@@ -73,10 +74,11 @@ impl Serialize for Cell {
 ///
 /// # Errors
 /// The database's.
-pub async fn ask(executor: impl PgExecutor<'_>, question: &Question<'_>) -> sqlx::Result<Table> {
-    let mut statement = sql::statement(question);
+pub async fn ask(pool: &PgPool, question: &Question<'_>) -> sqlx::Result<Table> {
+    let rolled = rolled(pool, question).await?;
+    let mut statement = sql::statement(question, rolled.as_ref());
     // Planned anew for each request: the period decides between index and scan, and a plan for any period would be wrong for most.
-    let found = statement.build().persistent(false).fetch_all(executor).await?;
+    let found = statement.build().persistent(false).fetch_all(pool).await?;
     let total_rows = match found.first() {
         Some(row) => row.try_get("total_rows")?,
         None => 0,
@@ -88,11 +90,25 @@ pub async fn ask(executor: impl PgExecutor<'_>, question: &Question<'_>) -> sqlx
     Ok(Table { rows, total_rows })
 }
 
+/// What of the question rollups answer at this moment; none when only the sessions can.
+///
+/// # Errors
+/// The database's.
+pub async fn rolled(pool: &PgPool, question: &Question<'_>) -> sqlx::Result<Option<Rolled>> {
+    if !Rolled::may_answer(question) {
+        return Ok(None);
+    }
+    let period = question.scope.period;
+    // An hour that is marked after this was asked is told as it was: the sums and the sessions never both count it.
+    let dirty = upkeep::dirty(pool, question.scope.site.id, period.from.unwrap_or_default(), period.to).await?;
+    Ok(Rolled::of(question, &dirty))
+}
+
 /// The figures of the whole scope, without a split.
 ///
 /// # Errors
 /// The database's.
-pub async fn totals(executor: impl PgExecutor<'_>, question: &Question<'_>) -> sqlx::Result<Row> {
+pub async fn totals(pool: &PgPool, question: &Question<'_>) -> sqlx::Result<Row> {
     let question = Question {
         dimensions: &[],
         sort: None,
@@ -100,7 +116,7 @@ pub async fn totals(executor: impl PgExecutor<'_>, question: &Question<'_>) -> s
         offset: 0,
         ..question.clone()
     };
-    let table = ask(executor, &question).await?;
+    let table = ask(pool, &question).await?;
     table.rows.into_iter().next().ok_or(sqlx::Error::RowNotFound)
 }
 

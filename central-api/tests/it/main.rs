@@ -6,6 +6,7 @@ mod health;
 mod ingest;
 mod keys;
 mod orders;
+mod rollup;
 mod session;
 mod support;
 mod utm;

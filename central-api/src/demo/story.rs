@@ -1,0 +1,630 @@
+//! What happens in the demo shop, session by session in the order of time.
+
+use chrono::{Datelike, Timelike};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use shared::action::Action;
+use shared::event::{Consent, Origin};
+use shared::limits::VISIT_IDLE_MS;
+use uuid::Uuid;
+
+use super::DemoOptions;
+use super::copy::Rows;
+use super::shop::{CAMPAIGNS, CONTENT, DEVICES, HOURS, MONTHS, PLACES, PRODUCTS, SOURCES, WEEKDAYS};
+
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+/// Visitors who may come back.
+const REMEMBERED: usize = 200_000;
+const RETURNING: f64 = 0.27;
+const BOTS: f64 = 0.04;
+const BOUNCES: f64 = 0.36;
+const SECOND_VISIT: f64 = 0.12;
+
+pub(super) const COPY_EVENTS: &str = "copy events (site_id, visitor_id, event_id, minted_at, session_id, occurred_at, action, origin, visit_no, \
+     bot_reason, human, points, value, path, product_id, order_id) from stdin (format binary)";
+const EVENT_COLUMNS: i16 = 16;
+
+pub(super) const COPY_SESSIONS: &str = "copy sessions (site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active, event_count, \
+     page_views, points, product_view_at, add_to_cart_at, checkout_at, lead_at, purchase_at, registered_at, bot_reason, human_seen, consent, \
+     orders, lead_orders, paid_orders, revenue, touch_at, touch_event, utm_source, utm_medium, utm_campaign, utm_content, channel, inferred, \
+     click_platform, referrer_host, landing_host, landing_path, context_detail, context_at, context_event, device_type, device_brand, \
+     device_model, os_name, os_version, browser_name, browser_version, in_app, language, country, region, city, time_zone, continent) \
+     from stdin (format binary)";
+const SESSION_COLUMNS: i16 = 52;
+
+pub(super) const COPY_ORDERS: &str = "copy orders (site_id, order_id, order_number, visitor_id, session_id, link_method, unlinked_cause, \
+     customer_hash, currency, rate, total, refunded, revenue, payment_method, payment_status, sales_channel, created_at, paid_at, refunded_at, \
+     updated_at, session_first_seen, utm_source, utm_medium, utm_campaign, utm_content, channel, country, city, device_type, browser_name, \
+     os_name, landing_path) from stdin (format binary)";
+const ORDER_COLUMNS: i16 = 32;
+
+const HOST: &str = "demo-shop.example";
+
+#[derive(Debug, Clone, Copy)]
+struct Visitor {
+    id: Uuid,
+    customer: u64,
+    device: usize,
+    place: usize,
+    sessions: u32,
+}
+
+#[derive(Debug)]
+struct Happening {
+    id: Uuid,
+    at: i64,
+    action: Action,
+    visit: i16,
+    points: i32,
+    product: Option<usize>,
+    value: Option<i64>,
+    order: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Paid,
+    Prepaid,
+    Unpaid,
+    Refunded,
+    PartiallyRefunded,
+    Cancelled,
+}
+
+impl Status {
+    const fn name(self) -> &'static str {
+        match self {
+            Status::Paid => "paid",
+            Status::Prepaid => "prepaid",
+            Status::Unpaid => "unpaid",
+            Status::Refunded => "refunded",
+            Status::PartiallyRefunded => "partially_refunded",
+            Status::Cancelled => "cancelled",
+        }
+    }
+}
+
+#[derive(Debug)]
+struct DemoOrder {
+    number: u64,
+    at: i64,
+    cents: i64,
+    refunded: i64,
+    status: Status,
+    customer: u64,
+    payment: &'static str,
+}
+
+impl DemoOrder {
+    /// Hundredths that it adds to revenue.
+    fn revenue(&self) -> i64 {
+        match self.status {
+            Status::Paid | Status::PartiallyRefunded => self.cents - self.refunded,
+            _ => 0,
+        }
+    }
+}
+
+/// One session and the orders of its time.
+#[derive(Debug)]
+pub(super) struct Chapter {
+    site_id: i32,
+    session: DemoSession,
+    /// The session's, and those of other customers: they belong to no session.
+    orders: Vec<DemoOrder>,
+}
+
+#[derive(Debug)]
+struct DemoSession {
+    id: Uuid,
+    visitor: Visitor,
+    source: usize,
+    campaign: Option<(usize, usize)>,
+    landing: Option<usize>,
+    bot: bool,
+    events: Vec<Happening>,
+}
+
+/// An iterator over the shop's sessions.
+pub(super) struct Story {
+    site_id: i32,
+    rng: SmallRng,
+    until: i64,
+    /// Start of each hour that is still to come and its number of sessions, latest first.
+    hours: Vec<(i64, u64)>,
+    /// Starts of the sessions of the present hour, latest first.
+    starts: Vec<i64>,
+    visitors: Vec<Visitor>,
+    newest: usize,
+    linked_orders_per_session: f64,
+    unlinked_orders_per_session: f64,
+    orders: u64,
+    customers: u64,
+    sources: Vec<u32>,
+    devices: Vec<u32>,
+    places: Vec<u32>,
+}
+
+fn cumulated(weights: impl Iterator<Item = u32>) -> Vec<u32> {
+    weights
+        .scan(0, |sum, weight| {
+            *sum += weight;
+            Some(*sum)
+        })
+        .collect()
+}
+
+impl Story {
+    pub(super) fn new(site_id: i32, options: &DemoOptions) -> Self {
+        let until = options.until.timestamp_millis();
+        let first = until - i64::from(options.days) * DAY_MS;
+        let weights: Vec<(i64, f64)> = (0..i64::from(options.days) * 24)
+            .map(|hour| {
+                let start = first + hour * HOUR_MS;
+                let time = chrono::DateTime::from_timestamp_millis(start).unwrap_or_default();
+                // A shop that grows by two thirds in the year.
+                let growth = 1.0 + 0.66 * hour as f64 / (f64::from(options.days) * 24.0);
+                let weight = HOURS[time.hour() as usize]
+                    * WEEKDAYS[time.weekday().num_days_from_monday() as usize]
+                    * MONTHS[time.month0() as usize];
+                (start, f64::from(weight) * growth)
+            })
+            .collect();
+        let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
+        let (mut wanted, mut given) = (0.0, 0);
+        let mut hours: Vec<(i64, u64)> = weights
+            .into_iter()
+            .map(|(start, weight)| {
+                // Rounding carries over, so that the sum is exact.
+                wanted += weight / total * options.sessions as f64;
+                let count = (wanted.round() as u64).saturating_sub(given);
+                given += count;
+                (start, count)
+            })
+            .collect();
+        if let Some(last) = hours.last_mut() {
+            last.1 += options.sessions.saturating_sub(given);
+        }
+        hours.reverse();
+        let per_session = options.orders as f64 / options.sessions.max(1) as f64;
+        Self {
+            site_id,
+            rng: SmallRng::seed_from_u64(options.seed),
+            until,
+            hours,
+            starts: Vec::new(),
+            visitors: Vec::with_capacity(REMEMBERED),
+            newest: 0,
+            linked_orders_per_session: per_session * 6.0 / 7.0 / (1.0 - BOTS),
+            unlinked_orders_per_session: per_session / 7.0,
+            orders: 0,
+            customers: 0,
+            sources: cumulated(SOURCES.iter().map(|s| s.weight)),
+            devices: cumulated(DEVICES.iter().map(|d| d.weight)),
+            places: cumulated(PLACES.iter().map(|p| p.weight)),
+        }
+    }
+
+    fn id(&mut self, at: i64) -> Uuid {
+        shared::ids::uuid_v7(at, self.rng.random())
+    }
+
+    fn pick(rng: &mut SmallRng, cumulated: &[u32]) -> usize {
+        let drawn = rng.random_range(0..cumulated.last().copied().unwrap_or(1));
+        cumulated.partition_point(|sum| *sum <= drawn)
+    }
+
+    /// Small numbers far more often than large ones.
+    fn long_tail(&mut self, count: usize) -> usize {
+        let x: f64 = self.rng.random();
+        ((x * x * x) * count as f64) as usize
+    }
+
+    fn visitor(&mut self) -> usize {
+        if self.visitors.len() > 50 && self.rng.random_bool(RETURNING) {
+            // Lately seen ones rather than long gone ones.
+            let back = self.long_tail(self.visitors.len());
+            return (self.newest + self.visitors.len() - back) % self.visitors.len();
+        }
+        self.customers += 1;
+        let visitor = Visitor {
+            id: uuid::Builder::from_random_bytes(self.rng.random()).into_uuid(),
+            customer: self.customers,
+            device: Self::pick(&mut self.rng, &self.devices),
+            place: Self::pick(&mut self.rng, &self.places),
+            sessions: 0,
+        };
+        if self.visitors.len() < REMEMBERED {
+            self.visitors.push(visitor);
+            self.newest = self.visitors.len() - 1;
+        } else {
+            self.newest = (self.newest + 1) % REMEMBERED;
+            self.visitors[self.newest] = visitor;
+        }
+        self.newest
+    }
+
+    fn order(&mut self, at: i64, customer: u64) -> DemoOrder {
+        self.orders += 1;
+        let cents = i64::from(self.rng.random_range(290..4_200)) * 100 + if self.rng.random_bool(0.2) { 50 } else { 0 };
+        let (status, refunded) = match self.rng.random_range(0..100) {
+            0..78 => (Status::Paid, 0),
+            78..86 => (Status::Prepaid, 0),
+            86..89 => (Status::Unpaid, 0),
+            89..93 => (Status::Refunded, cents),
+            93..96 => (Status::PartiallyRefunded, cents / 3),
+            _ => (Status::Cancelled, 0),
+        };
+        let payment = ["card", "cash_on_delivery", "apple_pay", "google_pay", "installments"][self.long_tail(5)];
+        DemoOrder {
+            number: self.orders,
+            at,
+            cents,
+            refunded,
+            status,
+            customer,
+            payment,
+        }
+    }
+
+    fn count_of(&mut self, expected: f64) -> u32 {
+        expected as u32 + u32::from(self.rng.random_bool(expected.fract()))
+    }
+
+    fn happen(
+        &mut self,
+        events: &mut Vec<Happening>,
+        at: i64,
+        visit: i16,
+        action: Action,
+        product: Option<usize>,
+        order: Option<&DemoOrder>,
+    ) {
+        let earned = match order {
+            Some(order) if action.earns_points_by_value() => (order.cents / 10_000) as i32,
+            _ => 0,
+        };
+        let id = self.id(at);
+        events.push(Happening {
+            id,
+            at,
+            action,
+            visit,
+            points: action.default_points() + earned,
+            product,
+            value: order.map(|o| o.cents),
+            order: order.map(|o| o.number),
+        });
+    }
+
+    fn session(&mut self, start: i64) -> Chapter {
+        if self.rng.random_bool(BOTS) {
+            let visitor = Visitor {
+                id: uuid::Builder::from_random_bytes(self.rng.random()).into_uuid(),
+                customer: 0,
+                device: Self::pick(&mut self.rng, &self.devices),
+                place: Self::pick(&mut self.rng, &self.places),
+                sessions: 0,
+            };
+            let mut events = Vec::new();
+            self.happen(&mut events, start, 1, Action::PageView, None, None);
+            let id = self.id(start);
+            let landing = Some(self.long_tail(PRODUCTS));
+            let session = DemoSession {
+                id,
+                visitor,
+                source: SOURCES.len() - 1,
+                campaign: None,
+                landing,
+                bot: true,
+                events,
+            };
+            return Chapter {
+                site_id: self.site_id,
+                session,
+                orders: Vec::new(),
+            };
+        }
+        let index = self.visitor();
+        self.visitors[index].sessions += 1;
+        let visitor = self.visitors[index];
+        let source = Self::pick(&mut self.rng, &self.sources);
+        let campaign = SOURCES[source]
+            .campaigns
+            .then(|| (self.long_tail(CAMPAIGNS.len()), self.rng.random_range(0..CONTENT.len())));
+        let landing = self.rng.random_bool(0.6).then(|| self.long_tail(PRODUCTS));
+        let mut orders = Vec::new();
+        let mut events = Vec::new();
+        let bought = self.count_of((self.linked_orders_per_session * SOURCES[source].quality).min(3.0));
+        self.happen(&mut events, start, 1, Action::PageView, None, None);
+        let mut at = start;
+        let mut visit = 1;
+        if bought > 0 || !self.rng.random_bool(BOUNCES) {
+            at = self.browse(&mut events, at, visit);
+            for nth in 0..bought {
+                if nth > 0 {
+                    at += self.rng.random_range(DAY_MS..3 * DAY_MS);
+                    visit += 1;
+                    self.happen(&mut events, at, visit, Action::PageView, None, None);
+                }
+                at = self.buy(&mut events, &mut orders, at, visit, visitor.customer);
+            }
+            if self.rng.random_bool(SECOND_VISIT) {
+                at += self.rng.random_range(HOUR_MS..5 * DAY_MS);
+                visit += 1;
+                self.happen(&mut events, at, visit, Action::PageView, None, None);
+                self.browse(&mut events, at, visit);
+            }
+            if visitor.sessions == 1 && self.rng.random_bool(0.03) {
+                let last = events.last().map_or(at, |e| e.at);
+                self.happen(&mut events, last + 4_000, visit, Action::SignUp, None, None);
+            }
+        }
+        events.retain(|event| event.at < self.until);
+        orders.retain(|order| order.at < self.until);
+        // An order that came by phone, say: told here because it happens now, but belonging to no session.
+        if self.rng.random_bool(self.unlinked_orders_per_session.min(1.0)) {
+            self.customers += 1;
+            let order = self.order(start, self.customers);
+            orders.push(order);
+        }
+        let id = self.id(start);
+        Chapter {
+            site_id: self.site_id,
+            session: DemoSession {
+                id,
+                visitor,
+                source,
+                campaign,
+                landing,
+                bot: false,
+                events,
+            },
+            orders,
+        }
+    }
+
+    /// Some pages and products; answers the time of the last.
+    fn browse(&mut self, events: &mut Vec<Happening>, mut at: i64, visit: i16) -> i64 {
+        for _ in 0..self.rng.random_range(1..6) {
+            at += self.rng.random_range(4_000..95_000);
+            if self.rng.random_bool(0.45) {
+                let product = Some(self.long_tail(PRODUCTS));
+                self.happen(events, at, visit, Action::ProductView, product, None);
+                if self.rng.random_bool(0.18) {
+                    at += self.rng.random_range(3_000..20_000);
+                    self.happen(events, at, visit, Action::AddToCart, product, None);
+                }
+            } else {
+                self.happen(events, at, visit, Action::PageView, None, None);
+            }
+        }
+        at
+    }
+
+    /// Cart, checkout, order; answers the time of the order.
+    fn buy(
+        &mut self,
+        events: &mut Vec<Happening>,
+        orders: &mut Vec<DemoOrder>,
+        mut at: i64,
+        visit: i16,
+        customer: u64,
+    ) -> i64 {
+        let product = Some(self.long_tail(PRODUCTS));
+        for action in [Action::ProductView, Action::AddToCart, Action::InitiateCheckout] {
+            at += self.rng.random_range(5_000..60_000);
+            self.happen(events, at, visit, action, product, None);
+        }
+        at += self.rng.random_range(30_000..240_000);
+        let order = self.order(at, customer);
+        match order.status {
+            Status::Prepaid => self.happen(events, at, visit, Action::Lead, None, Some(&order)),
+            Status::Unpaid | Status::Cancelled => {}
+            _ => self.happen(events, at, visit, Action::Purchase, None, Some(&order)),
+        }
+        orders.push(order);
+        at
+    }
+}
+
+impl Iterator for Story {
+    type Item = Chapter;
+
+    fn next(&mut self) -> Option<Chapter> {
+        loop {
+            if let Some(start) = self.starts.pop() {
+                return Some(self.session(start));
+            }
+            let (hour, count) = self.hours.pop()?;
+            self.starts
+                .extend((0..count).map(|_| hour + self.rng.random_range(0..HOUR_MS)));
+            self.starts.sort_unstable_by(|a, b| b.cmp(a));
+        }
+    }
+}
+
+fn path(landing: Option<usize>) -> String {
+    landing.map_or_else(|| "/".to_owned(), |product| format!("/product/{product}"))
+}
+
+impl Chapter {
+    /// Appends its rows to those of events, sessions and orders.
+    pub(super) fn write(&self, [events, sessions, orders]: &mut [Rows; 3]) {
+        let session = &self.session;
+        for event in &session.events {
+            session.write_event(self.site_id, event, events);
+        }
+        let (own, strange): (Vec<_>, Vec<_>) = self
+            .orders
+            .iter()
+            .partition(|order| order.customer == session.visitor.customer);
+        session.write(self.site_id, &own, sessions);
+        for order in own {
+            order.write(self.site_id, Some(session), orders);
+        }
+        for order in strange {
+            order.write(self.site_id, None, orders);
+        }
+    }
+}
+
+impl DemoSession {
+    fn write_event(&self, site_id: i32, event: &Happening, rows: &mut Rows) {
+        rows.row(EVENT_COLUMNS)
+            .i32(site_id)
+            .uuid(self.visitor.id)
+            .uuid(event.id)
+            .time(event.at)
+            .uuid(self.id)
+            .time(event.at);
+        rows.i16(event.action.code()).i16(
+            if event.action == Action::PageView {
+                Origin::Edge
+            } else {
+                Origin::Script
+            }
+            .code(),
+        );
+        rows.i16(event.visit)
+            .optional(self.bot.then_some(1), Rows::i16)
+            .bool(!self.bot && event.action != Action::PageView);
+        rows.i32(event.points).optional(event.value, Rows::cents);
+        rows.text(
+            &event
+                .product
+                .map_or_else(|| path(self.landing), |product| format!("/product/{product}")),
+        );
+        rows.optional(event.product, |rows, product| rows.text(&format!("p{product}")));
+        rows.optional(event.order, |rows, order| rows.text(&format!("demo-{order}")));
+    }
+
+    fn first(&self, action: Action) -> Option<i64> {
+        self.events.iter().filter(|e| e.action == action).map(|e| e.at).min()
+    }
+
+    fn first_seen(&self) -> i64 {
+        self.events.first().map_or(0, |e| e.at)
+    }
+
+    fn write(&self, site_id: i32, orders: &[&DemoOrder], rows: &mut Rows) {
+        let Some(first) = self.events.first() else { return };
+        let source = &SOURCES[self.source];
+        let device = &DEVICES[self.visitor.device];
+        let place = &PLACES[self.visitor.place];
+        let mut active: Vec<(i64, i64)> = Vec::new();
+        for event in &self.events {
+            match active.last_mut() {
+                Some(last) if event.at <= last.1 => last.1 = event.at + VISIT_IDLE_MS,
+                _ => active.push((event.at, event.at + VISIT_IDLE_MS)),
+            }
+        }
+        let count = |status: &[Status]| orders.iter().filter(|o| status.contains(&o.status)).count() as i32;
+        rows.row(SESSION_COLUMNS)
+            .i32(site_id)
+            .uuid(self.visitor.id)
+            .uuid(self.id)
+            .time(first.at);
+        rows.time(self.events.iter().map(|e| e.at).max().unwrap_or(first.at));
+        rows.i16(self.events.iter().map(|e| e.visit).max().unwrap_or(1))
+            .multirange(&active)
+            .i32(self.events.len() as i32);
+        rows.i32(self.events.iter().filter(|e| e.action == Action::PageView).count() as i32)
+            .i32(self.events.iter().map(|e| e.points).sum());
+        for action in [
+            Action::ProductView,
+            Action::AddToCart,
+            Action::InitiateCheckout,
+            Action::Lead,
+            Action::Purchase,
+            Action::SignUp,
+        ] {
+            rows.optional(self.first(action), Rows::time);
+        }
+        rows.optional(self.bot.then_some(1), Rows::i16)
+            .bool(self.events.len() > 1)
+            .i16(Consent::Granted.code());
+        rows.i32(orders.len() as i32)
+            .i32(count(&[Status::Prepaid]))
+            .i32(count(&[Status::Paid, Status::PartiallyRefunded]));
+        rows.cents(orders.iter().map(|o| o.revenue()).sum())
+            .time(first.at)
+            .uuid(first.id);
+        rows.optional(source.source, Rows::text)
+            .optional(source.medium, Rows::text);
+        rows.optional(self.campaign, |rows, (campaign, _)| rows.text(CAMPAIGNS[campaign]));
+        rows.optional(self.campaign, |rows, (_, content)| rows.text(CONTENT[content]));
+        rows.text(source.channel.name())
+            .bool(source.source.is_some() && !source.campaigns);
+        rows.optional(source.click_platform, Rows::text)
+            .optional(source.referrer, Rows::text)
+            .text(HOST)
+            .text(&path(self.landing));
+        rows.i16(0)
+            .time(first.at)
+            .uuid(first.id)
+            .text(device.kind)
+            .optional(device.brand, Rows::text)
+            .optional(device.model, Rows::text);
+        rows.text(device.os)
+            .text(device.os_version)
+            .text(device.browser)
+            .text(device.browser_version)
+            .optional(device.in_app, Rows::text);
+        rows.text(place.language)
+            .text(place.country)
+            .text(place.region)
+            .text(place.city)
+            .text(place.time_zone)
+            .text(place.continent);
+    }
+}
+
+impl DemoOrder {
+    fn write(&self, site_id: i32, session: Option<&DemoSession>, rows: &mut Rows) {
+        let mut customer = [0; 16];
+        customer[..8].copy_from_slice(&self.customer.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+        customer[8..].copy_from_slice(&self.customer.to_be_bytes());
+        let number = format!("demo-{}", self.number);
+        rows.row(ORDER_COLUMNS).i32(site_id).text(&number).text(&number);
+        rows.optional(session.map(|s| s.visitor.id), Rows::uuid)
+            .optional(session.map(|s| s.id), Rows::uuid);
+        rows.optional(session.map(|_| "session"), Rows::text)
+            .optional(session.is_none().then_some("no_identifiers"), Rows::text);
+        rows.bytes(&customer)
+            .text("UAH")
+            .cents(100)
+            .cents(self.cents)
+            .cents(self.refunded)
+            .cents(self.revenue());
+        rows.text(self.payment)
+            .text(self.status.name())
+            .text(if session.is_some() { "direct_order" } else { "phone" })
+            .time(self.at);
+        rows.optional(
+            (!matches!(self.status, Status::Unpaid | Status::Prepaid | Status::Cancelled)).then_some(self.at + 60_000),
+            Rows::time,
+        );
+        rows.optional((self.refunded > 0).then_some(self.at + 3 * DAY_MS), Rows::time)
+            .time(self.at + 60_000);
+        let touch = session.map(|s| &SOURCES[s.source]);
+        rows.optional(session.map(DemoSession::first_seen), Rows::time);
+        rows.optional(touch.and_then(|t| t.source), Rows::text)
+            .optional(touch.and_then(|t| t.medium), Rows::text);
+        let campaign = session.and_then(|s| s.campaign);
+        rows.optional(campaign.map(|(campaign, _)| CAMPAIGNS[campaign]), Rows::text);
+        rows.optional(campaign.map(|(_, content)| CONTENT[content]), Rows::text)
+            .optional(touch.map(|t| t.channel.name()), Rows::text);
+        let (place, device) = (
+            session.map(|s| &PLACES[s.visitor.place]),
+            session.map(|s| &DEVICES[s.visitor.device]),
+        );
+        rows.optional(place.map(|p| p.country), Rows::text)
+            .optional(place.map(|p| p.city), Rows::text);
+        rows.optional(device.map(|d| d.kind), Rows::text)
+            .optional(device.map(|d| d.browser), Rows::text);
+        rows.optional(device.map(|d| d.os), Rows::text)
+            .optional(session.map(|s| path(s.landing)), |rows, path| rows.text(&path));
+    }
+}

@@ -1,0 +1,267 @@
+//! Marks into dirty hours, dirty hours into sums.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+
+use super::{SPLITS, columns};
+use crate::catalogue::Side;
+
+/// Hours recomputed in one transaction.
+const HOURS_AT_ONCE: i64 = 24;
+
+/// Any fixed number: one process at a time keeps rollups.
+const LOCK: i64 = 0x7564_726f_6c6c;
+
+/// The dirty hours of a site in a period, marked lately or waiting.
+///
+/// # Errors
+/// The database's.
+pub async fn dirty(
+    pool: &PgPool,
+    site_id: i32,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> sqlx::Result<BTreeSet<DateTime<Utc>>> {
+    // One statement, one snapshot: a mark is in one of the two tables at any moment.
+    let hours = sqlx::query_scalar!(
+        r#"select hour as "hour!" from rollup_dirty where site_id = $1 and hour >= $2 and hour < $3
+           union
+           select distinct hour from rollup_marks where site_id = $1 and hour >= $2 and hour < $3"#,
+        site_id,
+        from - TimeDelta::hours(1),
+        to
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(hours.into_iter().collect())
+}
+
+/// What one round did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Round {
+    /// Hours recomputed.
+    pub hours: usize,
+    /// Whether closed dirty hours are left.
+    pub more: bool,
+}
+
+/// One round of upkeep: notes marked hours as dirty and recomputes some that ended before `now`. `None`: another process is at it.
+///
+/// # Errors
+/// The database's; nothing is lost by one.
+pub async fn round(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<Option<Round>> {
+    let mut tx = pool.begin().await?;
+    let ours = sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "ours!""#, LOCK)
+        .fetch_one(&mut *tx)
+        .await?;
+    if !ours {
+        return Ok(None);
+    }
+    collect(&mut tx).await?;
+    tx.commit().await?;
+
+    let mut tx = pool.begin().await?;
+    let ours = sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "ours!""#, LOCK)
+        .fetch_one(&mut *tx)
+        .await?;
+    if !ours {
+        return Ok(None);
+    }
+    let taken = take(&mut tx, now).await?;
+    for (site_id, hours) in &taken {
+        recompute(&mut tx, *site_id, hours).await?;
+    }
+    tx.commit().await?;
+    let hours = taken.iter().map(|(_, hours)| hours.len()).sum();
+    Ok(Some(Round {
+        hours,
+        more: hours as i64 == HOURS_AT_ONCE,
+    }))
+}
+
+/// Rounds until no closed hour is dirty; `progress` is told the hours done so far.
+///
+/// # Errors
+/// The database's.
+pub async fn catch_up(pool: &PgPool, now: DateTime<Utc>, progress: impl Fn(usize)) -> sqlx::Result<usize> {
+    let mut done = 0;
+    loop {
+        match round(pool, now).await? {
+            Some(round) => {
+                done += round.hours;
+                progress(done);
+                if !round.more {
+                    return Ok(done);
+                }
+            }
+            None => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// Marks every hour of a site's sessions in a period as dirty; the sums that stand there are not used any more until recomputed.
+///
+/// # Errors
+/// The database's.
+pub async fn mark_period(pool: &PgPool, site_id: i32, from: DateTime<Utc>, to: DateTime<Utc>) -> sqlx::Result<usize> {
+    // Also hours that only have sums: their sessions may be gone.
+    let marked = sqlx::query_scalar!(
+        r#"insert into rollup_dirty (site_id, hour)
+           select $1, hour from (
+             select date_trunc('hour', first_seen, 'UTC') as hour from sessions where site_id = $1 and first_seen >= $2 and first_seen < $3
+             union
+             select start from rollups where site_id = $1 and hours = 1 and split = 0 and start >= $2 and start < $3
+           ) h
+           on conflict do nothing
+           returning 1 as "one!""#,
+        site_id,
+        from,
+        to
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(marked.len())
+}
+
+/// Marks every hour of a period as dirty, with sessions or without: for those about to write sessions past the writer.
+///
+/// # Errors
+/// The database's.
+pub async fn mark_every_hour(pool: &PgPool, site_id: i32, from: DateTime<Utc>, to: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into rollup_dirty (site_id, hour)
+         select $1, hour from generate_series(date_trunc('hour', $2::timestamptz, 'UTC'), $3, interval '1 hour') as hour
+         on conflict do nothing",
+        site_id,
+        from,
+        to
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+async fn collect(db: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!(
+        "with marks as (delete from rollup_marks returning site_id, hour)
+         insert into rollup_dirty (site_id, hour) select distinct site_id, hour from marks on conflict do nothing"
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Takes some closed dirty hours off the list, by site; they are dirty again if the transaction fails.
+async fn take(db: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<Vec<(i32, Vec<DateTime<Utc>>)>> {
+    let rows = sqlx::query!(
+        "delete from rollup_dirty where (site_id, hour) in (
+           select site_id, hour from rollup_dirty where hour <= $1 order by site_id, hour limit $2
+         ) returning site_id, hour",
+        now - TimeDelta::hours(1),
+        HOURS_AT_ONCE
+    )
+    .fetch_all(db)
+    .await?;
+    let mut by_site: Vec<(i32, Vec<DateTime<Utc>>)> = Vec::new();
+    let mut sorted: Vec<_> = rows.into_iter().map(|row| (row.site_id, row.hour)).collect();
+    sorted.sort_unstable();
+    for (site_id, hour) in sorted {
+        match by_site.last_mut() {
+            Some((site, hours)) if *site == site_id => hours.push(hour),
+            _ => by_site.push((site_id, vec![hour])),
+        }
+    }
+    Ok(by_site)
+}
+
+/// Replaces the sums of these hours by what the sessions say now, and those of their days by the sums of the hours.
+async fn recompute(db: &mut PgConnection, site_id: i32, hours: &[DateTime<Utc>]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from rollups where site_id = $1 and hours = 1 and start = any($2)",
+        site_id,
+        hours
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query(AssertSqlSafe(hours_statement()))
+        .bind(site_id)
+        .bind(hours)
+        .execute(&mut *db)
+        .await?;
+    let days: BTreeSet<_> = hours
+        .iter()
+        .filter_map(|hour| hour.duration_trunc(TimeDelta::days(1)).ok())
+        .collect();
+    let days: Vec<_> = days.into_iter().collect();
+    sqlx::query!(
+        "delete from rollups where site_id = $1 and hours = 24 and start = any($2)",
+        site_id,
+        &days
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query(AssertSqlSafe(days_statement()))
+        .bind(site_id)
+        .bind(&days)
+        .execute(&mut *db)
+        .await?;
+    Ok(())
+}
+
+/// `$1` site, `$2` starts of hours. Every fragment is the catalogue's.
+fn hours_statement() -> String {
+    let (names, sums): (Vec<_>, Vec<_>) = columns().map(|(metric, sql)| (metric.key(), sql)).unzip();
+    let splits: Vec<String> = SPLITS
+        .iter()
+        .enumerate()
+        .map(|(number, split)| {
+            let value = |i: usize| {
+                split
+                    .get(i)
+                    .map_or("null::text", |dimension| dimension.sql(Side::Sessions))
+            };
+            format!("({number}::smallint, {}, {})", value(0), value(1))
+        })
+        .collect();
+    format!(
+        "insert into rollups (site_id, hours, split, start, v0, v1, {}) \
+         select s.site_id, 1, v.split, h.start, v.v0, v.v1, {} \
+         from unnest($2::timestamptz[]) as h (start) \
+         join sessions s on s.site_id = $1 and s.first_seen >= h.start and s.first_seen < h.start + interval '1 hour' \
+         cross join lateral (values {}) as v (split, v0, v1) \
+         where s.bot_reason is null group by s.site_id, v.split, h.start, v.v0, v.v1",
+        names.join(", "),
+        sums.join(", "),
+        splits.join(", ")
+    )
+}
+
+/// `$1` site, `$2` starts of days (UTC).
+fn days_statement() -> String {
+    let names: Vec<_> = columns().map(|(metric, _)| metric.key()).collect();
+    let sums: Vec<_> = names.iter().map(|name| format!("sum(r.{name})")).collect();
+    format!(
+        "insert into rollups (site_id, hours, split, start, v0, v1, {}) \
+         select r.site_id, 24, r.split, d.start, r.v0, r.v1, {} \
+         from unnest($2::timestamptz[]) as d (start) \
+         join rollups r on r.site_id = $1 and r.hours = 1 and r.start >= d.start and r.start < d.start + interval '24 hours' \
+         group by r.site_id, r.split, d.start, r.v0, r.v1",
+        names.join(", "),
+        sums.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_is_filled_with_the_catalogue_s_own_aggregate() {
+        let statement = hours_statement();
+        for (metric, sql) in columns() {
+            assert!(statement.contains(metric.key()) && statement.contains(sql));
+        }
+    }
+}

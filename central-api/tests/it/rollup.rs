@@ -1,0 +1,212 @@
+//! Figures from rollups equal figures from the sessions, at every moment.
+
+use std::sync::Arc;
+
+use central_api::catalogue::{Dimension, Metric};
+use central_api::demo::{DemoOptions, generate};
+use central_api::reports::filter::Filters;
+use central_api::reports::period::Period;
+use central_api::reports::scope::{AttributionDate, Bots, Scope};
+use central_api::reports::sql::{Question, statement};
+use central_api::reports::table::{read, rolled};
+use central_api::rollup::{SPLITS, columns, upkeep};
+use central_api::site::Site;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::support::TestDb;
+
+fn until() -> DateTime<Utc> {
+    // Two and a half days after the clocks went back in Kyiv.
+    "2026-10-27T13:37:11Z".parse().unwrap()
+}
+
+async fn demo_site(db: &TestDb, sessions: u64) -> Site {
+    sqlx::query("insert into sites (site_key, name) values ('demo', 'Demo')")
+        .execute(&db.pool)
+        .await
+        .unwrap();
+    let site = central_api::db::sites::all(&db.pool).await.unwrap().remove(0);
+    let options = DemoOptions {
+        sessions,
+        orders: sessions / 5,
+        days: 40,
+        until: until(),
+        seed: 7,
+    };
+    generate(&db.pool, &site, options, |_| {}).await.unwrap();
+    site
+}
+
+/// Every split and some that no rollup holds, over several periods, zones and both dates of money: from the rollups and without.
+async fn assert_rollups_tell_the_truth(db: &TestDb, site: &Site) {
+    let metrics: Vec<Metric> = Metric::all().collect();
+    let mut splits: Vec<Vec<Dimension>> = SPLITS.iter().map(|split| split.to_vec()).collect();
+    splits.extend([
+        vec![Dimension::UtmSource],
+        vec![Dimension::City],
+        vec![Dimension::Day],
+        vec![Dimension::Hour, Dimension::Channel],
+    ]);
+    let mut used = 0;
+    for (nth, zone) in [chrono_tz::Europe::Kyiv, chrono_tz::Asia::Kathmandu]
+        .into_iter()
+        .enumerate()
+    {
+        let site = Arc::new(Site {
+            time_zone: zone,
+            ..site.clone()
+        });
+        let day = |text: &str| text.parse().unwrap();
+        let periods = [
+            Period::parse(Some("month"), None, None, zone, until()).unwrap(),
+            Period::parse(Some("all_time"), None, None, zone, until()).unwrap(),
+            Period::of_days(day("2026-10-24"), day("2026-10-25"), zone),
+        ];
+        for (period, attribution_date) in periods.into_iter().zip([
+            AttributionDate::Session,
+            AttributionDate::Session,
+            AttributionDate::Order,
+        ]) {
+            let scope = Scope {
+                site: site.clone(),
+                period,
+                filters: Filters::default(),
+                bots: Bots::Exclude,
+                confirmed: false,
+                attribution_date,
+            };
+            // Every other split in the second zone: the hours are cut differently, the sums are the same ones.
+            for dimensions in splits.iter().step_by(nth + 1) {
+                let question = Question {
+                    scope: &scope,
+                    dimensions,
+                    metrics: &metrics,
+                    sort: None,
+                    limit: None,
+                    offset: 0,
+                };
+                let rolled = rolled(&db.pool, &question).await.unwrap();
+                used += usize::from(rolled.is_some());
+                let mut answers = Vec::new();
+                for source in [rolled.as_ref(), None] {
+                    let rows = statement(&question, source)
+                        .build()
+                        .persistent(false)
+                        .fetch_all(&db.pool)
+                        .await
+                        .unwrap();
+                    let rows: Vec<_> = rows.iter().map(|row| read(row, &question).unwrap()).collect();
+                    answers.push(rows);
+                }
+                assert!(!answers[1].is_empty());
+                assert_eq!(answers[0], answers[1], "{dimensions:?} {period:?} {attribution_date:?}");
+            }
+        }
+    }
+    assert!(used > 40, "rollups answered {used} questions");
+}
+
+#[tokio::test]
+async fn every_additive_metric_has_its_column() {
+    let db = TestDb::new().await;
+    let mut found: Vec<String> = sqlx::query_scalar(
+        "select column_name::text from information_schema.columns where table_name = 'rollups'
+         and column_name not in ('site_id', 'hours', 'split', 'start', 'v0', 'v1')",
+    )
+    .fetch_all(&db.pool)
+    .await
+    .unwrap();
+    let mut expected: Vec<String> = columns().map(|(metric, _)| metric.key().to_owned()).collect();
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn figures_are_the_same_before_during_and_after_upkeep_and_after_changes() {
+    let db = TestDb::new().await;
+    let site = demo_site(&db, 3_000).await;
+    assert_rollups_tell_the_truth(&db, &site).await;
+
+    for _ in 0..10 {
+        upkeep::round(&db.pool, until()).await.unwrap();
+    }
+    assert_rollups_tell_the_truth(&db, &site).await;
+
+    upkeep::catch_up(&db.pool, until(), |_| {}).await.unwrap();
+    let left = upkeep::dirty(&db.pool, site.id, until() - TimeDelta::days(50), until())
+        .await
+        .unwrap();
+    assert_eq!(left.len(), 1, "only the open hour is left: {left:?}");
+    assert_rollups_tell_the_truth(&db, &site).await;
+
+    // Late events and refunds, each with its mark in the same transaction, as the writers leave them.
+    let changes = "with changed as (
+        update sessions set page_views = page_views + 1, revenue = revenue / 2, points = points - 3, utm_source = 'late'
+        where site_id = 1 and extract(second from first_seen) < 2 returning site_id, visitor_id, first_seen)
+        insert into rollup_marks select site_id, visitor_id, date_trunc('hour', first_seen, 'UTC') from changed";
+    sqlx::query(changes).execute(&db.pool).await.unwrap();
+    assert_rollups_tell_the_truth(&db, &site).await;
+    upkeep::round(&db.pool, until()).await.unwrap();
+    assert_rollups_tell_the_truth(&db, &site).await;
+    upkeep::catch_up(&db.pool, until(), |_| {}).await.unwrap();
+    assert_rollups_tell_the_truth(&db, &site).await;
+}
+
+#[tokio::test]
+async fn an_hour_whose_sessions_are_gone_counts_nothing_once_it_is_marked() {
+    let db = TestDb::new().await;
+    let site = demo_site(&db, 500).await;
+    upkeep::catch_up(&db.pool, until(), |_| {}).await.unwrap();
+    let (from, to) = (until() - TimeDelta::days(41), until());
+    sqlx::query("delete from sessions where first_seen < $1")
+        .bind(until() - TimeDelta::days(10))
+        .execute(&db.pool)
+        .await
+        .unwrap();
+    assert!(upkeep::mark_period(&db.pool, site.id, from, to).await.unwrap() > 0);
+    assert_rollups_tell_the_truth(&db, &site).await;
+    upkeep::catch_up(&db.pool, until(), |_| {}).await.unwrap();
+    assert_rollups_tell_the_truth(&db, &site).await;
+}
+
+#[tokio::test]
+async fn demo_sessions_hold_what_their_events_say_and_the_same_seed_tells_the_same_story() {
+    let db = TestDb::new().await;
+    demo_site(&db, 2_000).await;
+    let other = TestDb::new().await;
+    demo_site(&other, 2_000).await;
+    let digest = "select md5(string_agg(s::text, '' order by visitor_id, session_id)) from sessions s";
+    let digests: Vec<String> = vec![
+        sqlx::query_scalar(digest).fetch_one(&db.pool).await.unwrap(),
+        sqlx::query_scalar(digest).fetch_one(&other.pool).await.unwrap(),
+    ];
+    assert_eq!(digests[0], digests[1]);
+    let wrong: i64 = sqlx::query_scalar(
+        "select count(*) from sessions s join lateral (
+           select count(*) as events, count(*) filter (where action = 1) as pages, sum(points) as points, min(occurred_at) as first,
+                  max(occurred_at) as last, max(visit_no) as visits,
+                  range_agg(int8range((extract(epoch from occurred_at) * 1000)::bigint, (extract(epoch from occurred_at) * 1000)::bigint + 1800000)) as active,
+                  min(occurred_at) filter (where action = 7) as bought
+           from events e where e.site_id = s.site_id and e.visitor_id = s.visitor_id and e.session_id = s.session_id) e on true
+         left join lateral (
+           select count(*) as orders, coalesce(sum(revenue), 0) as revenue, count(*) filter (where payment_status = 'prepaid') as leads
+           from orders o where o.site_id = s.site_id and o.session_id = s.session_id and o.visitor_id = s.visitor_id) o on true
+         where (s.event_count, s.page_views, s.points, s.first_seen, s.last_seen, s.visit_count, s.active, s.orders, s.revenue, s.lead_orders)
+               is distinct from (e.events, e.pages, e.points, e.first, e.last, e.visits, e.active, o.orders, o.revenue, o.leads)
+            or s.purchase_at is distinct from e.bought",
+    )
+    .fetch_one(&db.pool)
+    .await
+    .unwrap();
+    assert_eq!(wrong, 0);
+    let (sessions, events): (i64, i64) =
+        sqlx::query_as("select (select count(*) from sessions), (select count(*) from events)")
+            .fetch_one(&db.pool)
+            .await
+            .unwrap();
+    assert!(
+        sessions > 1_990 && (4.0..6.0).contains(&(events as f64 / sessions as f64)),
+        "{sessions} {events}"
+    );
+}
