@@ -25,7 +25,7 @@ impl Rows {
 
     /// The rows with their trailer; what remains is empty again.
     pub fn take(&mut self) -> Vec<u8> {
-        let mut bytes = std::mem::replace(self, Self::new()).bytes;
+        let mut bytes = std::mem::take(self).bytes;
         bytes.extend_from_slice(&(-1i16).to_be_bytes());
         bytes
     }
