@@ -277,6 +277,24 @@ fn another_touch_starts_a_session_and_the_same_one_does_not() {
 }
 
 #[test]
+fn the_host_that_was_asked_is_own_even_if_the_settings_do_not_name_it() {
+    let hit = |referer| Hit {
+        referer: Some(referer),
+        sec_fetch_site: None,
+        ..navigation("https://staging.example:8443/")
+    };
+    for (referer, direct) in [
+        ("https://www.staging.example/a", true),
+        ("https://other.example/", false),
+    ] {
+        let touch = event(Browser::new("").answer(hit(referer), 200, true))
+            .touch
+            .expect("a touch");
+        assert_eq!(shared::attribution::is_direct(&touch), direct, "{referer}");
+    }
+}
+
+#[test]
 fn a_session_ends_with_its_life_and_the_visitor_stays() {
     let mut browser = Browser::new(r#""session_life_hours":2"#);
     let first = event(browser.open("https://shop.ua/?gclid=x", ""));
