@@ -13,6 +13,11 @@ use crate::device;
 
 /// Version of the message layout.
 const VERSION: u8 = 1;
+/// What stands before a message's events, which commas join, and what stands behind them. The worker gathers events that are text
+/// already; [`pack`] writes the same.
+pub const MESSAGE_START: &str = r#"{"v":1,"events":["#;
+/// See [`MESSAGE_START`].
+pub const MESSAGE_END: &str = "]}";
 /// Bytes of one message. The platform refuses more than 128,000 including its own overhead.
 pub const MAX_MESSAGE_BYTES: usize = 120_000;
 /// Room for the batch's envelope beside its events.
@@ -28,8 +33,6 @@ struct Message<'a> {
 /// Packs events into messages, `{"v":1,"events":[…]}` each, in order. An event is far smaller than a message by construction;
 /// one that is not stands alone, so that the queue refuses it aloud and not its neighbours.
 pub fn pack(events: &[Event]) -> Vec<String> {
-    const END: &str = "]}";
-    let start = format!("{{\"v\":{VERSION},\"events\":[");
     let mut messages: Vec<String> = Vec::new();
     let mut count = 0;
     for event in events {
@@ -37,19 +40,21 @@ pub fn pack(events: &[Event]) -> Vec<String> {
             continue;
         };
         match messages.last_mut() {
-            Some(last) if count < MAX_BATCH_EVENTS && last.len() + json.len() + 1 + END.len() <= MAX_MESSAGE_BYTES => {
+            Some(last)
+                if count < MAX_BATCH_EVENTS && last.len() + json.len() + 1 + MESSAGE_END.len() <= MAX_MESSAGE_BYTES =>
+            {
                 last.push(',');
                 last.push_str(&json);
                 count += 1;
             }
             _ => {
-                messages.push(format!("{start}{json}"));
+                messages.push(format!("{MESSAGE_START}{json}"));
                 count = 1;
             }
         }
     }
     for message in &mut messages {
-        message.push_str(END);
+        message.push_str(MESSAGE_END);
     }
     messages
 }
