@@ -1,0 +1,77 @@
+// Builds the worker into edge-worker/build/: index.js (everything JavaScript, the browser script inside) and edge_worker_bg.wasm.
+//
+//   node edge-worker/build.mjs            what is deployed
+//   node edge-worker/build.mjs --trap     the same with a switch that makes the WASM panic, into edge-worker/build-trap/, for tests
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+
+import { build, transform } from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = dirname(here);
+const trap = process.argv.includes("--trap");
+const out = join(here, trap ? "build-trap" : "build");
+const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
+// Tests that need the trap must not overwrite the artefact that is deployed.
+const wasmTarget = trap ? join(target, "trap") : target;
+
+const cargo = (...args) => execFileSync("cargo", args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+
+mkdirSync(out, { recursive: true });
+cargo("build", "--quiet", "--locked", "-p", "edge-worker", "--target", "wasm32-unknown-unknown", "--profile", "wasm",
+  "--target-dir", wasmTarget, ...(trap ? ["--features", "trap"] : []));
+cargo("run", "--quiet", "--locked", "-p", "edge-bundle", "--",
+  join(wasmTarget, "wasm32-unknown-unknown", "wasm", "edge_worker.wasm"), out);
+
+const wasm = join(out, "edge_worker_bg.wasm");
+const wasmOpt = locate("binaryen/bin/wasm-opt");
+if (wasmOpt) {
+  const optimised = `${wasm}.opt`;
+  execFileSync(process.execPath, [wasmOpt, "-O3", "--enable-bulk-memory", "--enable-nontrapping-float-to-int", "--enable-sign-ext",
+    "--enable-mutable-globals", "--enable-reference-types", "--enable-multivalue", "--strip-producers", wasm, "-o", optimised], { stdio: "inherit" });
+  renameSync(optimised, wasm);
+} else {
+  console.warn("binaryen is not installed (npm ci): the WASM stays as the compiler made it, a little larger");
+}
+
+const script = await transform(readFileSync(join(here, "script", "t.js"), "utf8"), { minify: true, target: "es2019", format: "iife" });
+writeFileSync(join(out, "script.txt"), script.code.trim());
+
+await build({
+  absWorkingDir: root,
+  entryPoints: [join(here, "entry.js")],
+  outfile: join(out, "index.js"),
+  bundle: true,
+  format: "esm",
+  target: "es2023",
+  platform: "neutral",
+  external: ["*.wasm", "cloudflare:*"],
+  loader: { ".txt": "text" },
+  alias: { "#build/edge_worker.js": join(out, "edge_worker.js"), "#build/script.txt": join(out, "script.txt") },
+  define: { VERSION: JSON.stringify(version()) },
+  legalComments: "none",
+});
+rmSync(join(out, "edge_worker.js"));
+
+const sizes = Object.fromEntries(["edge_worker_bg.wasm", "index.js", "script.txt"].map((name) => {
+  const bytes = readFileSync(join(out, name));
+  return [name, `${(bytes.length / 1024).toFixed(1)} KiB, ${(gzipSync(bytes, { level: 9 }).length / 1024).toFixed(2)} KiB gzipped`];
+}));
+console.log(sizes);
+
+function version() {
+  return /^version = "(.+)"$/m.exec(readFileSync(join(root, "Cargo.toml"), "utf8"))[1];
+}
+
+function locate(path) {
+  try {
+    const found = join(dirname(createRequire(import.meta.url).resolve("binaryen/package.json")), path.slice("binaryen/".length));
+    return existsSync(found) ? found : null;
+  } catch {
+    return null;
+  }
+}
