@@ -1,1 +1,65 @@
-//! Skeleton.
+//! What JavaScript calls: synchronous functions from text to text around edge-core.
+//!
+//! In scope: reading the texts, and holding the site's settings. Out of scope: every rule (edge-core) and everything that waits
+//! (`entry.js` and `js/`). No future ever lives in here, so a panic can harm only the call it happens in; JavaScript then
+//! replaces the instance and nothing is lost with it but the settings, which it hands over again.
+
+mod batch;
+mod collect;
+mod console;
+mod request;
+mod site;
+
+use edge_core::landing::{self, ACCEPT_CH, Kind};
+use wasm_bindgen::prelude::*;
+
+use crate::site::site;
+
+/// Takes the texts of the worker's settings and secrets. Answers what JavaScript needs to know of them, as JSON; the error names
+/// the setting and what is allowed, never a secret.
+#[wasm_bindgen]
+pub fn configure(
+    settings: &str,
+    centre_url: &str,
+    cookie_keys: &str,
+    ingest_key: &str,
+    hash_key: &str,
+) -> Result<String, JsError> {
+    console::log_panics();
+    site::configure(settings, centre_url, cookie_keys, ingest_key, hash_key).map_err(|reason| JsError::new(&reason))
+}
+
+/// Decides about a request (a text as `js/request.js` writes it) for an origin that answers with `status`. The same arguments give
+/// the same answer, so that JavaScript asks before the origin's answer is known, for a page, and once more only when it was none.
+///
+/// Lines: `track` or `pass`, visitor, session, `Accept-CH`, then `Set-Cookie` values, one a line, then the event as JSON.
+/// Any of them may be empty; the event is always the last line.
+#[wasm_bindgen]
+pub fn decide(request: &str, now_ms: f64, random: &[u8], status: u16, is_html: bool) -> String {
+    let site = site();
+    let hit = request::read(request);
+    #[cfg(feature = "trap")]
+    assert!(!hit.url.contains("ud_trap=panic"), "the test asked for it");
+    let decision = landing::decide(&hit, &site.settings, now_ms as i64, request::random(random));
+    let mut text = String::with_capacity(2_048);
+    let mut line = |value: &str| {
+        text.push_str(value);
+        text.push('\n');
+    };
+    line(if decision.kind == Kind::Track { "track" } else { "pass" });
+    line(decision.visitor.as_deref().unwrap_or_default());
+    line(decision.session.as_deref().unwrap_or_default());
+    let outcome = decision.outcome(status, is_html);
+    line(if outcome.accept_ch { ACCEPT_CH } else { "" });
+    outcome.set_cookies.iter().for_each(|cookie| line(cookie));
+    if let Some(event) = outcome.event {
+        text.push_str(&serde_json::to_string(&event).unwrap_or_default());
+    }
+    text
+}
+
+/// The signature header of a post to the central API.
+#[wasm_bindgen]
+pub fn sign(body: &str, now_ms: f64) -> String {
+    site().sign(body, now_ms)
+}

@@ -1,0 +1,69 @@
+// The WASM and its one rule: every call into it is synchronous. No Rust future is ever in flight, so a panic can touch nothing but
+// the call it happened in; the instance is replaced before the next call.
+import * as wasm from "#build/edge_worker.js";
+import compiled from "./edge_worker_bg.wasm";
+
+import { counters, report } from "./counters.js";
+
+const TEXTS = ["UD_SETTINGS", "UD_CENTRE_URL", "UD_COOKIE_KEYS", "UD_INGEST_KEY", "UD_HASH_KEY"];
+/** Where the health page is found while the settings cannot be read. */
+const DEFAULT_PREFIX = "/_ud/";
+
+let started = false;
+let usable = false;
+let site = null;
+
+// While the isolate starts, not while its first visitor waits.
+instantiate();
+
+function instantiate() {
+  try {
+    wasm.initSync({ module: compiled });
+    started = usable = true;
+  } catch (error) {
+    report("the WASM cannot be started", { kind: error?.name });
+  }
+}
+
+/** What JavaScript needs of the site's settings: `{ prefix, cookie_mark, … }`, with `error` when they cannot be used. Never throws. */
+export function configured(env) {
+  return site ?? (site = configure(env));
+}
+
+function configure(env) {
+  try {
+    return JSON.parse(hand(env));
+  } catch (error) {
+    usable = false;
+    // Our own texts name the setting and what is allowed, never a secret; anything else is only named by its kind.
+    const reason = error instanceof WebAssembly.RuntimeError ? "reading the settings failed" : String(error?.message ?? error);
+    report("the settings cannot be used; every request passes through uncaptured", { reason });
+    return { error: reason, prefix: DEFAULT_PREFIX };
+  }
+}
+
+const hand = (env) => wasm.configure(...TEXTS.map((name) => String(env[name] ?? "")));
+
+/**
+ * Calls `name` in the WASM. A panic or exception answers null: it is counted and logged, and the next call meets a fresh instance,
+ * so that nothing a request sends can break the requests after it.
+ */
+export function call(env, name, ...args) {
+  if (configured(env).error) return null;
+  try {
+    if (!usable) {
+      if (started) wasm.__wbg_reset_state();
+      else instantiate();
+      hand(env);
+      usable = true;
+      counters.replaced++;
+    }
+    return wasm[name](...args);
+  } catch (error) {
+    usable = false;
+    counters.capture_failed++;
+    // Only the kind: a panic's text could quote what a visitor sent.
+    report("the WASM failed and is replaced", { call: name, kind: error?.name ?? typeof error });
+    return null;
+  }
+}
