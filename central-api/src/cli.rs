@@ -37,6 +37,8 @@ enum Command {
     RevokeKey(commands::revoke_key::Args),
     /// List keys, without their secrets.
     ListKeys,
+    /// Bring history in from files: sessions, actions, orders.
+    Import(commands::import::Args),
     /// Show every setting: what it is for, its value, its default. Secrets are hidden.
     Config,
     /// Run just the embedded Postgres until Ctrl-C; prints DATABASE_URL=… when ready.
@@ -75,6 +77,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::CreateKey(args) => commands::create_key::run(config, args).await,
             Command::RevokeKey(args) => commands::revoke_key::run(config, args).await,
             Command::ListKeys => commands::list_keys::run(config).await,
+            Command::Import(args) => commands::import::run(config, args).await,
             Command::Config => commands::config::run(&effective),
             Command::Postgres(args) => commands::postgres::run(config, args).await,
         }

@@ -17,6 +17,7 @@ pub mod endpoints;
 pub mod error;
 pub mod extract;
 pub mod geo;
+pub mod import;
 pub mod ingest;
 pub mod installation;
 pub mod jobs;

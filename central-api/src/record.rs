@@ -135,6 +135,17 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// The record without some fields.
+    pub fn without(&self, fields: &[&str]) -> Self {
+        Self(
+            self.0
+                .iter()
+                .filter(|(name, _)| !fields.contains(&name.as_ref()))
+                .map(|(name, cell)| (name.clone(), *cell))
+                .collect(),
+        )
+    }
+
     /// Whether the field is there.
     pub fn has(&self, field: &str) -> bool {
         self.0.contains_key(field)

@@ -22,6 +22,8 @@ use crate::{jobs, router, telemetry};
 const SITES: Duration = Duration::from_secs(5);
 /// How often due jobs are looked for.
 const JOBS: Duration = Duration::from_secs(60);
+/// How often orders that wait for their session are looked at.
+const LINKS: Duration = Duration::from_secs(3);
 /// How often the embedded Postgres is looked at.
 const POSTGRES: Duration = Duration::from_millis(500);
 /// How often metrics are tidied, so that they do not grow between two scrapes.
@@ -111,6 +113,10 @@ fn background(state: &AppState, stopped: &watch::Receiver<bool>) -> JoinSet<()> 
     if state.config.run_jobs {
         let shared = state.clone();
         every(&mut tasks, stopped, JOBS, move || run_jobs(shared.clone()));
+        let shared = state.clone();
+        every(&mut tasks, stopped, LINKS, move || {
+            jobs::link_orders::run(shared.clone())
+        });
     }
     if let Some(cluster) = &state.cluster {
         let cluster = cluster.clone();

@@ -6,6 +6,7 @@ pub mod create_admin;
 pub mod create_key;
 pub mod create_site;
 pub mod doctor;
+pub mod import;
 pub mod list_keys;
 pub mod migrate;
 pub mod postgres;

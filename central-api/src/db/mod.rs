@@ -7,6 +7,7 @@ pub mod coverage;
 pub mod dead_letters;
 pub mod events;
 pub mod exchange_rates;
+pub mod import_progress;
 pub mod ingest_keys;
 pub mod jobs;
 pub mod orders;

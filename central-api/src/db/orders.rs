@@ -232,31 +232,6 @@ pub async fn try_lock_refresh(db: impl PgExecutor<'_>, site_id: i32) -> sqlx::Re
     .await
 }
 
-/// Keeps refused orders with the reason as dead letters: (code, message, what came).
-pub async fn keep_refused(
-    conn: &mut PgConnection,
-    site_id: i32,
-    now: DateTime<Utc>,
-    refused: &[(&str, &str, &[u8])],
-) -> sqlx::Result<()> {
-    let codes: Vec<String> = refused.iter().map(|row| row.0.to_owned()).collect();
-    let messages: Vec<String> = refused.iter().map(|row| row.1.to_owned()).collect();
-    let payloads: Vec<Vec<u8>> = refused.iter().map(|row| row.2.to_vec()).collect();
-    sqlx::query!(
-        "insert into dead_letters (site_id, kind, received_at, code, message, payload)
-        select $1, 'orders', $2, k.code, k.message, k.payload from unnest($3::text[], $4::text[], $5::bytea[]) as k(code, message, payload)
-        on conflict do nothing",
-        site_id,
-        now,
-        &codes,
-        &messages,
-        &payloads
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
 /// What a session's orders come to.
 #[derive(Debug)]
 pub struct SessionMoney {
@@ -335,22 +310,6 @@ pub async fn set_session_money(conn: &mut PgConnection, site_id: i32, money: &[S
         &leads,
         &paid,
         &revenue
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Marks hours whose rollups must be made again.
-pub async fn mark_hours(conn: &mut PgConnection, site_id: i32, marks: &[(Uuid, DateTime<Utc>)]) -> sqlx::Result<()> {
-    let visitors: Vec<Uuid> = marks.iter().map(|mark| mark.0).collect();
-    let hours: Vec<DateTime<Utc>> = marks.iter().map(|mark| mark.1).collect();
-    sqlx::query!(
-        "insert into rollup_marks (site_id, visitor_id, hour)
-        select $1, k.visitor_id, k.hour from unnest($2::uuid[], $3::timestamptz[]) as k(visitor_id, hour)",
-        site_id,
-        &visitors,
-        &hours
     )
     .execute(conn)
     .await?;

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::auth::{ApiKey, Scope};
+use crate::db::dead_letters::{self, NewDeadLetter};
 use crate::db::{exchange_rates, orders};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::Json;
@@ -243,12 +244,20 @@ pub async fn receive(state: &AppState, site: &Site, raws: &[&str]) -> Result<Ord
         }
     }
     if !rejected.is_empty() {
-        let letters: Vec<(&str, &str, &[u8])> = rejected
+        let mut letters: Vec<NewDeadLetter> = rejected
             .iter()
-            .map(|r| (r.code, r.message.as_str(), raws[r.index].as_bytes()))
+            .map(|refusal| NewDeadLetter {
+                site_id: site.id,
+                kind: "orders",
+                batch_id: None,
+                code: refusal.code.to_owned(),
+                message: refusal.message.clone(),
+                payload: raws[refusal.index].as_bytes().to_vec(),
+            })
             .collect();
+        letters.sort_by(|a, b| a.payload.cmp(&b.payload));
         let mut conn = state.pool.acquire().await?;
-        orders::keep_refused(&mut conn, site.id, now, &letters).await?;
+        dead_letters::insert(&mut conn, &letters.iter().collect::<Vec<_>>(), now).await?;
         metrics::counter!("ud_orders_rejected_total").increment(rejected.len() as u64);
     }
     let stored = if states.is_empty() {

@@ -3,6 +3,7 @@
 //! A job has a period; the clock cut into periods gives slots; a slot is done once. Asking again in the same slot does nothing, a job that
 //! failed is tried again at the next asking, and slots that passed while nobody asked are made up for by one run.
 
+pub mod link_orders;
 mod partitions;
 mod retention;
 

@@ -112,11 +112,12 @@ fn hashes(row: &OrderRow) -> impl Iterator<Item = (LinkMethod, &Vec<u8>)> {
 pub async fn link(conn: &mut PgConnection, site: &Site, rows: &mut [&mut OrderRow]) -> sqlx::Result<()> {
     let look_back = Duration::days(i64::from(site.settings.look_back_days));
     let named: Vec<Uuid> = sorted(rows.iter().filter_map(|row| row.named_session_id));
-    let by_id = if named.is_empty() {
-        Vec::new()
-    } else {
-        orders::sessions_by_id(conn, site.id, &named).await?
-    };
+    let mut by_id: HashMap<Uuid, Vec<SessionTouch>> = HashMap::new();
+    if !named.is_empty() {
+        for session in orders::sessions_by_id(conn, site.id, &named).await? {
+            by_id.entry(session.session_id).or_default().push(session);
+        }
+    }
     let window = |rows: &[&mut OrderRow]| {
         let placed = || rows.iter().map(|row| row.created_at);
         Some((placed().min()? - look_back, placed().max()?))
@@ -129,9 +130,11 @@ pub async fn link(conn: &mut PgConnection, site: &Site, rows: &mut [&mut OrderRo
     let mut found: Vec<Option<(LinkMethod, SessionTouch)>> = rows
         .iter()
         .map(|row| {
-            let session = by_id
-                .iter()
-                .filter(|session| Some(session.session_id) == row.named_session_id)
+            let session = row
+                .named_session_id
+                .and_then(|id| by_id.get(&id))
+                .into_iter()
+                .flatten()
                 // One id with two visitors is nobody's honest session; the choice is at least always the same.
                 .min_by_key(|session| (Some(session.visitor_id) != row.named_visitor_id, session.visitor_id))
                 .map(|session| (LinkMethod::Session, session.clone()));

@@ -195,6 +195,13 @@ impl OrderState {
         Ok(state)
     }
 
+    /// Sets the session and visitor that the order names, for a source that has its own ids of them.
+    pub fn name(&mut self, session: Option<Uuid>, visitor: Option<Uuid>) {
+        self.session = session;
+        self.visitor = visitor;
+        self.content_hash = self.hash();
+    }
+
     /// Which of two states of one order is the later: by time, then by content, so that order of arrival decides nothing.
     pub fn version(&self) -> (DateTime<Utc>, &[u8]) {
         (self.updated_at, &self.content_hash)

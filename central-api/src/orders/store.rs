@@ -16,6 +16,7 @@ use super::payment::{PaymentStatus, revenue};
 use super::rates::{Rates, day_of};
 use super::state::OrderState;
 use crate::db::orders::{self, OrderRow, SessionMoney};
+use crate::db::rollup_marks;
 use crate::site::Site;
 
 /// What a state did to its order.
@@ -108,7 +109,7 @@ fn into_database(error: StoreError) -> sqlx::Error {
 pub enum Freshness {
     /// They can: the link is looked at again.
     Live,
-    /// They cannot: imported.
+    /// Imported: an order counts as received when it was placed, so that only young ones are looked at again.
     History,
 }
 
@@ -172,7 +173,11 @@ pub async fn store_in(
         outcomes.push(match after.get_mut(&state.order_id) {
             Some(row) => take(row, state),
             None => {
-                after.insert(state.order_id.clone(), new_row(site, state, now));
+                let mut row = new_row(site, state, now);
+                if freshness == Freshness::History {
+                    row.received_at = row.created_at;
+                }
+                after.insert(state.order_id.clone(), row);
                 Outcome::Created
             }
         });
@@ -180,11 +185,7 @@ pub async fn store_in(
     settle(conn, site, &before, &mut after).await?;
     for (id, row) in &mut after {
         if before.get(id) != Some(row) {
-            row.recheck_at = if freshness == Freshness::Live {
-                next_check(row, now)
-            } else {
-                None
-            };
+            row.recheck_at = next_check(row, now);
         }
     }
     write(conn, site, &before, &after).await?;
@@ -462,8 +463,11 @@ async fn write(
         orders::set_session_money(conn, site.id, &money).await?;
     }
     if !marks.is_empty() {
-        let marks: Vec<(Uuid, DateTime<Utc>)> = marks.into_keys().collect();
-        orders::mark_hours(conn, site.id, &marks).await?;
+        let marks: Vec<(i32, Uuid, DateTime<Utc>)> = marks
+            .into_keys()
+            .map(|(visitor, hour)| (site.id, visitor, hour))
+            .collect();
+        rollup_marks::insert(conn, &marks).await?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 mod account;
 mod health;
+mod import;
 mod ingest;
 mod keys;
 mod orders;

@@ -1,0 +1,112 @@
+//! `central-api import`: history from files.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+use super::{the_site, with_state};
+use crate::config::Config;
+use crate::import::Kind;
+use crate::import::run::{Import, Options, Summary};
+use crate::import::source::{Format, Input};
+use crate::secret::Secret;
+use crate::site::Site;
+
+/// Brings history in from NDJSON or CSV files, plain or gzip; `-` is the standard input. The columns stand in docs/import.md; exports
+/// of the Django module's tables storefront_utmsession, storefront_useraction and orders_order are understood by their columns.
+/// Running it again goes on where it stopped, or changes nothing.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Key of the site; may be left out when there is only one.
+    #[arg(long)]
+    pub site: Option<String>,
+    /// File of sessions; they come first whatever the order of the options.
+    #[arg(long, value_name = "FILE", visible_alias = "django-sessions")]
+    pub sessions: Vec<String>,
+    /// File of actions.
+    #[arg(long, value_name = "FILE", visible_alias = "django-actions")]
+    pub events: Vec<String>,
+    /// File of orders.
+    #[arg(long, value_name = "FILE", visible_alias = "django-orders")]
+    pub orders: Vec<String>,
+    /// How the files are written, when neither extension nor content tells.
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Stop each file after this many rows; a later run goes on there.
+    #[arg(long, value_name = "ROWS")]
+    pub max_rows: Option<u64>,
+}
+
+/// Imports and says what each file came to.
+///
+/// # Errors
+/// As [`import`], or there is no such site.
+pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
+    with_state(config, async |state| {
+        let site = the_site(state, args.site.as_deref())?;
+        let now = state.clock.now();
+        for (file, kind, summary) in import(&args, &state.pool, &state.config.secret, &site, now).await? {
+            println!(
+                "{} from {}: {} stored, {} unchanged, {} refused, {} done before",
+                kind.name(),
+                file.display(),
+                summary.stored,
+                summary.unchanged,
+                summary.rejected,
+                summary.skipped
+            );
+            if let Some(rejected) = &summary.rejected_file {
+                println!("  refused rows and their reasons: {}", rejected.display());
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Imports all files, then links the orders. Answers what each came to.
+///
+/// # Errors
+/// A file cannot be read, a column is unknown, or the database does not answer.
+pub async fn import(
+    args: &Args,
+    pool: &PgPool,
+    secret: &Secret,
+    site: &Site,
+    now: DateTime<Utc>,
+) -> anyhow::Result<Vec<(PathBuf, Kind, Summary)>> {
+    let files: Vec<(Kind, &String)> = [
+        (Kind::Sessions, &args.sessions),
+        (Kind::Events, &args.events),
+        (Kind::Orders, &args.orders),
+    ]
+    .into_iter()
+    .flat_map(|(kind, files)| files.iter().map(move |file| (kind, file)))
+    .collect();
+    if files.is_empty() {
+        bail!("name at least one file: --sessions, --events or --orders");
+    }
+    if files.iter().filter(|(_, file)| *file == "-").count() > 1 {
+        bail!("the standard input can be read only once");
+    }
+    let run = Import::new(pool, secret, site, now).await;
+    let mut summaries = Vec::new();
+    for (kind, file) in files {
+        let options = Options {
+            kind,
+            input: Input::from(file.as_str()),
+            format: args.format,
+            max_rows: args.max_rows,
+            rejected: None,
+        };
+        let summary = run
+            .file(&options)
+            .await
+            .with_context(|| format!("{} from {file}", kind.name()))?;
+        summaries.push((PathBuf::from(file), kind, summary));
+    }
+    run.link_orders().await?;
+    Ok(summaries)
+}

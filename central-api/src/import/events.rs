@@ -1,0 +1,139 @@
+//! A row of actions as an event.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use shared::action::Action;
+use shared::event::{Event, SessionRef};
+use shared::limits::{MAX_PATH_CHARS, MAX_PROPS_BYTES, MAX_UTM_CHARS};
+use uuid::Uuid;
+
+use super::ids::ImportIds;
+use super::sessions::blank;
+use crate::orders::state::MAX_ID_CHARS;
+use crate::record::{FieldError, Record};
+
+/// Columns of `docs/import.md`.
+pub const COLUMNS: [&str; 16] = [
+    "event_id",
+    "session_id",
+    "visitor_id",
+    "occurred_at",
+    "action",
+    "name",
+    "path",
+    "product_id",
+    "quantity",
+    "value",
+    "currency",
+    "order_id",
+    "amount",
+    "label",
+    "visit",
+    "props",
+];
+
+/// The session that a row names, to be looked up for a whole batch at once.
+///
+/// # Errors
+/// The field that names it cannot be read.
+pub fn session(record: &Record<'_>, ids: &ImportIds) -> Result<Option<Uuid>, FieldError> {
+    if record.has(super::Kind::Events.django_column()) {
+        let id = record.id("utm_session_id", MAX_ID_CHARS)?;
+        return Ok(id.map(|id| ids.named("session", &format!("django:{id}"))));
+    }
+    Ok(record
+        .id("session_id", MAX_ID_CHARS)?
+        .map(|id| ids.named("session", &id)))
+}
+
+/// Reads a row of either layout. `known`: visitor and start of the sessions that are stored.
+///
+/// # Errors
+/// The first field at fault, by the name of its column.
+pub fn read(
+    record: &Record<'_>,
+    ids: &ImportIds,
+    known: &HashMap<Uuid, (Uuid, DateTime<Utc>)>,
+    now: DateTime<Utc>,
+) -> Result<Event, FieldError> {
+    let django = record.has(super::Kind::Events.django_column());
+    let field = |own: &'static str, theirs: &'static str| if django { theirs } else { own };
+    if !django {
+        record.only(&COLUMNS)?;
+    }
+    let id_field = field("event_id", "id");
+    let id = Record::required(id_field, record.id(id_field, MAX_ID_CHARS)?)?;
+    let at_field = field("occurred_at", "timestamp");
+    let at = Record::required(at_field, record.time(at_field, now)?)?;
+    let session_field = field("session_id", "utm_session_id");
+    let session_id = Record::required(session_field, session(record, ids)?)?;
+    let named_visitor = if django {
+        None
+    } else {
+        record
+            .id("visitor_id", MAX_ID_CHARS)?
+            .map(|id| ids.named("visitor", &id))
+    };
+    let (visitor, started) = match (known.get(&session_id), named_visitor) {
+        (Some((visitor, started)), _) => (*visitor, (*started).min(at)),
+        (None, Some(visitor)) => (visitor, at),
+        (None, None) => {
+            return Err(FieldError {
+                code: "unknown_session",
+                field: Some(session_field.to_owned()),
+                message: format!("{session_field} is not the id of an imported session; import sessions first"),
+            });
+        }
+    };
+    let action_field = field("action", "action_type");
+    let name = Record::required(action_field, record.text(action_field, MAX_UTM_CHARS)?)?;
+    // The module's later versions have actions of their own: they come in as custom ones under their name.
+    let (action, custom) = match Action::from_name(&name) {
+        Some(action) => (action, None),
+        None if django => (Action::Custom, Some(name)),
+        None => {
+            let allowed = Action::ALL.map(Action::name).join(", ");
+            return Err(FieldError::invalid("action", format_args!("must be one of {allowed}")));
+        }
+    };
+    let visit = if django {
+        1
+    } else {
+        record.whole("visit", 30_000)?.unwrap_or(1).max(1) as u16
+    };
+    let source = if django { format!("django:{id}") } else { id };
+    let session = SessionRef {
+        id: session_id,
+        started: started.timestamp_millis(),
+        visit,
+    };
+    let mut event = blank(ids.event("action", &source, at), at, action, session);
+    event.visitor = Some(visitor);
+    event.product = record.id("product_id", MAX_ID_CHARS)?;
+    event.order = record.id("order_id", MAX_ID_CHARS)?;
+    event.path = record
+        .text(field("path", "page_path"), 4 * MAX_PATH_CHARS)?
+        .map(|path| without_query(&path));
+    event.value = record
+        .money(field("value", "cart_value"))?
+        .map(|value| value.to_string());
+    event.props = record
+        .object(field("props", "metadata"), MAX_PROPS_BYTES)?
+        .filter(|props| !props.is_empty());
+    if django {
+        event.name = custom;
+        event.label = record.text("product_name", 4 * MAX_UTM_CHARS)?;
+    } else {
+        event.name = record.text("name", MAX_UTM_CHARS)?;
+        event.label = record.text("label", 4 * MAX_UTM_CHARS)?;
+        event.quantity = record.whole("quantity", 1_000_000)?;
+        event.amount = record.whole("amount", 2_000_000_000)?;
+        event.currency = record.text("currency", 8)?;
+    }
+    Ok(event)
+}
+
+fn without_query(path: &str) -> String {
+    path.split(['?', '#']).next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,515 @@
+//! `central-api import`: history from files.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use central_api::auth::Scope;
+use central_api::commands::import::{Args, import};
+use central_api::import::Kind;
+use central_api::import::run::Summary;
+use central_api::site::Site;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use crate::support::TestApp;
+
+/// A folder that goes away with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("ud-import-{}", uuid::Uuid::from_u128(rand::random()).simple()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+struct Shop {
+    app: TestApp,
+    site: Arc<Site>,
+    folder: Folder,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let app = TestApp::start().await;
+        let site = app.site("shop").await;
+        Self {
+            app,
+            site,
+            folder: Folder::new(),
+        }
+    }
+
+    async fn try_import(&self, args: Args) -> anyhow::Result<Vec<Summary>> {
+        let now = self.app.state.clock.now();
+        let done = import(&args, &self.app.db.pool, &self.app.state.config.secret, &self.site, now).await?;
+        Ok(done.into_iter().map(|(_, _, summary)| summary).collect())
+    }
+
+    async fn import(&self, args: Args) -> Vec<Summary> {
+        self.try_import(args).await.unwrap()
+    }
+
+    async fn one(&self, kind: Kind, file: &str, max_rows: Option<u64>) -> Summary {
+        self.import(Args {
+            max_rows,
+            ..args(&[(kind, file)])
+        })
+        .await
+        .remove(0)
+    }
+
+    /// Everything that an import writes, as text, without what says only when it ran.
+    async fn everything(&self) -> Vec<Value> {
+        let mut rows = Vec::new();
+        for table in ["sessions", "events", "visitor_contacts"] {
+            let sql = format!("select to_jsonb(t) from {table} t order by t::text");
+            rows.extend(self.json(sql).await);
+        }
+        rows.extend(
+            self.json("select to_jsonb(t) - 'recheck_at' from orders t order by order_id".into())
+                .await,
+        );
+        rows
+    }
+
+    async fn json(&self, sql: String) -> Vec<Value> {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .fetch_all(&self.app.db.pool)
+            .await
+            .unwrap()
+    }
+
+    async fn count(&self, table: &str) -> i64 {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {table}")))
+            .fetch_one(&self.app.db.pool)
+            .await
+            .unwrap()
+    }
+}
+
+fn args(files: &[(Kind, &str)]) -> Args {
+    let of = |kind| {
+        files
+            .iter()
+            .filter(|(k, _)| *k == kind)
+            .map(|(_, file)| (*file).to_owned())
+            .collect()
+    };
+    Args {
+        site: None,
+        sessions: of(Kind::Sessions),
+        events: of(Kind::Events),
+        orders: of(Kind::Orders),
+        format: None,
+        max_rows: None,
+    }
+}
+
+fn rejected(summary: &Summary) -> Vec<Value> {
+    let text = std::fs::read_to_string(summary.rejected_file.as_deref().unwrap()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// 2,500 sessions with an action and an order each, in the documented columns.
+fn history(folder: &Folder) -> [(Kind, String); 3] {
+    let mut sessions = String::from(
+        "session_id,visitor_id,started_at,last_seen_at,visit_count,utm_source,utm_medium,utm_campaign,gclid,country,device_type,landing_page\n",
+    );
+    let mut events = String::new();
+    let mut orders = String::from("order_id;session_id;total;payment_status;created_at;email\n");
+    for n in 0..2_500 {
+        let (day, minute) = (1 + n % 28, n % 60);
+        let source = ["fb", "Google", "tiktok"][n % 3];
+        sessions += &format!(
+            "s{n},v{},2025-02-{day:02} 10:{minute:02}:00+00,2025-02-{day:02} 11:00:00+00,{},{source},cpc,winter,,UA,mobile,/catalog?x=1\n",
+            n / 2,
+            1 + n % 3
+        );
+        events += &json!({"event_id": n, "session_id": format!("s{n}"), "occurred_at": format!("2025-02-{day:02}T10:59:00Z"), "action": "add_to_cart", "product_id": n % 7, "value": "10.50"}).to_string();
+        events += "\n";
+        orders += &format!(
+            "o{n};s{n};{}.25;paid;2025-02-{day:02}T11:00:00Z;c{}@example.com\n",
+            n % 100,
+            n % 50
+        );
+    }
+    let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
+    gz.write_all(events.as_bytes()).unwrap();
+    [
+        (Kind::Sessions, folder.file("sessions.csv", sessions)),
+        (Kind::Events, folder.file("events.ndjson.gz", gz.finish().unwrap())),
+        (Kind::Orders, folder.file("orders.csv", orders)),
+    ]
+}
+
+#[tokio::test]
+async fn history_comes_in_and_a_second_run_changes_nothing() {
+    let shop = Shop::open().await;
+    let files = history(&shop.folder);
+    let list: Vec<(Kind, &str)> = files.iter().map(|(kind, file)| (*kind, file.as_str())).collect();
+    let done = shop.import(args(&list)).await;
+    for summary in &done {
+        assert_eq!(
+            (summary.stored, summary.unchanged, summary.rejected),
+            (2_500, 0, 0),
+            "{summary:?}"
+        );
+    }
+    let row = shop
+        .json("select to_jsonb(s) from sessions s where utm_source = 'facebook' and visit_count = 1 limit 1".into())
+        .await;
+    assert_eq!(row[0]["channel"], "paid_social");
+    assert_eq!(row[0]["country"], "UA");
+    assert_eq!(row[0]["device_type"], "mobile");
+    assert_eq!(row[0]["landing_path"], "/catalog");
+    assert_ne!(row[0]["add_to_cart_at"], Value::Null);
+    let (linked, sum): (i64, Decimal) =
+        sqlx::query_as("select count(*) filter (where link_method = 'session'), sum(revenue) from orders")
+            .fetch_one(&shop.app.db.pool)
+            .await
+            .unwrap();
+    // 25 times 0 to 99, and a quarter each.
+    assert_eq!((linked, sum), (2_500, Decimal::from(25 * 4_950 + 625)));
+    let by_session: Decimal = sqlx::query_scalar("select sum(revenue) from sessions")
+        .fetch_one(&shop.app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(by_session, sum);
+
+    let before = shop.everything().await;
+    for summary in shop.import(args(&list)).await {
+        assert_eq!(
+            (summary.skipped, summary.stored, summary.unchanged, summary.rejected),
+            (2_500, 0, 0, 0)
+        );
+    }
+    assert_eq!(shop.everything().await, before);
+    // Even where nothing remembers that the file was done, and however it is written.
+    sqlx::query("delete from import_progress")
+        .execute(&shop.app.db.pool)
+        .await
+        .unwrap();
+    for summary in shop.import(args(&list)).await {
+        assert_eq!((summary.skipped, summary.stored, summary.unchanged), (0, 0, 2_500));
+    }
+    assert_eq!(shop.everything().await, before);
+}
+
+#[tokio::test]
+async fn an_import_that_was_stopped_goes_on_where_it_stopped() {
+    let (shop, whole) = (Shop::open().await, Shop::open().await);
+    let files = history(&shop.folder);
+    for (kind, file) in &files {
+        whole.one(*kind, file, None).await;
+        for (max, skipped, stored) in [
+            (Some(700), 0, 700),
+            (Some(1_000), 700, 1_000),
+            (Some(1), 1_700, 1),
+            (None, 1_701, 799),
+            (None, 2_500, 0),
+        ] {
+            let summary = shop.one(*kind, file, max).await;
+            assert_eq!(
+                (summary.skipped, summary.stored, summary.rejected),
+                (skipped, stored, 0),
+                "{kind:?}"
+            );
+        }
+    }
+    assert_eq!(shop.everything().await, whole.everything().await);
+}
+
+#[tokio::test]
+async fn a_kill_between_rows_and_progress_doubles_nothing() {
+    let shop = Shop::open().await;
+    let files = history(&shop.folder);
+    for (kind, file) in &files {
+        shop.one(*kind, file, None).await;
+    }
+    let before = shop.everything().await;
+    // As if the rows had been stored and the process killed before it could say so.
+    sqlx::query("update import_progress set rows_done = 1500")
+        .execute(&shop.app.db.pool)
+        .await
+        .unwrap();
+    for (kind, file) in &files {
+        let summary = shop.one(*kind, file, None).await;
+        assert_eq!((summary.skipped, summary.stored, summary.unchanged), (1_500, 0, 1_000));
+    }
+    assert_eq!(shop.everything().await, before);
+}
+
+#[tokio::test]
+async fn the_three_tables_of_the_django_module_come_in_by_column_name() {
+    let shop = Shop::open().await;
+    let sessions = shop.folder.file(
+        "storefront_utmsession.csv",
+        "\u{feff}id,session_id,session_key,visitor_id,utm_source,utm_medium,utm_campaign,utm_content,utm_term,fbclid,gclid,ttclid,fbc,fbp,ip_address,country,country_name,city,region,timezone,device_type,device_brand,device_model,os_name,os_version,browser_name,browser_version,user_agent,referrer,landing_page,visit_count,is_first_visit,is_returning_visitor,user_registered,user_registered_at,first_seen,last_seen,is_converted,converted_at,conversion_type\n\
+        7,,abc123,,facebook,cpc,winter_sale_2025,video_1,,IwAR123,,,,,203.0.113.77,UA,Україна,Київ,,Europe/Kyiv,mobile,Apple,iPhone,iOS,18.1,Mobile Safari,18,,https://l.facebook.com/x?y=1,/?utm_source=facebook,3,f,t,t,2025-01-30 12:10:00+00,2025-01-30 12:00:00.5+00,2025-01-31 09:00:00+00,t,2025-01-30 12:30:00+00,purchase\n\
+        8,NULL,def456,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,unknown,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,/,1,t,f,f,NULL,2025-01-30 13:00:00,2025-01-30 13:00:00,f,NULL,NULL\n",
+    );
+    let actions = shop.folder.file(
+        "storefront_useraction.csv",
+        "id,utm_session_id,site_session_id,user_id,action_type,page_path,product_id,product_name,cart_value,order_id,order_number,metadata,timestamp,points_earned\n\
+        1,7,,,product_view,/p/1?a=b,11,Футболка,,,,{},2025-01-30 12:01:00+00,3\n\
+        2,7,,,add_to_cart,/p/1,11,Футболка,899.00,,,\"{\"\"size\"\": \"\"XL\"\"}\",2025-01-30 12:02:00+00,10\n\
+        3,7,,5,purchase,,,,,31,TWC30012025N01,{},2025-01-30 12:30:00+00,108\n\
+        4,7,,,custom_print_start,/custom,,,,,,{},2025-01-30 12:03:00+00,0\n\
+        5,,,,page_view,/,,,,,,{},2025-01-30 12:03:00+00,1\n\
+        6,99,,,page_view,/,,,,,,{},2025-01-30 12:03:00+00,1\n",
+    );
+    let orders = shop.folder.file(
+        "orders_order.csv",
+        "id,user_id,order_number,session_key,full_name,phone,email,city,pay_type,payment_status,total_sum,discount_amount,promo_code_id,status,utm_session_id,utm_source,source,sale_source,created,updated\n\
+        31,5,TWC30012025N01,abc123,Олена,0671234567,olena@example.com,Київ,online_full,paid,999.00,100.00,4,done,7,facebook,web,,2025-01-30 12:30:00+00,2025-02-01 10:00:00+00\n\
+        32,,TWC30012025N02,,Ігор,0501234567,,Львів,prepay_200,partial,500.00,0.00,,new,8,,web,,2025-01-30 13:10:00+00,2025-01-30 13:10:00+00\n\
+        33,,TWC30012025N03,,Ігор,050 123 45 67,,Львів,cod,paid,250.00,0.00,,cancelled,,,manual,Instagram,2025-01-30 14:00:00+00,2025-01-30 14:00:00+00\n\
+        34,,TWC30012025N04,,Олена,,olena@example.com,Київ,cod,checking,250.00,0.00,,new,,,manual,,2025-01-31 14:00:00+00,2025-01-31 14:00:00+00\n",
+    );
+    let done = shop
+        .import(args(&[
+            (Kind::Orders, &orders),
+            (Kind::Events, &actions),
+            (Kind::Sessions, &sessions),
+        ]))
+        .await;
+    assert_eq!((done[0].stored, done[0].rejected), (2, 0));
+    assert_eq!((done[1].stored, done[1].rejected), (4, 2));
+    assert_eq!((done[2].stored, done[2].rejected), (4, 0));
+    let refused = rejected(&done[1]);
+    assert_eq!(
+        (
+            refused[0]["line"].as_u64(),
+            refused[0]["field"].as_str(),
+            refused[0]["code"].as_str()
+        ),
+        (Some(6), Some("utm_session_id"), Some("missing_field"))
+    );
+    assert_eq!(
+        (refused[1]["line"].as_u64(), refused[1]["code"].as_str()),
+        (Some(7), Some("unknown_session"))
+    );
+    assert_eq!(refused[1]["row"]["id"], "6");
+
+    let session = &shop
+        .json("select to_jsonb(s) from sessions s where utm_source = 'facebook'".into())
+        .await[0];
+    assert_eq!(session["visit_count"], 3);
+    assert_eq!(session["utm_campaign"], "winter_sale_2025");
+    assert_eq!(session["click_ids"]["fbclid"], "IwAR123");
+    assert_eq!(session["city"], "Київ");
+    assert_eq!(session["ip"], "203.0.113.0");
+    assert_eq!(session["os_name"], "iOS");
+    assert_eq!(session["first_seen"], "2025-01-30T12:00:00.5+00:00");
+    assert_eq!(session["registered_at"], "2025-01-30T12:10:00+00:00");
+    for stage in ["product_view_at", "add_to_cart_at", "purchase_at"] {
+        assert_ne!(session[stage], Value::Null, "{stage}");
+    }
+    assert_eq!(
+        (session["orders"].as_i64(), session["paid_orders"].as_i64()),
+        (Some(2), Some(1))
+    );
+    assert_eq!(session["revenue"].as_f64(), Some(899.0), "total_sum less the discount");
+    let other = &shop
+        .json("select to_jsonb(s) from sessions s where utm_source is distinct from 'facebook'".into())
+        .await[0];
+    assert_eq!(
+        (other["channel"].as_str(), other["lead_orders"].as_i64()),
+        (Some("direct"), Some(1))
+    );
+    let orders = shop.json("select jsonb_build_array(order_id, payment_status, link_method, sales_channel, revenue::text) from orders order by order_id".into()).await;
+    assert_eq!(
+        orders,
+        [
+            json!(["31", "paid", "session", "web", "899.0000"]),
+            json!(["32", "prepaid", "session", "web", "0.0000"]),
+            json!(["33", "cancelled", "phone", "Instagram", "0.0000"]),
+            json!(["34", "unpaid", "email", "manual", "0.0000"]),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn rows_that_cannot_be_read_go_to_a_file_with_the_reason_and_stop_nothing() {
+    let shop = Shop::open().await;
+    let good = |id: &str| {
+        json!({"order_id": id, "total": "1.00", "payment_status": "paid", "created_at": "2025-01-01T00:00:00Z"})
+            .to_string()
+    };
+    let long = format!("{{\"order_id\":\"{}\"}}", "x".repeat(1_100_000));
+    let lines: Vec<Vec<u8>> = vec![
+        good("1").into(),
+        b"{not json".to_vec(),
+        b"".to_vec(),
+        good("2").into(),
+        vec![b'{', 0xff, b'}'],
+        long.into(),
+        br#"{"order_id":"a\u0000","total":1,"payment_status":"paid","created_at":"2025-01-01T00:00:00Z"}"#.to_vec(),
+        br#"{"order_id":"b","total":-1,"payment_status":"paid","created_at":"2025-01-01T00:00:00Z"}"#.to_vec(),
+        br#"{"order_id":"c","total":1,"payment_status":"paid","created_at":"9999-01-01T00:00:00Z"}"#.to_vec(),
+        br#"{"order_id":"d","total":1,"payment_status":"paid"}"#.to_vec(),
+        br#"{"order_id":"e","total":1,"total":2,"payment_status":"paid","created_at":"2025-01-01T00:00:00Z"}"#.to_vec(),
+        "[".repeat(200_000).into_bytes(),
+        good("3").into(),
+    ];
+    let file = shop.folder.file("orders.ndjson", lines.join(&b'\n'));
+    let summary = shop.one(Kind::Orders, &file, None).await;
+    assert_eq!((summary.stored, summary.rejected), (3, 9));
+    assert_eq!(
+        summary.rejected_file.as_deref(),
+        Some(Path::new(&format!("{file}.rejected.ndjson")))
+    );
+    let reasons: Vec<(u64, String, Option<String>)> = rejected(&summary)
+        .iter()
+        .map(|row| {
+            (
+                row["line"].as_u64().unwrap(),
+                row["code"].as_str().unwrap().to_owned(),
+                row["field"].as_str().map(str::to_owned),
+            )
+        })
+        .collect();
+    let mut lines: Vec<u64> = reasons.iter().map(|reason| reason.0).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [2, 5, 6, 7, 8, 9, 10, 11, 12]);
+    for (line, code, field) in [
+        (2, "invalid_json", None),
+        (5, "unreadable", None),
+        (6, "unreadable", None),
+        (7, "invalid_field", Some("order_id")),
+        (8, "invalid_field", Some("total")),
+        (9, "invalid_field", Some("created_at")),
+        (10, "missing_field", Some("created_at")),
+        (11, "duplicate_field", Some("total")),
+    ] {
+        let found = reasons.iter().find(|reason| reason.0 == line).unwrap();
+        assert_eq!((found.1.as_str(), found.2.as_deref()), (code, field), "line {line}");
+    }
+    // The file of refused rows stays as it is when nothing is left to do.
+    let again = shop.one(Kind::Orders, &file, None).await;
+    assert_eq!((again.skipped, again.rejected), (12, 0));
+    assert_eq!(rejected(&summary).len(), 9);
+}
+
+#[tokio::test]
+async fn a_misspelt_column_stops_the_import_before_it_begins() {
+    let shop = Shop::open().await;
+    let file = shop.folder.file(
+        "orders.csv",
+        "order_id,totle,payment_status,created_at\n1,2,paid,2025-01-01T00:00:00Z\n",
+    );
+    let error = format!(
+        "{:#}",
+        shop.try_import(args(&[(Kind::Orders, &file)])).await.unwrap_err()
+    );
+    assert!(
+        error.contains("\"totle\" is not a column of orders; known are order_id, order_number"),
+        "{error}"
+    );
+    assert_eq!(shop.count("orders").await, 0);
+    let missing = shop
+        .try_import(args(&[(Kind::Orders, "/nowhere/orders.csv")]))
+        .await
+        .unwrap_err();
+    assert!(format!("{missing:#}").contains("cannot read /nowhere/orders.csv"));
+    assert!(shop.try_import(args(&[])).await.is_err());
+}
+
+#[tokio::test]
+async fn hostile_tables_are_refused_row_by_row() {
+    let shop = Shop::open().await;
+    let sessions = shop.folder.file(
+        "sessions.csv",
+        "session_id,started_at,visit_count,device_type,ip,utm_source,fbclid\n\
+        ok,2025-01-01T00:00:00Z,1,mobile,1.2.3.4,fb,\n\
+        a,0000-01-01T00:00:00Z,1,mobile,,,\n\
+        b,2025-01-01T00:00:00Z,-1,mobile,,,\n\
+        c,2025-01-01T00:00:00Z,99999999999,mobile,,,\n\
+        d,2025-01-01T00:00:00Z,1,toaster,,,\n\
+        e,2025-01-01T00:00:00Z,1,mobile,1.2.3.4.5,,\n\
+        f,yesterday,1,mobile,,,\n\
+        ,2025-01-01T00:00:00Z,1,mobile,,,\n\
+        g,2025-01-01T00:00:00Z,1,mobile,,a\u{0}b,\n\
+        h,2025-01-01T00:00:00Z,1,mobile,,,,,,,\n",
+    );
+    let summary = shop.one(Kind::Sessions, &sessions, None).await;
+    assert_eq!((summary.stored, summary.rejected), (1, 9));
+    let fields: Vec<Option<String>> = rejected(&summary)
+        .iter()
+        .map(|row| row["field"].as_str().map(str::to_owned))
+        .collect();
+    let expected = [
+        Some("started_at"),
+        Some("visit_count"),
+        Some("visit_count"),
+        Some("device_type"),
+        Some("ip"),
+        Some("started_at"),
+        Some("session_id"),
+        Some("utm_source"),
+        None,
+    ];
+    let mut got: Vec<Option<&str>> = fields.iter().map(Option::as_deref).collect();
+    let mut expected = expected.to_vec();
+    got.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(got, expected);
+    let events = shop.folder.file(
+        "events.ndjson",
+        [
+            r#"{"event_id":1,"session_id":"ok","occurred_at":"2025-01-01T00:01:00Z","action":"page_view"}"#,
+            r#"{"event_id":2,"session_id":"ok","occurred_at":"2025-01-01T00:01:00Z","action":"explode"}"#,
+            r#"{"event_id":3,"session_id":"nobody","occurred_at":"2025-01-01T00:01:00Z","action":"click"}"#,
+            r#"{"event_id":4,"session_id":"ok","occurred_at":"2025-01-01T00:01:00Z","action":"custom"}"#,
+            r#"{"event_id":5,"session_id":"ok","occurred_at":"2025-01-01T00:01:00Z","action":"lead","value":-1}"#,
+            r#"{"event_id":6,"session_id":"ok","occurred_at":"2025-01-01T00:01:00Z","action":"click","props":{"a":"\u0000"}}"#,
+        ]
+        .join("\n"),
+    );
+    let summary = shop.one(Kind::Events, &events, None).await;
+    assert_eq!((summary.stored, summary.rejected), (1, 5));
+}
+
+#[tokio::test]
+async fn imported_history_and_live_orders_meet() {
+    let shop = Shop::open().await;
+    let client = shop.app.bearer(&shop.site, &[Scope::Orders]).await;
+    let live = json!({"order_id": "1", "total": "5.00", "payment_status": "refunded", "refunded": 5, "created_at": "2025-01-01T00:00:00Z", "updated_at": "2025-03-01T00:00:00Z"});
+    client
+        .post(shop.app.url("/api/v1/orders"))
+        .body(live.to_string())
+        .send()
+        .await
+        .unwrap();
+    let file = shop.folder.file("orders.ndjson", json!({"order_id": "1", "session_id": "s1", "total": "5.00", "payment_status": "paid", "created_at": "2025-01-01T00:00:00Z"}).to_string());
+    let summary = shop.one(Kind::Orders, &file, None).await;
+    assert_eq!((summary.stored, summary.unchanged), (0, 1), "the live state is later");
+    // Its session comes in only now: the order knows the name from the import, and is linked at the end of the run.
+    let sessions = shop.folder.file(
+        "s.ndjson",
+        json!({"session_id": "s1", "started_at": "2024-12-31T00:00:00Z", "utm_source": "google"}).to_string(),
+    );
+    shop.one(Kind::Sessions, &sessions, None).await;
+    let (status, method): (String, Option<String>) = sqlx::query_as("select payment_status, link_method from orders")
+        .fetch_one(&shop.app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!((status.as_str(), method.as_deref()), ("refunded", Some("session")));
+}

@@ -1,0 +1,251 @@
+//! Which session an order is linked to, and when.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use super::{Shop, dec, uuid};
+
+#[tokio::test]
+async fn an_order_before_its_session_is_linked_when_the_session_comes() {
+    let shop = Shop::open().await;
+    let answer = shop
+        .ok(json!({"order_id": "early", "session_id": uuid(11), "visitor_id": uuid(1), "total": 100, "payment_status": "paid"}))
+        .await;
+    assert_eq!(
+        (answer["linked_by"].as_str(), answer["cause"].as_str()),
+        (Some("none"), Some("unknown_session"))
+    );
+    assert_eq!(shop.refresh().await, 0, "not due yet");
+    shop.wait(TimeDelta::seconds(4));
+    assert_eq!(shop.refresh().await, 0, "looked at, but the session is not here");
+    shop.session(1, 11, TimeDelta::hours(1), None).await;
+    shop.wait(TimeDelta::seconds(4));
+    assert_eq!(shop.refresh().await, 1);
+    let order = shop.get("early").await;
+    assert_eq!(
+        (order["linked_by"].as_str(), order["utm_source"].as_str()),
+        (Some("session"), Some("source11"))
+    );
+    assert_eq!(shop.money(11).await, (1, 0, 1, dec("100")));
+
+    // An earlier touch arrives and changes the session's attribution: the order follows.
+    sqlx::query("update sessions set utm_source = 'google', first_seen = first_seen - interval '2 hours'")
+        .execute(&shop.app.db.pool)
+        .await
+        .unwrap();
+    shop.marks().await;
+    shop.wait(TimeDelta::seconds(4));
+    assert_eq!(shop.refresh().await, 1);
+    assert_eq!(shop.get("early").await["utm_source"], "google");
+    assert_eq!(
+        shop.marks().await.len(),
+        3,
+        "the order's hour, the session's old hour and its new one"
+    );
+
+    // After the last event that can still arrive, it is settled.
+    shop.wait(TimeDelta::days(40));
+    shop.refresh().await;
+    assert_eq!(shop.get("early").await["recheck_at"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_link_by_visitor_gives_way_to_the_named_session_when_it_comes() {
+    let shop = Shop::open().await;
+    shop.session(1, 10, TimeDelta::hours(5), None).await;
+    let answer = shop
+        .ok(json!({"order_id": "x", "session_id": uuid(11), "visitor_id": uuid(1), "total": 50, "payment_status": "paid"}))
+        .await;
+    assert_eq!(
+        (answer["linked_by"].as_str(), answer["session_id"].as_str()),
+        (Some("visitor"), Some(uuid(10).as_str()))
+    );
+    assert_eq!(shop.money(10).await, (1, 0, 1, dec("50")));
+    shop.session(1, 11, TimeDelta::hours(1), None).await;
+    shop.wait(TimeDelta::seconds(4));
+    assert_eq!(shop.refresh().await, 1);
+    assert_eq!(shop.money(10).await, (0, 0, 0, dec("0")));
+    assert_eq!(shop.money(11).await, (1, 0, 1, dec("50")));
+}
+
+#[tokio::test]
+async fn linking_case_by_case() {
+    let mut shop = Shop::open().await;
+    shop.set(json!({"blocked_contacts": ["noreply@shop.example", "044 123 45 67"], "look_back_days": 10}))
+        .await;
+    shop.session(1, 10, TimeDelta::days(3), None).await;
+    shop.session(1, 11, TimeDelta::days(1), None).await;
+    shop.session(2, 20, TimeDelta::days(12), None).await;
+    shop.session(3, 30, TimeDelta::hours(1), Some(2)).await;
+    shop.session(4, 40, TimeDelta::hours(1), None).await;
+    // What teaches the contacts of visitor 1, and of visitor 2 outside the look-back.
+    shop.ok(json!([
+        {"order_id": "t1", "session_id": uuid(11), "customer_id": "c1", "email": "Olena@Example.com", "phone": "067 123 45 67", "total": 1, "payment_status": "paid"},
+        {"order_id": "t2", "session_id": uuid(20), "email": "old@example.com", "total": 1, "payment_status": "paid"},
+        {"order_id": "t3", "session_id": uuid(40), "email": "noreply@shop.example", "phone": "0441234567", "total": 1, "payment_status": "paid"},
+    ]))
+    .await;
+    let cases = [
+        (
+            "a session wins over everything",
+            json!({"session_id": uuid(40), "visitor_id": uuid(1), "email": "fourth@example.com"}),
+            "session",
+            Some(40),
+            Value::Null,
+        ),
+        (
+            "an unknown session falls back to the visitor's latest",
+            json!({"session_id": uuid(99), "visitor_id": uuid(1)}),
+            "visitor",
+            Some(11),
+            Value::Null,
+        ),
+        (
+            "the latest at or before the order",
+            json!({"visitor_id": uuid(1), "created_at": "2026-11-18T10:00:00Z"}),
+            "visitor",
+            Some(10),
+            Value::Null,
+        ),
+        (
+            "no session at or before the order",
+            json!({"visitor_id": uuid(1), "created_at": "2026-11-01T10:00:00Z"}),
+            "none",
+            None,
+            json!("no_session_in_look_back"),
+        ),
+        (
+            "outside the look-back",
+            json!({"visitor_id": uuid(2)}),
+            "none",
+            None,
+            json!("no_session_in_look_back"),
+        ),
+        (
+            "an unknown visitor",
+            json!({"visitor_id": uuid(77)}),
+            "none",
+            None,
+            json!("no_session_in_look_back"),
+        ),
+        (
+            "by customer id",
+            json!({"customer_id": "c1"}),
+            "customer",
+            Some(11),
+            Value::Null,
+        ),
+        (
+            "a customer id is not an e-mail",
+            json!({"customer_id": "olena@example.com"}),
+            "none",
+            None,
+            json!("unknown_contact"),
+        ),
+        (
+            "by e-mail in any case",
+            json!({"email": " OLENA@example.COM "}),
+            "email",
+            Some(11),
+            Value::Null,
+        ),
+        (
+            "by phone however written",
+            json!({"phone": "+38 (067) 123-45-67"}),
+            "phone",
+            Some(11),
+            Value::Null,
+        ),
+        (
+            "an e-mail outside the look-back",
+            json!({"email": "old@example.com"}),
+            "none",
+            None,
+            json!("no_session_in_look_back"),
+        ),
+        (
+            "a contact nobody was seen with",
+            json!({"email": "new@example.com"}),
+            "none",
+            None,
+            json!("unknown_contact"),
+        ),
+        (
+            "a blocked e-mail joins nobody",
+            json!({"email": "NOREPLY@shop.example"}),
+            "none",
+            None,
+            json!("blocked_contact"),
+        ),
+        (
+            "a blocked phone joins nobody",
+            json!({"phone": "+380441234567"}),
+            "none",
+            None,
+            json!("blocked_contact"),
+        ),
+        (
+            "nothing to find it by",
+            json!({}),
+            "none",
+            None,
+            json!("no_identifiers"),
+        ),
+        (
+            "an unknown session and nothing else",
+            json!({"session_id": uuid(99)}),
+            "none",
+            None,
+            json!("unknown_session"),
+        ),
+        (
+            "a bot's session links and says so",
+            json!({"session_id": uuid(30)}),
+            "session",
+            Some(30),
+            json!("bot_session"),
+        ),
+        (
+            "an invalid phone is ignored with a warning",
+            json!({"phone": "12"}),
+            "none",
+            None,
+            json!("no_identifiers"),
+        ),
+    ];
+    for (index, (name, mut order, linked_by, session, cause)) in cases.into_iter().enumerate() {
+        order["order_id"] = json!(format!("case{index}"));
+        order["total"] = json!(1);
+        order["payment_status"] = json!("unpaid");
+        let answer = shop.ok(order).await;
+        assert_eq!(answer["linked_by"], linked_by, "{name}");
+        assert_eq!(
+            answer["session_id"],
+            session.map_or(Value::Null, |s| json!(uuid(s))),
+            "{name}"
+        );
+        assert_eq!(answer["cause"], cause, "{name}");
+        assert_eq!(
+            answer["warnings"].as_array().unwrap().is_empty(),
+            !name.contains("blocked") && !name.contains("warning"),
+            "{name}: {answer}"
+        );
+    }
+    let plain: i64 = sqlx::query_scalar("select count(*) from orders where customer_contact is not null")
+        .fetch_one(&shop.app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(plain, 0, "contacts are not kept in plain unless the site says so");
+}
+
+#[tokio::test]
+async fn a_site_may_keep_plain_contacts() {
+    let mut shop = Shop::open().await;
+    shop.set(json!({"store_contacts": true})).await;
+    shop.ok(json!({"order_id": "1", "email": "Olena@Example.com", "phone": "0671234567", "total": 1, "payment_status": "paid"})).await;
+    let plain: Value = sqlx::query_scalar("select customer_contact from orders")
+        .fetch_one(&shop.app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(plain, json!({"email": "olena@example.com", "phone": "+380671234567"}));
+}

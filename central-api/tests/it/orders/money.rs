@@ -1,0 +1,140 @@
+//! Revenue to the cent: refunds, currencies.
+
+use central_api::auth::Scope;
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Shop, dec, uuid};
+
+#[tokio::test]
+async fn refunds_and_cancellations_change_revenue_to_the_cent() {
+    let shop = Shop::open().await;
+    shop.session(1, 11, TimeDelta::hours(2), None).await;
+    let mut minute = 0;
+    for (status, refunded, revenue, money) in [
+        ("unpaid", "0", "0", (1, 0, 0, "0")),
+        ("prepaid", "0", "0", (1, 1, 0, "0")),
+        ("paid", "0", "1234.56", (1, 0, 1, "1234.56")),
+        ("partially_refunded", "0.07", "1234.49", (1, 0, 1, "1234.49")),
+        ("refunded", "1234.56", "0", (1, 0, 0, "0")),
+        ("paid", "0", "1234.56", (1, 0, 1, "1234.56")),
+        ("cancelled", "0", "0", (1, 0, 0, "0")),
+    ] {
+        minute += 1;
+        let answer = shop
+            .ok(json!({"order_id": "A1", "session_id": uuid(11), "total": 1234.56, "refunded": refunded, "payment_status": status,
+                "created_at": "2026-11-20T09:30:00Z", "updated_at": format!("2026-11-20T09:3{minute}:00Z")}))
+            .await;
+        assert_eq!(dec(answer["revenue"].as_str().unwrap()), dec(revenue), "{status}");
+        assert_eq!(answer["linked_by"], "session");
+        let (orders, leads, paid, sum) = shop.money(11).await;
+        assert_eq!(
+            (orders, leads, paid, sum),
+            (money.0, money.1, money.2, dec(money.3)),
+            "{status}"
+        );
+        let marks = shop.marks().await;
+        let hours: Vec<String> = marks.iter().map(|mark| mark.1.format("%H").to_string()).collect();
+        assert_eq!(
+            (marks[0].0, hours),
+            (Uuid::from_u128(1), vec!["08".to_owned(), "09".to_owned()]),
+            "session's hour and order's"
+        );
+    }
+}
+
+#[tokio::test]
+async fn two_currencies_are_summed_in_the_sites_one() {
+    let shop = Shop::open().await;
+    shop.session(1, 11, TimeDelta::hours(1), None).await;
+    let order = |id: &str, rest: Value| {
+        let mut order = json!({"order_id": id, "session_id": uuid(11), "total": "10.10", "currency": "EUR", "payment_status": "paid",
+            "created_at": "2026-11-20T09:00:00Z", "updated_at": "2026-11-20T09:00:00Z"});
+        order.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        order
+    };
+    let given = shop.ok(order("given", json!({"rate": "48.5"}))).await;
+    assert_eq!(dec(given["revenue"].as_str().unwrap()), dec("489.85"));
+    let waiting = shop.ok(order("waiting", json!({}))).await;
+    assert_eq!(waiting["revenue"], Value::Null);
+    assert!(waiting["warnings"][0].as_str().unwrap().contains("exchange rate"));
+    shop.ok(order("home", json!({"currency": "UAH", "total": 100}))).await;
+    assert_eq!(shop.money(11).await, (3, 0, 3, dec("589.85")));
+
+    let put = async |rates: Value| {
+        let answer = shop
+            .client
+            .put(shop.app.url("/api/v1/exchange-rates"))
+            .body(rates.to_string())
+            .send()
+            .await
+            .unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    // Six days before: the fallback. Then the day itself.
+    assert_eq!(
+        put(json!([{"currency": "EUR", "day": "2026-11-14", "rate": 40}])).await,
+        (200, json!({"changed": 1, "orders": 1}))
+    );
+    assert_eq!(shop.money(11).await, (3, 0, 3, dec("993.85")));
+    put(json!([{"currency": "EUR", "day": "2026-11-20", "rate": "50.00"}])).await;
+    assert_eq!(shop.money(11).await, (3, 0, 3, dec("1094.85")));
+    assert_eq!(
+        put(json!([{"currency": "EUR", "day": "2026-11-20", "rate": "50"}]))
+            .await
+            .1,
+        json!({"changed": 0, "orders": 0})
+    );
+    // Too old for a fallback; another shop's key; nonsense.
+    put(json!([{"currency": "EUR", "day": "2026-11-12", "rate": 1}])).await;
+    assert_eq!(shop.money(11).await.3, dec("1094.85"));
+    for (rates, field) in [
+        (
+            json!([{"currency": "UAH", "day": "2026-11-20", "rate": 1}]),
+            "[0].currency",
+        ),
+        (
+            json!([{"currency": "EUR", "day": "2026-11-20", "rate": 1}, {"currency": "eur", "day": "2026-11-20", "rate": 1}]),
+            "[1].currency",
+        ),
+        (json!([{"currency": "EUR", "day": "2026-02-30", "rate": 1}]), "[0].day"),
+        (json!([{"currency": "EUR", "day": "2026-11-20", "rate": 0}]), "[0].rate"),
+        (
+            json!([{"currency": "EUR", "day": "2026-11-20", "rate": -3}]),
+            "[0].rate",
+        ),
+        (json!([{"currency": "EUR", "day": "2026-11-20"}]), "[0].rate"),
+        (
+            json!([{"currency": "EUR", "day": "2026-11-20", "rate": 1}, {"currency": "EUR", "day": "2026-11-20", "rate": 2}]),
+            "day",
+        ),
+    ] {
+        let (status, answer) = put(rates.clone()).await;
+        assert_eq!(
+            (status, answer["error"]["field"].as_str()),
+            (400, Some(field)),
+            "{rates}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_rate_of_one_shop_does_not_change_another() {
+    let shop = Shop::open().await;
+    let other = shop.app.site("other").await;
+    let theirs = shop.app.bearer(&other, &[Scope::Orders]).await;
+    let rates = json!([{"currency": "EUR", "day": "2026-11-20", "rate": 1}]);
+    theirs
+        .put(shop.app.url("/api/v1/exchange-rates"))
+        .body(rates.to_string())
+        .send()
+        .await
+        .unwrap();
+    let answer = shop
+        .ok(json!({"order_id": "1", "total": 1, "currency": "EUR", "payment_status": "paid"}))
+        .await;
+    assert_eq!(answer["revenue"], Value::Null);
+    let missing = theirs.get(shop.app.url("/api/v1/orders/1")).send().await.unwrap();
+    assert_eq!(missing.status(), 404, "a site's key sees that site only");
+}
