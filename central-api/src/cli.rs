@@ -41,6 +41,8 @@ enum Command {
     Import(commands::import::Args),
     /// Show every setting: what it is for, its value, its default. Secrets are hidden.
     Config,
+    /// Print the API's description, OpenAPI 3.1.
+    Openapi,
     /// Run just the embedded Postgres until Ctrl-C; prints DATABASE_URL=… when ready.
     Postgres(commands::postgres::Args),
 }
@@ -79,6 +81,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::ListKeys => commands::list_keys::run(config).await,
             Command::Import(args) => commands::import::run(config, args).await,
             Command::Config => commands::config::run(&effective),
+            Command::Openapi => commands::openapi::run(&config),
             Command::Postgres(args) => commands::postgres::run(config, args).await,
         }
     });

@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::{Config, Origin};
-use crate::endpoints::{account, cron, health, ingest, orders, session, sites, utm};
+use crate::endpoints::{account, cron, health, ingest, openapi, orders, session, sites, utm};
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::telemetry;
@@ -27,14 +27,29 @@ const SMALL_BODY: usize = 256 * 1024;
 /// The whole API, and its description made from the same table.
 pub fn build(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
     let config = state.config.clone();
-    let (router, api) = OpenApiRouter::new()
+    let (router, api) = routes(&config).with_state(state).split_for_parts();
+    let api = openapi::complete(api);
+    let router = match openapi::routes(&api) {
+        Ok(described) => router.merge(described),
+        Err(error) => {
+            tracing::error!(%error, "the API's description cannot be written; everything else works");
+            router
+        }
+    };
+    (finish(router, &config), api)
+}
+
+/// The API's description alone.
+pub fn description(config: &Config) -> utoipa::openapi::OpenApi {
+    openapi::complete(routes(config).into_openapi())
+}
+
+fn routes(config: &Config) -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
         .merge(operators())
         .merge(edge())
         .merge(backends())
-        .merge(people(&config))
-        .with_state(state)
-        .split_for_parts();
-    (finish(router, &config), api)
+        .merge(people(config))
 }
 
 /// Who runs the installation.

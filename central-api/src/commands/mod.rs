@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod import;
 pub mod list_keys;
 pub mod migrate;
+pub mod openapi;
 pub mod postgres;
 pub mod revoke_key;
 pub mod serve;

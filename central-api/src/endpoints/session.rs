@@ -142,7 +142,7 @@ pub struct LiveSession {
 }
 
 /// Live sessions: one's own; an admin of every site sees everybody's.
-#[utoipa::path(get, path = "/api/v1/sessions", tag = "account", responses(
+#[utoipa::path(get, path = "/api/v1/sessions", operation_id = "list_logins", tag = "account", responses(
     (status = 200, body = Vec<LiveSession>, description = "newest use first"),
     (status = 401, description = "nobody is logged in", body = ErrorBody),
 ))]

@@ -6,6 +6,7 @@ mod health;
 mod import;
 mod ingest;
 mod keys;
+mod openapi;
 mod orders;
 mod rollup;
 mod session;

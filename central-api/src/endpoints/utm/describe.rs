@@ -106,7 +106,7 @@ pub fn scoped(properties: impl IntoIterator<Item = (&'static str, RefOr<Schema>)
 }
 
 /// A query parameter with allowed values.
-pub fn choice(name: &str, allowed: &[&str], description: &str) -> Parameter {
+pub fn choice<P: From<Parameter>>(name: &str, allowed: &[&str], description: &str) -> P {
     let schema = ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(allowed.to_vec()));
@@ -114,12 +114,12 @@ pub fn choice(name: &str, allowed: &[&str], description: &str) -> Parameter {
 }
 
 /// A text parameter.
-pub fn text(name: &str, description: &str) -> Parameter {
+pub fn text<P: From<Parameter>>(name: &str, description: &str) -> P {
     parameter(name, ObjectBuilder::new().schema_type(Type::String).into(), description)
 }
 
 /// A whole number between bounds.
-pub fn number(name: &str, bounds: (i64, i64), description: &str) -> Parameter {
+pub fn number<P: From<Parameter>>(name: &str, bounds: (i64, i64), description: &str) -> P {
     let schema = ObjectBuilder::new()
         .schema_type(Type::Integer)
         .minimum(Some(bounds.0))
@@ -127,7 +127,7 @@ pub fn number(name: &str, bounds: (i64, i64), description: &str) -> Parameter {
     parameter(name, schema.into(), description)
 }
 
-fn parameter(name: &str, schema: RefOr<Schema>, description: &str) -> Parameter {
+fn parameter<P: From<Parameter>>(name: &str, schema: RefOr<Schema>, description: &str) -> P {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Query)
@@ -135,10 +135,11 @@ fn parameter(name: &str, schema: RefOr<Schema>, description: &str) -> Parameter 
         .schema(Some(schema))
         .description(Some(description))
         .build()
+        .into()
 }
 
 /// `limit` and `offset`.
-pub fn page(default_limit: i64) -> Vec<Parameter> {
+pub fn page(default_limit: i64) -> Vec<RefOr<Parameter>> {
     vec![
         number(
             "limit",
@@ -150,7 +151,7 @@ pub fn page(default_limit: i64) -> Vec<Parameter> {
 }
 
 /// `sort` over these columns.
-pub fn sort(dimensions: &[Dimension], metrics: &[Metric], default: &str) -> Parameter {
+pub fn sort(dimensions: &[Dimension], metrics: &[Metric], default: &str) -> RefOr<Parameter> {
     let keys = dimensions
         .iter()
         .map(|d| d.key())
@@ -165,12 +166,19 @@ pub fn sort(dimensions: &[Dimension], metrics: &[Metric], default: &str) -> Para
 }
 
 /// `site`.
-pub fn site_parameter() -> Parameter {
+pub fn site_parameter<P: From<Parameter>>() -> P {
     text("site", "The site's key; needed only by somebody who may see several.")
 }
 
-/// The parameters of every endpoint that covers a period.
-pub fn scope_parameters() -> Vec<Parameter> {
+/// The parameters of every endpoint that covers a period, described once for all of them.
+pub fn scope_parameters() -> Vec<RefOr<Parameter>> {
+    let described = common_parameters();
+    let reference = |parameter: &Parameter| RefOr::Ref(Ref::new(format!("#/components/parameters/{}", parameter.name)));
+    described.iter().map(reference).collect()
+}
+
+/// What [`scope_parameters`] refers to.
+pub fn common_parameters() -> Vec<Parameter> {
     let names = |values: &[&'static str]| values.to_vec();
     let mut parameters = vec![
         site_parameter(),
@@ -223,7 +231,7 @@ pub fn operation(
     id: &str,
     summary: &str,
     description: &str,
-    parameters: impl IntoIterator<Item = Parameter>,
+    parameters: impl IntoIterator<Item = RefOr<Parameter>>,
     answer: RefOr<Schema>,
 ) -> OperationBuilder {
     let json = |schema| ContentBuilder::new().schema(Some(schema)).build();
@@ -248,14 +256,20 @@ pub fn operation(
     ] {
         responses = responses.response(status, error(description));
     }
-    OperationBuilder::new()
+    let mut operation = OperationBuilder::new();
+    for parameter in parameters {
+        operation = match parameter {
+            RefOr::Ref(reference) => operation.parameter_ref(reference),
+            RefOr::T(parameter) => operation.parameter(parameter),
+        };
+    }
+    operation
         .operation_id(Some(id))
         .summary(Some(summary))
         .description(Some(
             format!("{description} The path is also taken with a trailing slash.").trim(),
         ))
         .tag("analytics")
-        .parameters(Some(parameters))
         .responses(responses.build())
         .securities(Some([
             SecurityRequirement::new::<_, _, String>("bearer", []),

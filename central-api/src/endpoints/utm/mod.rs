@@ -1,5 +1,4 @@
-//! `/api/utm/…`: the analytics. Each endpoint is one row of a table that makes its route, with and without a trailing slash, and its
-//! description; parameters and columns come from the catalogue.
+//! `/api/utm/…`: the analytics. Each endpoint is one row of a table that makes its route and its description; parameters and columns come from the catalogue.
 
 mod asked;
 mod catalogue;
@@ -24,6 +23,8 @@ use utoipa::openapi::{Paths, RefOr};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::AppState;
+
+pub use describe::common_parameters;
 
 /// One endpoint: where, what answers, how it is described.
 struct Endpoint {

@@ -321,7 +321,7 @@ pub(super) fn endpoint() -> Endpoint {
                 "session_detail",
                 "One session",
                 "The session with its visits, actions, orders and the visitor's touches before and after it. Also under session_detail.",
-                [id, describe::site_parameter()],
+                [id.into(), describe::site_parameter()],
                 describe::reference::<Detail>(),
             )
             .response("404", describe::error("There is no such session on this site.")),
