@@ -39,6 +39,10 @@ enum Command {
     ListKeys,
     /// Bring history in from files: sessions, actions, orders.
     Import(commands::import::Args),
+    /// Check the sums that reports are made from, or make them anew.
+    Rollup(commands::rollup::Args),
+    /// Fill an empty site with an invented shop's year, for trying out and measuring.
+    DemoData(commands::demo_data::Args),
     /// Show every setting: what it is for, its value, its default. Secrets are hidden.
     Config,
     /// Print the API's description, OpenAPI 3.1.
@@ -80,6 +84,8 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::RevokeKey(args) => commands::revoke_key::run(config, args).await,
             Command::ListKeys => commands::list_keys::run(config).await,
             Command::Import(args) => commands::import::run(config, args).await,
+            Command::Rollup(args) => commands::rollup::run(config, args).await,
+            Command::DemoData(args) => commands::demo_data::run(config, args).await,
             Command::Config => commands::config::run(&effective),
             Command::Openapi => commands::openapi::run(&config),
             Command::Postgres(args) => commands::postgres::run(config, args).await,

@@ -15,11 +15,14 @@ use tokio::task::JoinSet;
 use crate::db::sites;
 use crate::installation::Installation;
 use crate::postgres::Cluster;
+use crate::rollup::upkeep;
 use crate::state::AppState;
 use crate::{jobs, router, telemetry};
 
 /// How often the list of sites is read again: a change made by another process is known here after at most this.
 const SITES: Duration = Duration::from_secs(5);
+/// How often dirty hours are recomputed. Reports are exact in between; they read those hours from the sessions.
+const ROLLUPS: Duration = Duration::from_secs(5);
 /// How often due jobs are looked for.
 const JOBS: Duration = Duration::from_secs(60);
 /// How often orders that wait for their session are looked at.
@@ -117,6 +120,8 @@ fn background(state: &AppState, stopped: &watch::Receiver<bool>) -> JoinSet<()> 
         every(&mut tasks, stopped, LINKS, move || {
             jobs::link_orders::run(shared.clone())
         });
+        let shared = state.clone();
+        every(&mut tasks, stopped, ROLLUPS, move || keep_rollups(shared.clone()));
     }
     if let Some(cluster) = &state.cluster {
         let cluster = cluster.clone();
@@ -135,6 +140,19 @@ async fn read_sites(state: AppState) {
 async fn run_jobs(state: AppState) {
     if let Err(error) = jobs::run_due(&state, state.clock.now()).await {
         tracing::warn!(%error, "due jobs were not looked for");
+    }
+}
+
+/// As many rounds as there is work for, but never so long that a shutdown would have to wait.
+async fn keep_rollups(state: AppState) {
+    while !state.shutting_down.load(Ordering::Relaxed) {
+        match upkeep::round(&state.pool, state.clock.now()).await {
+            Ok(Some(round)) if round.more => {}
+            Ok(_) => return,
+            Err(error) => {
+                return tracing::warn!(%error, "rollups were not brought up to date; reports read the sessions instead");
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ pub mod config;
 pub mod create_admin;
 pub mod create_key;
 pub mod create_site;
+pub mod demo_data;
 pub mod doctor;
 pub mod import;
 pub mod list_keys;
@@ -12,6 +13,7 @@ pub mod migrate;
 pub mod openapi;
 pub mod postgres;
 pub mod revoke_key;
+pub mod rollup;
 pub mod serve;
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool};
 
 use super::{SPLITS, columns};
 use crate::catalogue::Side;
@@ -19,7 +19,7 @@ const LOCK: i64 = 0x7564_726f_6c6c;
 /// # Errors
 /// The database's.
 pub async fn dirty(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     site_id: i32,
     from: DateTime<Utc>,
     to: DateTime<Utc>,
@@ -33,7 +33,7 @@ pub async fn dirty(
         from - TimeDelta::hours(1),
         to
     )
-    .fetch_all(pool)
+    .fetch_all(db)
     .await?;
     Ok(hours.into_iter().collect())
 }
@@ -210,9 +210,15 @@ async fn recompute(db: &mut PgConnection, site_id: i32, hours: &[DateTime<Utc>])
     Ok(())
 }
 
-/// `$1` site, `$2` starts of hours. Every fragment is the catalogue's.
-fn hours_statement() -> String {
-    let (names, sums): (Vec<_>, Vec<_>) = columns().map(|(metric, sql)| (metric.key(), sql)).unzip();
+/// Columns of the table, in the order in which the statements here write them.
+fn table_columns() -> String {
+    let names: Vec<_> = columns().map(|(metric, _)| metric.key()).collect();
+    format!("site_id, hours, split, start, v0, v1, {}", names.join(", "))
+}
+
+/// What the sessions say of some hours: `$1` site, `$2` starts of hours. Every fragment is the catalogue's.
+fn hours_from_sessions() -> String {
+    let sums: Vec<_> = columns().map(|(_, sql)| sql).collect();
     let splits: Vec<String> = SPLITS
         .iter()
         .enumerate()
@@ -226,29 +232,74 @@ fn hours_statement() -> String {
         })
         .collect();
     format!(
-        "insert into rollups (site_id, hours, split, start, v0, v1, {}) \
-         select s.site_id, 1, v.split, h.start, v.v0, v.v1, {} \
+        "select s.site_id, 1::smallint, v.split, h.start, v.v0, v.v1, {} \
          from unnest($2::timestamptz[]) as h (start) \
          join sessions s on s.site_id = $1 and s.first_seen >= h.start and s.first_seen < h.start + interval '1 hour' \
          cross join lateral (values {}) as v (split, v0, v1) \
          where s.bot_reason is null group by s.site_id, v.split, h.start, v.v0, v.v1",
-        names.join(", "),
         sums.join(", "),
         splits.join(", ")
     )
 }
 
-/// `$1` site, `$2` starts of days (UTC).
+fn hours_statement() -> String {
+    format!("insert into rollups ({}) {}", table_columns(), hours_from_sessions())
+}
+
+/// Hours of a site in a period whose sums stand as up to date but are not what the sessions say; none, unless something wrote past the
+/// writers. Looks at a day at a time; `progress` is told where it is.
+///
+/// # Errors
+/// The database's.
+pub async fn verify(
+    pool: &PgPool,
+    site_id: i32,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+    progress: impl Fn(DateTime<Utc>),
+) -> sqlx::Result<BTreeSet<DateTime<Utc>>> {
+    let statement = format!(
+        "with told as ({}), kept as (select {} from rollups where site_id = $1 and hours = 1 and start = any($2)) \
+         select distinct start from ((table told except table kept) union all (table kept except table told)) d (site_id, hours, split, start)",
+        hours_from_sessions(),
+        table_columns()
+    );
+    let mut wrong = BTreeSet::new();
+    let mut day = from.duration_trunc(TimeDelta::days(1)).unwrap_or(from);
+    while day < to {
+        // One snapshot: a session that changes meanwhile is seen with its mark or not at all.
+        let mut tx = pool
+            .begin_with("begin isolation level repeatable read read only")
+            .await?;
+        let dirty: BTreeSet<_> = dirty(&mut *tx, site_id, day, day + TimeDelta::days(1)).await?;
+        let clean: Vec<_> = (0..24)
+            .map(|hour| day + TimeDelta::hours(hour))
+            .filter(|hour| !dirty.contains(hour) && *hour < to)
+            .collect();
+        let found: Vec<DateTime<Utc>> = sqlx::query_scalar(AssertSqlSafe(statement.clone()))
+            .bind(site_id)
+            .bind(clean)
+            .fetch_all(&mut *tx)
+            .await?;
+        wrong.extend(found);
+        progress(day);
+        day += TimeDelta::days(1);
+    }
+    Ok(wrong)
+}
+
+/// What the hours say of some days: `$1` site, `$2` starts of days (UTC).
 fn days_statement() -> String {
-    let names: Vec<_> = columns().map(|(metric, _)| metric.key()).collect();
-    let sums: Vec<_> = names.iter().map(|name| format!("sum(r.{name})")).collect();
+    let sums: Vec<_> = columns()
+        .map(|(metric, _)| format!("sum(r.{})", metric.key()))
+        .collect();
     format!(
-        "insert into rollups (site_id, hours, split, start, v0, v1, {}) \
+        "insert into rollups ({}) \
          select r.site_id, 24, r.split, d.start, r.v0, r.v1, {} \
          from unnest($2::timestamptz[]) as d (start) \
          join rollups r on r.site_id = $1 and r.hours = 1 and r.start >= d.start and r.start < d.start + interval '24 hours' \
          group by r.site_id, r.split, d.start, r.v0, r.v1",
-        names.join(", "),
+        table_columns(),
         sums.join(", ")
     )
 }

@@ -210,3 +210,28 @@ async fn demo_sessions_hold_what_their_events_say_and_the_same_seed_tells_the_sa
         "{sessions} {events}"
     );
 }
+
+#[tokio::test]
+async fn verify_finds_the_hour_that_was_changed_past_the_writers_and_nothing_else() {
+    let db = TestDb::new().await;
+    let site = demo_site(&db, 500).await;
+    upkeep::catch_up(&db.pool, until(), |_| {}).await.unwrap();
+    let (from, to) = (until() - TimeDelta::days(41), until());
+    assert!(
+        upkeep::verify(&db.pool, site.id, from, to, |_| {})
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let changed: DateTime<Utc> = sqlx::query_scalar(
+        "update sessions set page_views = page_views + 1 where session_id =
+           (select session_id from sessions where bot_reason is null and first_seen < $1 order by first_seen desc limit 1)
+         returning date_trunc('hour', first_seen, 'UTC')",
+    )
+    .bind(until() - TimeDelta::days(3))
+    .fetch_one(&db.pool)
+    .await
+    .unwrap();
+    let wrong = upkeep::verify(&db.pool, site.id, from, to, |_| {}).await.unwrap();
+    assert_eq!(wrong.into_iter().collect::<Vec<_>>(), [changed]);
+}

@@ -1,0 +1,99 @@
+//! `central-api rollup verify|rebuild`
+
+use anyhow::bail;
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{the_site, with_state};
+use crate::config::Config;
+use crate::reports::period::start_of_day;
+use crate::rollup::upkeep;
+use crate::site::Site;
+
+/// What to do with the sums.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Compare the sums with the sessions; exit code 1 when an hour differs.
+    Verify(Range),
+    /// Make the sums anew from the sessions, while the system runs.
+    Rebuild(Range),
+}
+
+#[derive(Debug, clap::Args)]
+struct Range {
+    /// Key of the site; the only one when absent.
+    #[arg(long)]
+    site: Option<String>,
+    /// First local day (YYYY-MM-DD); the first there is when absent.
+    #[arg(long)]
+    from: Option<NaiveDate>,
+    /// Last local day, included; today when absent.
+    #[arg(long)]
+    to: Option<NaiveDate>,
+}
+
+/// Does it, with a bar.
+///
+/// # Errors
+/// The database's; or the sums differ.
+pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
+    with_state(config, async |state| {
+        let (Command::Verify(range) | Command::Rebuild(range)) = &args.command;
+        let site = the_site(state, range.site.as_deref())?;
+        let first = sqlx::query_scalar!("select min(first_seen) from sessions where site_id = $1", site.id)
+            .fetch_one(&state.pool)
+            .await?;
+        let now = state.clock.now();
+        let Some((from, to)) = period(range, &site, first, now) else {
+            println!("Site {} has no sessions yet.", site.key);
+            return Ok(());
+        };
+        let style = ProgressStyle::with_template("{msg} {bar:40} {human_pos}/{human_len} ({eta} left)")?;
+        match args.command {
+            Command::Verify(_) => {
+                let bar = ProgressBar::new((to - from).num_days().max(1) as u64).with_style(style).with_message("days");
+                let wrong = upkeep::verify(&state.pool, site.id, from, to, |_| bar.inc(1)).await?;
+                bar.finish_and_clear();
+                if let (Some(first), Some(last)) = (wrong.first(), wrong.last()) {
+                    bail!(
+                        "{} hours differ from the sessions, from {first} to {last}; `central-api rollup rebuild` makes them anew",
+                        wrong.len()
+                    );
+                }
+                println!("Every sum equals what the sessions say.");
+            }
+            Command::Rebuild(_) => {
+                upkeep::mark_period(&state.pool, site.id, from, to).await?;
+                let dirty = upkeep::dirty(&state.pool, site.id, from, to).await?.len();
+                let bar = ProgressBar::new(dirty as u64).with_style(style).with_message("hours");
+                let done = upkeep::catch_up(&state.pool, now, |done| bar.set_position(done as u64)).await?;
+                bar.finish_and_clear();
+                println!("{done} hours made anew; the hour that is open follows when it is over.");
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+fn period(
+    range: &Range,
+    site: &Site,
+    first: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    let from = match range.from {
+        Some(day) => start_of_day(day, site.time_zone),
+        None => first?,
+    };
+    let to = range
+        .to
+        .map_or(now, |day| start_of_day(day + Days::new(1), site.time_zone));
+    Some((from, to))
+}
