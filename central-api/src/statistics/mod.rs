@@ -6,8 +6,8 @@
 //! visitors into calendar buckets. Formulae, sources and worked numbers: `docs/methods.md`.
 
 pub mod ab_test;
-//pub mod cohorts;
-//pub mod customers;
+pub mod cohorts;
+pub mod customers;
 pub mod mean;
 pub mod multiple;
 pub mod posterior;
