@@ -107,6 +107,11 @@ impl Identifier {
         identifier
     }
 
+    /// Hashes of the site's blocked contacts. Orders from before a contact was blocked still carry it.
+    pub fn blocked(&self) -> &HashSet<ContactHash> {
+        &self.blocked
+    }
+
     /// The keyed hash of a normalised contact.
     pub fn hash(&self, kind: ContactKind, normalised: &str) -> ContactHash {
         #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]

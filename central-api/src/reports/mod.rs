@@ -1,7 +1,11 @@
 //! From a request to figures: [`params`] reads what was asked for, [`period`] and [`filter`] check it, [`sql`] joins fragments of the
 //! catalogue into a statement with bound values, [`table`] runs it and computes ratios, [`figure`] writes numbers without a float.
+//! [`cohorts`], [`customers`] and [`creatives`] read what [`crate::statistics`] computes with.
 
+pub mod cohorts;
 pub mod compare;
+pub mod creatives;
+pub mod customers;
 pub mod figure;
 pub mod filter;
 pub mod params;

@@ -29,6 +29,16 @@ impl Params {
         }
     }
 
+    /// Whether a parameter was given and not taken yet.
+    pub fn has(&self, name: &str) -> bool {
+        self.left.iter().any(|(key, _)| key == name)
+    }
+
+    /// Gives a parameter that the request left out.
+    pub fn give(&mut self, name: &str, value: String) {
+        self.left.push((name.to_owned(), value));
+    }
+
     /// Every value of a parameter, in order.
     pub fn all(&mut self, name: &'static str) -> Vec<String> {
         self.known.insert(name);

@@ -384,7 +384,8 @@ pub fn orders_where(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
     }
 }
 
-fn bots(sql: &mut QueryBuilder<Postgres>, column: &str, bots: Bots) {
+/// The condition on a column that holds the reason why a row is a bot's.
+pub fn bots(sql: &mut QueryBuilder<Postgres>, column: &str, bots: Bots) {
     match bots {
         Bots::Exclude => sql.push(format_args!(" and {column} is null")),
         Bots::Only => sql.push(format_args!(" and {column} is not null")),

@@ -13,7 +13,7 @@ pub const MIN_EXPECTED: f64 = 5.0;
 const TIE: f64 = 1e-7;
 
 /// So many of so many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Proportion {
     successes: u64,
     trials: u64,

@@ -12,5 +12,7 @@ mod rollup;
 mod session;
 mod support;
 mod utm;
+mod utm_cohorts;
+mod utm_customers;
 mod utm_data;
 mod utm_exact;

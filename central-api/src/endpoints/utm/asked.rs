@@ -55,6 +55,37 @@ impl Asked {
         Scope::take(&mut self.params, self.site.clone(), self.now)
     }
 
+    /// Takes the scope's parameters; the last `days` local days, today included, when no period is given.
+    ///
+    /// # Errors
+    /// 400 naming the parameter.
+    pub fn scope_or_last_days(&mut self, days: u64) -> Result<Scope, ApiError> {
+        if !["period", "start_date", "end_date"]
+            .iter()
+            .any(|name| self.params.has(name))
+        {
+            let today = self.now.with_timezone(&self.site.time_zone).date_naive();
+            let first = today - chrono::Days::new(days.saturating_sub(1));
+            self.params.give("start_date", first.to_string());
+            self.params.give("end_date", today.to_string());
+        }
+        self.scope()
+    }
+
+    /// Refuses money dated by the order, for figures that are about sessions.
+    ///
+    /// # Errors
+    /// 400 for `attribution_date`.
+    pub fn only_by_session(scope: &Scope) -> Result<(), ApiError> {
+        if scope.attribution_date == crate::reports::scope::AttributionDate::Order {
+            return Err(ApiError::invalid(
+                "attribution_date",
+                "these figures follow sessions and visitors: allowed is session",
+            ));
+        }
+        Ok(())
+    }
+
     /// Takes `limit` and `offset`.
     ///
     /// # Errors

@@ -1,14 +1,18 @@
 //! `/api/utm/…`: the analytics. Each endpoint is one row of a table that makes its route and its description; parameters and columns come from the catalogue.
 
+mod ab_test;
 mod asked;
 mod catalogue;
+mod cohorts;
 mod compare;
 mod coverage;
+mod customers;
 mod describe;
 mod funnel;
 mod general;
 mod geo;
 mod lists;
+mod ltv;
 mod query;
 mod returning;
 mod roi;
@@ -49,6 +53,10 @@ pub fn routes() -> OpenApiRouter<AppState> {
         session_detail::endpoint(),
         time_series::endpoint(),
         roi::endpoint(),
+        cohorts::endpoint(),
+        ltv::endpoint(),
+        customers::endpoint(),
+        ab_test::endpoint(),
         coverage::endpoint(),
         coverage::freshness_endpoint(),
         query::endpoint(),

@@ -1,0 +1,186 @@
+//! `repeat-rate`: how many customers come back, and after how long.
+
+use anyhow::Context;
+use axum::Json;
+use axum::extract::State;
+use axum::routing::get;
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use sqlx::PgPool;
+use utoipa::ToSchema;
+
+use super::Endpoint;
+use super::asked::Asked;
+use super::describe;
+use crate::error::ApiError;
+use crate::orders::identity::Identifier;
+use crate::reports::customers;
+use crate::reports::figure::Figure;
+use crate::reports::scope::ScopeAnswer;
+use crate::state::AppState;
+use crate::statistics::customers::{Customers, OrderGroup, Repeats, join, repeats};
+
+/// Shared contacts and possible duplicates listed at most; their numbers are exact.
+const MAX_LISTED: usize = 20;
+const MILLISECONDS_A_DAY: i64 = 86_400_000;
+
+/// Repeat purchases. Customers are orders joined by customer id, e-mail or phone; paid orders count.
+#[derive(Debug, Serialize, ToSchema)]
+struct RepeatRate {
+    /// Repeat customers in percent of all customers.
+    repeat_rate: Figure,
+    /// Customers with at least two paid orders in the scope.
+    repeat_customers: i64,
+    /// Customers with exactly one.
+    one_time_customers: i64,
+    /// Customers with any.
+    total_customers: i64,
+    /// Paid orders in the scope that have a customer.
+    total_orders: i64,
+    /// Paid orders in the scope without a contact that identifies anybody; in no other figure here.
+    unidentified_orders: i64,
+    /// Orders per customer.
+    avg_orders_per_customer: Figure,
+    /// Days, with fractions, between consecutive paid orders of the same customer; null when nobody came back.
+    avg_time_between_orders: Figure,
+    /// How many contacts too many people share; they join nobody.
+    shared_contacts_total: usize,
+    /// Those on the most orders.
+    shared_contacts: Vec<Shared>,
+    /// How many times a customer placed several paid orders in one minute; they count as they are.
+    possible_duplicates_total: usize,
+    /// The latest of them.
+    possible_duplicates: Vec<Duplicates>,
+}
+
+/// A contact that joins nobody, because too many people share it.
+#[derive(Debug, Serialize, ToSchema)]
+struct Shared {
+    /// `customer`, `email` or `phone`.
+    kind: &'static str,
+    /// Orders that carry it, of any status and date.
+    orders: usize,
+    /// The most different customer ids, e-mails or phones that were seen with it.
+    identities: usize,
+    /// The latest order that carries it: contacts are kept as keyed hashes only.
+    example_order: Option<String>,
+}
+
+/// Orders of one customer in one minute.
+#[derive(Debug, Serialize, ToSchema)]
+struct Duplicates {
+    /// Start of the minute, UTC.
+    minute: DateTime<Utc>,
+    /// The orders' ids.
+    orders: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    scope: ScopeAnswer,
+    #[serde(flatten)]
+    repeat_rate: RepeatRate,
+}
+
+async fn repeat_rate(State(state): State<AppState>, mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
+    let scope = asked.scope()?;
+    asked.params.finish()?;
+    let pool = asked.pool;
+    let groups = customers::groups(&pool, &scope).await?;
+    let identifier = Identifier::new(&state.config.secret, &scope.site);
+    // A million orders take a moment: not on a thread that serves others.
+    let joining = move || {
+        let joined = join(&groups, identifier.blocked());
+        let found = repeats(&groups, &joined);
+        (groups, joined, found)
+    };
+    let (groups, joined, found) = tokio::task::spawn_blocking(joining)
+        .await
+        .context("joining customers")?;
+    let mut shared = Vec::new();
+    for contact in joined.shared.iter().take(MAX_LISTED) {
+        shared.push(Shared {
+            kind: contact.kind.name(),
+            orders: contact.orders,
+            identities: contact.identities,
+            example_order: customers::example_order(&pool, scope.site.id, contact.kind, &contact.hash).await?,
+        });
+    }
+    let possible_duplicates = duplicates(&pool, scope.site.id, &groups, &joined, &found).await?;
+    let customers = found.customers().into();
+    Ok(Json(Answer {
+        scope: scope.describe(),
+        repeat_rate: RepeatRate {
+            repeat_rate: Figure::ratio(100, found.repeat_customers.into(), customers),
+            repeat_customers: found.repeat_customers,
+            one_time_customers: found.one_time_customers,
+            total_customers: found.customers(),
+            total_orders: found.orders,
+            unidentified_orders: found.unidentified_orders,
+            avg_orders_per_customer: Figure::ratio(1, found.orders.into(), customers),
+            avg_time_between_orders: days_between(&found),
+            shared_contacts_total: joined.shared.len(),
+            shared_contacts: shared,
+            possible_duplicates_total: found.same_minute.len(),
+            possible_duplicates,
+        },
+    }))
+}
+
+fn days_between(found: &Repeats) -> Figure {
+    let gaps = found.gaps.checked_mul(MILLISECONDS_A_DAY).map(Decimal::from);
+    Figure::ratio(1, found.between.num_milliseconds().into(), Figure(gaps))
+}
+
+/// Ids of the latest possible duplicates.
+async fn duplicates(
+    pool: &PgPool,
+    site_id: i32,
+    groups: &[OrderGroup],
+    joined: &Customers,
+    found: &Repeats,
+) -> Result<Vec<Duplicates>, ApiError> {
+    let mut listed = Vec::new();
+    for same in found.same_minute.iter().rev().take(MAX_LISTED) {
+        let placed = customers::placed_in_minute(pool, site_id, same.minute).await?;
+        let own = |order: &customers::MinuteOrder| {
+            let of_customer = groups.iter().zip(&joined.customer_of);
+            of_customer
+                .filter(|(_, customer)| **customer == Some(same.customer))
+                .any(|(group, _)| order.is_of(group))
+        };
+        listed.push(Duplicates {
+            minute: same.minute,
+            orders: placed
+                .into_iter()
+                .filter(|order| own(order))
+                .map(|order| order.order_id)
+                .collect(),
+        });
+    }
+    Ok(listed)
+}
+
+pub(super) fn endpoint() -> Endpoint {
+    let mut schemas = describe::common_schemas();
+    describe::schemas_of::<RepeatRate>(&mut schemas);
+    Endpoint {
+        path: "repeat-rate",
+        alias: None,
+        handler: get(repeat_rate),
+        operations: describe::get(describe::operation(
+            "repeat_rate",
+            "Repeat purchases",
+            "Customers are orders joined by the shop's customer id, e-mail or phone, transitively, over all orders of any status and date; \
+             paid orders in the scope count. A contact that too many people share joins nobody and is listed.",
+            describe::scope_parameters(),
+            utoipa::openapi::schema::AllOfBuilder::new()
+                .item(describe::reference::<ScopeAnswer>())
+                .item(describe::reference::<RepeatRate>())
+                .into(),
+        )),
+        schemas,
+    }
+}

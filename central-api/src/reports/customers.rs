@@ -1,0 +1,126 @@
+//! Orders as [`crate::statistics::customers`] joins them: the contacts of every order of a site, and which orders count.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgExecutor, Postgres, QueryBuilder, Row as _};
+
+use super::scope::{AttributionDate, Scope};
+use super::sql::{orders_where, sessions_where};
+use crate::orders::identity::ContactHash;
+use crate::statistics::customers::OrderGroup;
+
+/// SQL: whether order `o` is a purchase; [`crate::orders::payment::PaymentStatus::is_purchase`].
+const PURCHASE: &str = "o.payment_status in ('paid', 'partially_refunded')";
+
+/// Every order of the site by its contacts; paid orders in the scope are counted. Identity is joined over all orders, whatever the scope.
+///
+/// # Errors
+/// The database's.
+pub async fn groups(executor: impl PgExecutor<'_>, scope: &Scope) -> sqlx::Result<Vec<OrderGroup>> {
+    let mut sql = QueryBuilder::<Postgres>::new("with counted as materialized (select o.order_id from orders o");
+    match scope.attribution_date {
+        AttributionDate::Session => {
+            sql.push(
+                " join sessions s on s.site_id = o.site_id and s.visitor_id = o.visitor_id and s.session_id = o.session_id where ",
+            );
+            sessions_where(&mut sql, scope);
+            sql.push(" and o.site_id = ").push_bind(scope.site.id);
+        }
+        AttributionDate::Order => {
+            sql.push(
+                " left join sessions s on s.site_id = o.site_id and s.visitor_id = o.visitor_id and s.session_id = o.session_id where ",
+            );
+            orders_where(&mut sql, scope);
+        }
+    }
+    sql.push(" and ").push(PURCHASE);
+    sql.push(
+        ") select o.customer_hash, o.email_hash, o.phone_hash, count(*) as orders, \
+         coalesce(array_agg(o.created_at) filter (where c.order_id is not null), '{}') as counted \
+         from orders o left join counted c on c.order_id = o.order_id where o.site_id = ",
+    );
+    sql.push_bind(scope.site.id).push(" group by 1, 2, 3");
+    let rows = sql.build().persistent(false).fetch_all(executor).await?;
+    rows.iter()
+        .map(|row| {
+            let hash = |column: &str| -> sqlx::Result<Option<ContactHash>> {
+                let bytes: Option<&[u8]> = row.try_get(column)?;
+                bytes
+                    .map(|bytes| bytes.try_into().map_err(|error| sqlx::Error::Decode(Box::new(error))))
+                    .transpose()
+            };
+            Ok(OrderGroup {
+                contacts: [hash("customer_hash")?, hash("email_hash")?, hash("phone_hash")?],
+                orders: row.try_get::<i64, _>("orders")?.unsigned_abs() as usize,
+                counted: row.try_get::<Vec<DateTime<Utc>>, _>("counted")?,
+            })
+        })
+        .collect()
+}
+
+/// An order that carries a contact: its id, so that people can find what a keyed hash hides.
+///
+/// # Errors
+/// The database's.
+pub async fn example_order(
+    executor: impl PgExecutor<'_>,
+    site_id: i32,
+    kind: crate::orders::identity::ContactKind,
+    hash: &ContactHash,
+) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
+        r#"select order_id from orders where site_id = $1 and
+            case $2::text when 'customer' then customer_hash when 'email' then email_hash else phone_hash end = $3
+        order by created_at desc limit 1"#,
+        site_id,
+        kind.name(),
+        &hash[..]
+    )
+    .fetch_optional(executor)
+    .await
+}
+
+/// Orders placed in one minute, with their contacts.
+///
+/// # Errors
+/// The database's.
+pub async fn placed_in_minute(
+    executor: impl PgExecutor<'_>,
+    site_id: i32,
+    minute: DateTime<Utc>,
+) -> sqlx::Result<Vec<MinuteOrder>> {
+    sqlx::query_as!(
+        MinuteOrder,
+        "select order_id, customer_hash, email_hash, phone_hash from orders
+        where site_id = $1 and created_at >= $2 and created_at < $3
+            and payment_status in ('paid', 'partially_refunded')
+        order by created_at, order_id",
+        site_id,
+        minute,
+        minute + chrono::TimeDelta::minutes(1)
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// See [`placed_in_minute`].
+#[derive(Debug)]
+pub struct MinuteOrder {
+    /// Its id.
+    pub order_id: String,
+    /// Keyed hash of the customer id.
+    pub customer_hash: Option<Vec<u8>>,
+    /// Keyed hash of the e-mail.
+    pub email_hash: Option<Vec<u8>>,
+    /// Keyed hash of the phone.
+    pub phone_hash: Option<Vec<u8>>,
+}
+
+impl MinuteOrder {
+    /// Whether it belongs to a group.
+    pub fn is_of(&self, group: &OrderGroup) -> bool {
+        let own = [&self.customer_hash, &self.email_hash, &self.phone_hash];
+        own.into_iter()
+            .zip(&group.contacts)
+            .all(|(mine, theirs)| mine.as_deref() == theirs.as_ref().map(|hash| &hash[..]))
+    }
+}
