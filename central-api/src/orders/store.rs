@@ -58,12 +58,16 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Raced => true,
-            // XX000 is how a distributed Postgres reports a node that went away.
-            Self::Database(sqlx::Error::Database(error)) => error
-                .code()
-                .is_some_and(|code| matches!(code.as_ref(), "40P01" | "40001" | "XX000" | "57P01")),
-            Self::Database(_) => false,
+            Self::Database(error) => Self::is_passing(error),
         }
+    }
+
+    fn is_passing(error: &sqlx::Error) -> bool {
+        // XX000 is how a distributed Postgres reports a node that went away.
+        error
+            .as_database_error()
+            .and_then(|error| error.code())
+            .is_some_and(|code| matches!(code.as_ref(), "40P01" | "40001" | "XX000" | "57P01"))
     }
 }
 
@@ -96,11 +100,14 @@ pub async fn store(pool: &PgPool, site: &Site, now: DateTime<Utc>, states: &[Ord
     }
 }
 
+/// What is still transient after some tries means: come again later.
 fn into_database(error: StoreError) -> sqlx::Error {
     match error {
-        StoreError::Database(error) => error,
-        // Five races in a row: the caller is told to come again later.
-        StoreError::Raced => sqlx::Error::PoolTimedOut,
+        StoreError::Database(error) if !StoreError::is_passing(&error) => error,
+        error => {
+            tracing::warn!(%error, "orders were not stored after several tries");
+            sqlx::Error::PoolTimedOut
+        }
     }
 }
 
