@@ -5,7 +5,7 @@ import { postDirect, sleep } from "./centre.js";
 import { configured } from "./engine.js";
 
 /** How long the first event waits for company. */
-const LINGER_MS = 5;
+const LINGER_MS = 20;
 /** A flush that has not taken the buffer by then belongs to a request that was cut short; the next event starts another. */
 const OVERDUE_MS = 1_000;
 /** UTF-16 units in one message: at three bytes each still under the queue's limit of 128,000 bytes. */
