@@ -13,7 +13,8 @@ const ADMIN = "admin@example.com";
 const CRON = "0 * * * *";
 const began = Number(process.argv[2]) * 1000;
 const options = process.argv.slice(3);
-const home = join(ROOT, ".dev");
+// Another folder than .dev/ gives another installation, with data and processes of its own.
+const home = process.env.UD_DEV_HOME ?? join(ROOT, ".dev");
 const up = join(home, "up");
 const pids = join(up, "pids");
 const log = (name) => join(up, `${name}.log`);

@@ -1,0 +1,42 @@
+// `./dev bench [name …]`: runs the benchmarks whose name contains one of the given words (all without), prints one table and writes
+// .dev/bench.json. Each benchmark writes { results: [{ name, unit, ours, reference, ratio, budget, met }] } to the file it is given.
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const out = join(root, ".dev", "bench");
+const BENCHES = [
+  { name: "edge", command: (file) => [process.execPath, "tests/bench/edge/run.mjs", "--out", file] },
+  { name: "ingest", command: (file) => ["target/release/bench", "ingest", "--out", file] },
+];
+
+const wanted = process.argv.slice(2);
+const chosen = BENCHES.filter(({ name }) => wanted.length === 0 || wanted.some((word) => name.includes(word)));
+if (chosen.length === 0) {
+  console.error(`there is no benchmark '${wanted.join(" ")}'; there are ${BENCHES.map(({ name }) => name).join(", ")}`);
+  process.exit(1);
+}
+
+mkdirSync(out, { recursive: true });
+const results = [];
+for (const { name, command } of chosen) {
+  console.error(`measuring ${name} …`);
+  const file = join(out, `${name}.json`);
+  rmSync(file, { force: true });
+  const [program, ...args] = command(file);
+  execFileSync(program, args, { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+  if (!existsSync(file)) throw new Error(`${name} wrote no results`);
+  results.push(...JSON.parse(readFileSync(file, "utf8")).results);
+}
+writeFileSync(join(root, ".dev", "bench.json"), `${JSON.stringify({ at: new Date().toISOString(), results }, null, 1)}\n`);
+
+const figure = (value) => (value === null || value === undefined ? "–" : Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en-US").replaceAll(",", " ") : String(Number(value.toPrecision(3))));
+const rows = [["what", "ours", "reference", "unit", "ratio", "budget", "met"], ...results.map((one) => [
+  one.name, figure(one.ours), figure(one.reference), one.unit, figure(one.ratio), one.budget === null || one.budget === undefined ? "–" : String(one.budget),
+  one.met === null || one.met === undefined ? "–" : one.met ? "yes" : "NO",
+])];
+const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+for (const row of rows) console.log(row.map((cell, column) => (column === 0 || column === 3 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join("  ").trimEnd());
+if (results.some((one) => one.met === false)) process.exitCode = 1;
