@@ -19,7 +19,7 @@ export function makeOrder({ id, number, cart, buyer, payment, ids, now }) {
     currency: CURRENCY,
     payment_method: payment,
     payment_status: status,
-    channel: "web",
+    sales_channel: "web",
     items: Object.entries(cart).map(([id, quantity]) => ({ product_id: id, name: product(id).name, quantity, price: product(id).price })),
     created_at: now.toISOString(),
     paid_at: status === "paid" ? now.toISOString() : undefined,

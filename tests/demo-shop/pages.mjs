@@ -13,7 +13,8 @@ function page(title, body, cart) {
 <title>${text(title)} · Demo shop</title>
 <link rel="icon" href="/static/logo.svg">
 <link rel="stylesheet" href="/static/shop.css">
-<script src="/_ud/t.js" defer></script>
+<script>window.ud = window.ud || function () { (ud.q = ud.q || []).push(arguments) }</script>
+<script src="/_ud/t.js" async></script>
 <script src="/static/shop.js" defer></script>
 </head>
 <body>

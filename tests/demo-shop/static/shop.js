@@ -1,6 +1,5 @@
-// What a shop's theme adds to its pages: a call per thing worth counting. `ud` is there once /_ud/t.js ran, and never throws.
+// What a shop's theme adds to its pages: a call per thing worth counting. Calls made before /_ud/t.js ran wait in a queue.
 (() => {
-  const ud = (...call) => window.ud?.(...call);
   const of = (element) => element?.closest("[data-product]")?.dataset ?? {};
 
   const product = document.querySelector("article[data-product]");
