@@ -1,24 +1,24 @@
 // kill -9 of the centre and of Postgres in the middle of 200 batches: what was acknowledged is there once, and the rest goes in when
 // it is delivered again.
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { startPostgres } from "../stack/centre.mjs";
-import { freePort } from "../stack/process.mjs";
 import { deliver, envelope, landing, next } from "./batch.mjs";
 import { install, SITE } from "./installation.mjs";
 
 const BATCHES = 200;
 const CONNECTIONS = 4;
 
-let it, postgres, data, port;
+let it, postgres, data;
 before(async () => {
   data = mkdtempSync(join(tmpdir(), "utm-e2e-postgres-"));
-  port = await freePort();
-  postgres = await startOwnPostgres();
+  // As root, Postgres runs under another user, who must get in.
+  chmodSync(data, 0o755);
+  postgres = await startPostgres({ data: join(data, "data"), log: join(data, "postgres.log") });
   it = await install({ server: postgres.url });
 });
 after(async () => {
@@ -26,8 +26,6 @@ after(async () => {
   await postgres?.stop();
   rmSync(data, { recursive: true, force: true });
 });
-
-const startOwnPostgres = () => startPostgres({ data: join(data, "data"), port, log: join(data, `postgres-${Date.now()}.log`) });
 
 function batches() {
   return Array.from({ length: BATCHES }, () => {
@@ -97,9 +95,9 @@ test("Postgres killed in the middle of 200 batches loses and doubles nothing tha
   const before = await it.count("events");
   const list = batches();
   await deliverAll(list, async () => {
-    process.kill(Number(readFileSync(join(data, "data", "postmaster.pid"), "utf8").split("\n")[0]), "SIGKILL");
-    await postgres.kill();
-    postgres = await startOwnPostgres();
+    const killed = postgres.postmaster();
+    process.kill(killed, "SIGKILL");
+    await it.eventually("central-api postgres starts it again", () => postgres.postmaster() !== killed);
   });
   assert.ok(list.some((batch) => batch.acknowledged));
   await it.eventually("the centre serves again", async () => (await fetch(`${it.centre.url}/readyz`)).status === 200);

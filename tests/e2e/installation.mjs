@@ -9,7 +9,7 @@ import pg from "pg";
 import { unstable_getMiniflareWorkerOptions as workerOptionsOf } from "wrangler";
 
 import { startShop } from "../demo-shop/server.mjs";
-import { centralApi, ROOT, startCentre } from "../stack/centre.mjs";
+import { apiKey, centralApi, ingestKey, ROOT, startCentre } from "../stack/centre.mjs";
 import { freePort, until } from "../stack/process.mjs";
 import { newSecrets } from "../stack/secrets.mjs";
 import { workerVars } from "../stack/worker.mjs";
@@ -34,9 +34,8 @@ export async function install({ settings = {}, queue = true, server = process.en
 
   const env = { DATABASE_URL: database.href, UD_SECRET: secrets.installation };
   centralApi(env, "migrate");
-  centralApi(env, "create-site", "--key", SITE, "--name", "Test shop", "--domain", HOST);
-  const key = (scopes) => centralApi(env, "create-key", "--site", SITE, "--scopes", scopes, "--name", scopes).trim().split("\n").at(-1);
-  const keys = { ingest: key("ingest"), shop: key("orders,events"), read: key("read") };
+  centralApi(env, "create-site", SITE, "--name", "Test shop", "--domain", HOST);
+  const keys = { ingest: ingestKey(env, SITE), shop: apiKey(env, SITE, "orders", "events"), read: apiKey(env, SITE, "read") };
 
   const port = await freePort();
   let starts = 0;

@@ -1,17 +1,41 @@
-// The centre as a process: its command line and its server.
+// The centre as a process: its command line, its server and its own Postgres.
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 import { answers, run, start } from "./process.mjs";
 
-export const ROOT = new URL("../../", import.meta.url).pathname;
+export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const BINARY = process.env.UD_DEV_CENTRAL_API ?? join(ROOT, "target/debug/central-api");
 
 /** Runs a command of central-api with this environment and answers what it printed. */
 export const centralApi = (env, ...args) => run(BINARY, args, { env });
+
+/** Makes an API key with these scopes and answers its token. */
+export const apiKey = (env, site, ...scopes) => printed(centralApi(env, "create-key", "--kind", "api", "--site", site, "--scopes", scopes.join(","), "--name", scopes.join(" and ")), "TOKEN");
+
+/** Makes a worker's signing key and answers it as the worker reads it, `key_id:secret`. */
+export function ingestKey(env, site) {
+  const text = centralApi(env, "create-key", "--kind", "ingest", "--site", site, "--name", "worker");
+  return `${printed(text, "KEY_ID")}:${printed(text, "SECRET")}`;
+}
+
+/** The value of a line `NAME=value`. */
+function printed(text, name) {
+  const value = new RegExp(`^${name}=(.+)$`, "m").exec(text)?.[1];
+  if (!value) throw new Error(`central-api printed no ${name}:\n${text}`);
+  return value;
+}
 
 /** Starts `central-api serve` on `port` and waits until it is ready. */
 export async function startCentre({ env, port, log, pidFile }) {
   const url = `http://127.0.0.1:${port}`;
   const process = await start("central-api", BINARY, ["serve"], { env: { ...env, UD_LISTEN: `127.0.0.1:${port}` }, log, pidFile, ready: answers(`${url}/readyz`) });
   return Object.assign(process, { url });
+}
+
+/** Starts `central-api postgres` on a data directory: `url`, and `postmaster()`, the id of the server's process. */
+export async function startPostgres({ data, log, pidFile }) {
+  const process = await start("postgres", BINARY, ["postgres", "--data-dir", data], { log, pidFile, timeout: 60_000, ready: (output) => /^DATABASE_URL=(.+)$/m.exec(output)?.[1] });
+  return Object.assign(process, { url: process.ready, postmaster: () => Number(readFileSync(join(data, "postgres/postmaster.pid"), "utf8").split("\n")[0]) });
 }

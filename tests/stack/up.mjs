@@ -1,9 +1,9 @@
 // `./dev up`: the whole installation on this machine, with a shop behind it and people in it.
 import { appendFileSync, existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 
 import { drive } from "../visits/drive.mjs";
-import { centralApi, ROOT, startCentre, startPostgres } from "./centre.mjs";
+import { apiKey, centralApi, ingestKey, ROOT, startCentre, startPostgres } from "./centre.mjs";
 import { freePort, livePid, start, stopAll, sweep, until, writePidFile } from "./process.mjs";
 import { kept, newSecrets } from "./secrets.mjs";
 import { fireCron, startWrangler, workerVars } from "./worker.mjs";
@@ -15,6 +15,7 @@ const began = Number(process.argv[2]) * 1000;
 const options = process.argv.slice(3);
 // Another folder than .dev/ gives another installation, with data and processes of its own.
 const home = process.env.UD_DEV_HOME ?? join(ROOT, ".dev");
+const data = join(home, "data");
 const up = join(home, "up");
 const pids = join(up, "pids");
 const log = (name) => join(up, `${name}.log`);
@@ -43,20 +44,21 @@ async function main() {
   const { values: state, save } = kept(join(up, "state.json"), () => ({ secrets: newSecrets() }));
 
   say("starting Postgres (.dev/data)");
-  const postgres = await startPostgres({ data: join(home, "data"), log: log("postgres"), pidFile: join(pids, "postgres.pid") });
-  const env = { UD_SECRET: state.secrets.installation, DATABASE_URL: postgres.url };
+  const postgres = await startPostgres({ data, log: log("postgres"), pidFile: join(pids, "postgres.pid") });
+  // Without a DATABASE_URL each command finds that Postgres, and the installation's secret, in the data directory.
+  const env = { UD_DATA_DIR: data };
 
   say("bringing the schema up to date");
   centralApi(env, "migrate");
   let password;
   if (!state.site) {
     say("making the first site, an admin and the keys");
-    centralApi(env, "create-site", "--key", SITE, "--name", "Demo shop", "--domain", "127.0.0.1", "--domain", "localhost");
+    centralApi(env, "create-site", SITE, "--name", "Demo shop", "--domain", "127.0.0.1", "--domain", "localhost");
     state.site = SITE;
     password = createAdmin(env);
-    state.ingestKey = createKey(env, "ingest");
-    state.shopKey = createKey(env, "orders,events");
-    state.readKey = createKey(env, "read");
+    state.ingestKey = ingestKey(env, SITE);
+    state.shopKey = apiKey(env, SITE, "orders", "events");
+    state.readKey = apiKey(env, SITE, "read");
     save();
   }
 
@@ -117,21 +119,19 @@ async function figures(centre, key) {
 }
 
 function createAdmin(env) {
-  const printed = centralApi(env, "create-admin", "--email", ADMIN);
-  return /password:?\s+(\S+)/i.exec(printed)?.[1] ?? fail(`create-admin printed no password:\n${printed}`);
-}
-
-function createKey(env, scopes) {
-  return centralApi(env, "create-key", "--site", SITE, "--scopes", scopes, "--name", `dev up, ${scopes}`).trim().split("\n").at(-1);
+  const printed = centralApi(env, "create-admin", ADMIN);
+  const password = /password.*?:\s*(\S+)\s*$/im.exec(printed)?.[1];
+  if (!password) throw new Error(`create-admin printed no password:\n${printed}`);
+  return password;
 }
 
 function summary({ centre, worker, password }) {
-  const command = "./target/debug/central-api";
+  const another = `UD_DATA_DIR=${relative(process.cwd(), data)} target/debug/central-api create-admin you@example.com`;
   return `
   Shop, through the worker   ${worker.url}/
   A tagged link to click     ${worker.url}/product/hoodie-zip?utm_source=instagram&utm_medium=paid_social&utm_campaign=my-first-click&fbclid=IwZXh0bgNhZW0BMAtry
   Panel                      ${centre.url}/
-  Login                      ${ADMIN}, ${password ? `password ${password}  (shown this once, kept nowhere)` : `the password was shown on the first start; for a new one: . .dev/up/env && ${command} create-admin --email ${ADMIN} --reset`}
+  Login                      ${ADMIN}, ${password ? `password ${password}  (shown this once, kept nowhere)` : `with the password that the first start showed; if it is lost: ${another}`}
   API reference              ${centre.url}/api/docs
   Logs                       .dev/up/*.log, .dev/up/worker/worker.log
 
