@@ -30,7 +30,7 @@ for (const [n, refusal] of refusals.entries()) {
     const device = DEVICES.find((one) => one.name === "Firefox on Linux");
     const person = it.browser({ headers: { ...device.headers, "user-agent": `${device.headers["user-agent"]} ${secrets.agent}`, ...refusal.headers }, consent: refusal.consent, cf: PLACES[0].cf, address: secrets.address });
     person.cookies.set("_fbp", `fb.1.1700000000000.99${n}99`);
-    const page = await person.open(`/?utm_source=facebook&utm_medium=paid_social&fbclid=${secrets.click}&gclid=${secrets.click}x&email=${secrets.term}`);
+    const page = await person.arrive(`/?utm_source=facebook&utm_medium=paid_social&fbclid=${secrets.click}&gclid=${secrets.click}x&email=${secrets.term}`);
     assert.equal(page.status, 200);
     assert.ok(![...person.cookies.keys()].some((name) => /^(__\w+-)?ud_(v|s)/.test(name)), `no cookie of ours: ${[...person.cookies.keys()]}`);
     const seen = it.seenByShop.at(-1);
@@ -43,7 +43,7 @@ for (const [n, refusal] of refusals.entries()) {
 
     // Somebody who agrees comes after, so that what the queue still held is in too.
     const other = it.browser({ headers: device.headers });
-    await other.open(`/?utm_source=after-${n}`);
+    await other.arrive(`/?utm_source=after-${n}`);
     await it.eventually("the next visitor is stored", async () => (await it.rows("select 1 from sessions where utm_source = $1", `after-${n}`)).length === 1);
 
     const forbidden = [secrets.click, secrets.agent, secrets.address, secrets.address.replace(/\d+$/, "0/24"), secrets.term, `99${n}99`];

@@ -12,7 +12,7 @@ const chrome = () => it.browser({ headers: DEVICES.find((one) => one.name === "C
 
 test("the centre down: the page is the shop's, and the queue delivers the visit once the centre is back", async () => {
   await it.centre.kill();
-  const page = await chrome().open("/?utm_source=while-down&utm_medium=cpc");
+  const page = await chrome().arrive("/?utm_source=while-down&utm_medium=cpc");
   assert.equal(page.status, 200);
   assert.match(page.body, /Six things/);
   await it.restartCentre();
@@ -22,12 +22,12 @@ test("the centre down: the page is the shop's, and the queue delivers the visit 
 test("the shop's own error reaches the visitor unchanged and is no landing", async () => {
   const before = await it.count("sessions");
   it.origin = () => new Response("we are closed", { status: 503, headers: { "content-type": "text/html", "retry-after": "60" } });
-  const page = await chrome().open("/?utm_source=closed");
+  const page = await chrome().arrive("/?utm_source=closed");
   it.origin = undefined;
   assert.equal(page.status, 503);
   assert.equal(page.body, "we are closed");
   assert.equal(page.headers["retry-after"], "60");
-  await chrome().open("/?utm_source=after-closed");
+  await chrome().arrive("/?utm_source=after-closed");
   await it.eventually("the next visitor is stored", async () => (await it.rows("select 1 from sessions where utm_source = 'after-closed'")).length === 1);
   assert.equal((await it.rows("select 1 from sessions where utm_source = 'closed'")).length, 0);
   assert.equal(await it.count("sessions"), before + 1);
@@ -35,7 +35,7 @@ test("the shop's own error reaches the visitor unchanged and is no landing", asy
 
 test("forged and broken cookies make a new visitor, not an error", async () => {
   const real = chrome();
-  await real.open("/?utm_source=real");
+  await real.arrive("/?utm_source=real");
   const own = [...real.cookies].filter(([name]) => /ud_/.test(name));
   assert.ok(own.length >= 2, "the worker set its cookies");
   for (const forge of [(value) => `${value.slice(0, -4)}0000`, () => "", () => "v1.nonsense", (value) => value.toUpperCase(), () => "a".repeat(3000), () => "%00%ff"]) {
@@ -70,26 +70,26 @@ test("a redirect, HEAD and an asset pass through", async () => {
 });
 
 test("machines are counted, with the reason, and left out of the figures", async () => {
-  const before = await it.api("/api/utm/general-stats?period=today");
   const crawler = it.browser({ headers: { "user-agent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", accept: "text/html" } });
   const page = await crawler.send("GET", "/?utm_source=crawled");
   assert.equal(page.status, 200);
   assert.ok(![...crawler.cookies.keys()].some((name) => name.includes("ud_")), "a machine gets no cookie of ours");
   const row = await it.eventually("the machine is counted", async () => (await it.rows("select * from anonymous_hits where utm_source = 'crawled'"))[0]);
   assert.equal(row.bot_reason, 1);
-  assert.equal((await it.api("/api/utm/general-stats?period=today")).total_sessions, before.total_sessions);
+  assert.equal((await it.api("/api/utm/general-stats?period=today&utm_source=crawled")).total_sessions, 0);
 });
 
 test("the cron trigger reaches the centre, signed", async () => {
   const result = await it.cron(CRON);
   assert.equal(result.outcome, "ok");
-  assert.match(it.centre.output(), /\/internal\/cron/);
+  const line = it.centre.output().split("\n").find((text) => text.includes("/internal/cron"));
+  assert.match(line ?? "no request", /\b200\b/);
 });
 
 test("without a queue the worker posts the visit itself", async () => {
   const direct = await install({ queue: false });
   try {
-    const page = await direct.browser({ headers: DEVICES[0].headers }).open("/?utm_source=direct-mode");
+    const page = await direct.browser({ headers: DEVICES[0].headers }).arrive("/?utm_source=direct-mode");
     assert.equal(page.status, 200);
     await direct.eventually("the visit is stored", async () => (await direct.rows("select 1 from sessions where utm_source = 'direct-mode'")).length === 1);
   } finally {

@@ -32,7 +32,7 @@ export async function install({ settings = {}, queue = true, server = process.en
   const database = new URL(server);
   database.pathname = `/${name}`;
 
-  const env = { DATABASE_URL: database.href, UD_SECRET: secrets.installation };
+  const env = { DATABASE_URL: database.href, UD_SECRET: secrets.installation, UD_LOG: "debug" };
   centralApi(env, "migrate");
   centralApi(env, "create-site", SITE, "--name", "Test shop", "--domain", HOST);
   const keys = { ingest: ingestKey(env, SITE), shop: apiKey(env, SITE, "orders", "events"), read: apiKey(env, SITE, "read") };

@@ -13,7 +13,7 @@ const stats = () => it.api("/api/utm/general-stats?period=today");
 
 async function buy(query, payment) {
   const person = it.browser({ headers: DEVICES[0].headers });
-  await person.open(`/product/hoodie-zip?${query}`);
+  await person.arrive(`/product/hoodie-zip?${query}`);
   await person.submit("/cart", { product: "hoodie-zip" });
   await person.open("/checkout");
   const { location } = await person.submit("/checkout", { payment, email: "buyer@example.com", phone: "067 123 45 67" });

@@ -12,6 +12,8 @@ const agent = new Agent({ keepAlive: true, maxSockets: 16 });
  */
 export function browser({ base, headers = {}, cf, language, consent, address }) {
   const cookies = new Map(Object.entries(consent ?? {}));
+  // What stands in the address bar: the shop's name where the test gives one.
+  const site = headers.host ? `http://${headers.host}` : new URL(base).origin;
   let current;
 
   async function send(method, path, { extra = {}, body, type } = {}) {
@@ -37,12 +39,17 @@ export function browser({ base, headers = {}, cf, language, consent, address }) 
     else cookies.set(name, pair.slice(pair.indexOf("=") + 1));
   }
 
-  return {
+  const person = {
     cookies,
-    /** Navigates, following redirects; answers the last response. */
+    /** Comes from elsewhere: by a link on another site (`referrer`), from an app, or by typing. */
+    arrive(path, options) {
+      current = undefined;
+      return person.open(path, options);
+    },
+    /** Navigates as a click on the page that is open does, following redirects; answers the last response. */
     async open(path, { referrer, extra = {} } = {}) {
       for (let hop = 0; hop < 5; hop++) {
-        const answer = await send("GET", path, { extra: { ...NAVIGATION, "sec-fetch-site": siteOf(referrer, current), ...(referrer && { referer: referrer }), ...(!referrer && current && { referer: new URL(current, base).href }), ...extra } });
+        const answer = await send("GET", path, { extra: { ...NAVIGATION, "sec-fetch-site": siteOf(referrer, current), ...(referrer && { referer: referrer }), ...(!referrer && current && { referer: new URL(current, site).href }), ...extra } });
         current = path;
         if (answer.status < 300 || answer.status >= 400 || !answer.headers.location) return answer;
         path = answer.headers.location;
@@ -51,18 +58,19 @@ export function browser({ base, headers = {}, cf, language, consent, address }) 
     },
     /** Submits a form of the shop, following the redirect. */
     async submit(path, fields) {
-      const answer = await send("POST", path, { body: new URLSearchParams(fields).toString(), type: "application/x-www-form-urlencoded", extra: { ...NAVIGATION, "sec-fetch-site": "same-origin", origin: new URL(base).origin } });
+      const answer = await send("POST", path, { body: new URLSearchParams(fields).toString(), type: "application/x-www-form-urlencoded", extra: { ...NAVIGATION, "sec-fetch-site": "same-origin", origin: site } });
       if (answer.status !== 303) throw new Error(`${path} answered ${answer.status}: ${answer.body.slice(0, 300)}`);
       return { location: answer.headers.location, page: await this.open(answer.headers.location) };
     },
     /** Loads something that is not a page. */
     load: (path, extra = {}) => send("GET", path, { extra: { accept: "*/*", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "script", "sec-fetch-site": "same-origin", ...extra } }),
     /** What the browser script sends: sendBeacon of a text. */
-    beacon: (path, message, extra = {}) => send("POST", path, { body: typeof message === "string" ? message : JSON.stringify(message), type: "text/plain;charset=UTF-8", extra: { accept: "*/*", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "empty", "sec-fetch-site": "same-origin", origin: new URL(base).origin, referer: new URL(current ?? "/", base).href, ...extra } }),
+    beacon: (path, message, extra = {}) => send("POST", path, { body: typeof message === "string" ? message : JSON.stringify(message), type: "text/plain;charset=UTF-8", extra: { accept: "*/*", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "empty", "sec-fetch-site": "same-origin", origin: site, referer: new URL(current ?? "/", site).href, ...extra } }),
     /** Any other request. */
     send,
     get page() { return current; },
   };
+  return person;
 }
 
 const siteOf = (referrer, current) => (referrer ? "cross-site" : current ? "same-origin" : "none");

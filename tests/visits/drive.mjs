@@ -68,7 +68,7 @@ async function visit(base, plan, tally) {
   else tally.sessions++;
 
   const first = plan.depth < 0.4 ? "/" : `/product/${plan.product.id}`;
-  await person.open(landing(plan.arrival, plan.n, first), { referrer: plan.arrival.referrer });
+  await person.arrive(landing(plan.arrival, plan.n, first), { referrer: plan.arrival.referrer });
   await person.load("/static/shop.css");
   await person.load("/static/shop.js");
   const ud = script(person);
@@ -78,7 +78,7 @@ async function visit(base, plan, tally) {
   if (plan.returns && !refuses && plan.returns.name !== plan.arrival.name) {
     // Another touch, so another session of the same visitor.
     const before = plan.arrival;
-    await person.open(landing(plan.returns, plan.n + 500_000, "/"), { referrer: plan.returns.referrer });
+    await person.arrive(landing(plan.returns, plan.n + 500_000, "/"), { referrer: plan.returns.referrer });
     if (startsSession(before, plan.returns)) tally.sessions++;
     await script(person).ready();
   }
