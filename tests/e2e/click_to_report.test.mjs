@@ -98,6 +98,6 @@ test("the same touch again within half an hour is the same session, another touc
   const rows = await it.rows("select distinct visitor_id from sessions");
   assert.equal(rows.length, 1);
   await person.arrive("/");
-  await it.eventually("the page view joins it", async () => Number((await it.rows("select page_views from sessions where utm_source = 'newsletter'"))[0].page_views) === 2);
+  await it.eventually("the page view joins it", async () => Number((await it.rows("select page_views from sessions where utm_campaign = 'november'"))[0].page_views) === 2);
   assert.equal(await it.count("sessions"), 2, "a direct page never overwrites an attribution that is alive");
 });

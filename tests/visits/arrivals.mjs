@@ -1,5 +1,5 @@
-// Ways to arrive at the shop, one a platform and more: the query on the landing URL, the referrer, and how often. `id(n)` gives the nth
-// click id in the form that the platform issues.
+// Ways to arrive at the shop, one a platform and more: the query on the landing URL, the referrer, and how often (`weight`). `query(n)` gives
+// the nth visitor a click id in the form that the platform issues; `direct` ones carry no source.
 const base64url = (n, length) => {
   let out = "";
   let x = (n * 2654435761) >>> 0;
@@ -57,6 +57,6 @@ export const ARRIVALS = [
   { name: "instagram share", weight: 2, referrer: "https://www.instagram.com/", query: (n) => ({ igsh: base64url(n, 16) }) },
   { name: "telegram channel", weight: 3, query: () => utm("telegram", "social", "drop-announcement") },
   { name: "a blog", weight: 2, referrer: "https://blog.example.net/best-tees?from=private", query: () => ({}) },
-  { name: "a friend's code", weight: 1, query: () => ({ ref: "olena-10" }) },
-  { name: "typed in", weight: 10, query: () => ({}) },
+  { name: "a friend's code", weight: 1, direct: true, query: () => ({ ref: "olena-10" }) },
+  { name: "typed in", weight: 10, direct: true, query: () => ({}) },
 ];

@@ -31,12 +31,14 @@ export async function drive({ base, count = 200, atOnce = 8, seed = 20261120, ru
   // Decided before anything is sent, so that what happens at the same time cannot change who does what.
   const plans = Array.from({ length: count }, (_, n) => ({
     n: run + n,
+    // Of the range that is kept for tests (RFC 2544): to the worker, everybody comes from somewhere else.
+    address: `198.18.${n >> 8}.${n & 255}`,
     arrival: n < ARRIVALS.length ? ARRIVALS[n] : pick(ARRIVALS, roll()),
     device: pick(DEVICES, roll()),
     place: pick(PLACES, roll()),
     bot: n % 12 === 11 ? BOTS[Math.trunc(n / 12) % BOTS.length] : undefined,
     refuses: n % 20 === 7 ? "gpc" : undefined,
-    returns: roll() < 0.2 ? pick(ARRIVALS.filter((one) => one.name !== "typed in"), roll()) : undefined,
+    returns: roll() < 0.2 ? pick(ARRIVALS.filter((one) => !one.direct), roll()) : undefined,
     depth: roll(),
     product: PRODUCTS[Math.trunc(roll() * PRODUCTS.length)],
     second: roll() < 0.3 ? PRODUCTS[Math.trunc(roll() * PRODUCTS.length)] : undefined,
@@ -55,11 +57,11 @@ export async function drive({ base, count = 200, atOnce = 8, seed = 20261120, ru
 }
 
 async function visit(base, plan, tally) {
-  const place = { cf: plan.place.cf, language: plan.place.language };
+  const place = { cf: plan.place.cf, language: plan.place.language, address: plan.address };
   tally.visits++;
   if (plan.bot) {
     tally.machines++;
-    await browser({ base, headers: plan.bot.headers, cf: plan.place.cf }).send("GET", landing(plan.arrival, plan.n, "/"));
+    await browser({ base, headers: plan.bot.headers, cf: plan.place.cf, address: plan.address }).send("GET", landing(plan.arrival, plan.n, "/"));
     return;
   }
   const refuses = plan.refuses === "gpc";
@@ -77,9 +79,8 @@ async function visit(base, plan, tally) {
 
   if (plan.returns && !refuses && plan.returns.name !== plan.arrival.name) {
     // Another touch, so another session of the same visitor.
-    const before = plan.arrival;
+    tally.sessions++;
     await person.arrive(landing(plan.returns, plan.n + 500_000, "/"), { referrer: plan.returns.referrer });
-    if (startsSession(before, plan.returns)) tally.sessions++;
     await script(person).ready();
   }
 }
@@ -126,10 +127,4 @@ async function shop(person, ud, plan, tally) {
 function landing(arrival, n, path) {
   const query = new URLSearchParams(arrival.query(n)).toString();
   return query ? `${path}?${query}` : path;
-}
-
-/** Whether coming by `now` after `before`, a moment later, is a new session: a touch that differs. */
-export function startsSession(before, now) {
-  const same = (a, b) => JSON.stringify(a.query(1)) === JSON.stringify(b.query(1)) && (a.referrer ?? "") === (b.referrer ?? "");
-  return !same(before, now);
 }

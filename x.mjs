@@ -1,0 +1,10 @@
+import {startPostgres} from './tests/stack/centre.mjs'; import pg from 'pg'; import {stopAll} from './tests/stack/process.mjs';
+const p=await startPostgres({data:'/var/tmp/ud-try/data',log:'/tmp/x.log'});
+const c=new pg.Client({connectionString:p.url}); await c.connect();
+const q=async s=>console.table((await c.query(s)).rows);
+await q("select count(*), count(distinct visitor_id), count(*) filter (where bot_reason is not null) bots from sessions where first_seen > now() - interval '10 min'");
+await q("select action, bot_reason, consent, count(*) from anonymous_hits where minted_at > now() - interval '10 min' group by 1,2,3");
+await q("select n, count(*) from (select visitor_id, count(*) n from sessions where first_seen > now() - interval '10 min' group by 1) x group by 1");
+await q("select link_method, unlinked_cause, payment_status, count(*), sum(revenue) from orders group by 1,2,3");
+await q("select utm_source, utm_medium, channel, inferred, click_platform, count(*) from sessions group by 1,2,3,4,5 order by 6 desc");
+await c.end(); await stopAll();
