@@ -2,8 +2,9 @@
 //
 //   node edge-worker/build.mjs            what is deployed
 //   node edge-worker/build.mjs --trap     the same with a switch that makes the WASM panic, into edge-worker/build-trap/, for tests
+//   … --if-changed                        only when something that it is made of is newer than what was built
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -16,16 +17,22 @@ const root = dirname(here);
 const trap = process.argv.includes("--trap");
 const out = join(here, trap ? "build-trap" : "build");
 const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
-// Tests that need the trap must not overwrite the artefact that is deployed.
-const wasmTarget = trap ? join(target, "trap") : target;
+
+const MADE_OF = ["edge-worker/src", "edge-worker/core", "edge-worker/bundle", "edge-worker/js", "edge-worker/script", "edge-worker/entry.js", "edge-worker/build.mjs",
+  "edge-worker/Cargo.toml", "shared", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "package-lock.json"];
+if (process.argv.includes("--if-changed") && existsSync(join(out, "index.js"))) {
+  const built = statSync(join(out, "index.js")).mtimeMs;
+  if (!MADE_OF.some((path) => newerThan(join(root, path), built))) process.exit(0);
+}
 
 const cargo = (...args) => execFileSync("cargo", args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
 
 mkdirSync(out, { recursive: true });
+// With and without the trap, cargo writes to the same path; what is taken from there is what this very command made.
 cargo("build", "--quiet", "--locked", "-p", "edge-worker", "--target", "wasm32-unknown-unknown", "--profile", "wasm",
-  "--target-dir", wasmTarget, ...(trap ? ["--features", "trap"] : []));
+  "--target-dir", target, ...(trap ? ["--features", "trap"] : []));
 cargo("run", "--quiet", "--locked", "-p", "edge-bundle", "--",
-  join(wasmTarget, "wasm32-unknown-unknown", "wasm", "edge_worker.wasm"), out);
+  join(target, "wasm32-unknown-unknown", "wasm", "edge_worker.wasm"), out);
 
 const wasm = join(out, "edge_worker_bg.wasm");
 const wasmOpt = locate("binaryen/bin/wasm-opt");
@@ -62,6 +69,11 @@ const sizes = Object.fromEntries(["edge_worker_bg.wasm", "index.js", "script.txt
   return [name, `${(bytes.length / 1024).toFixed(1)} KiB, ${(gzipSync(bytes, { level: 9 }).length / 1024).toFixed(2)} KiB gzipped`];
 }));
 console.log(sizes);
+
+function newerThan(path, time) {
+  const stat = statSync(path);
+  return stat.isDirectory() ? readdirSync(path).some((name) => newerThan(join(path, name), time)) : stat.mtimeMs > time;
+}
 
 function version() {
   return /^version = "(.+)"$/m.exec(readFileSync(join(root, "Cargo.toml"), "utf8"))[1];
