@@ -5,6 +5,7 @@
 pub mod cohorts;
 pub mod compare;
 pub mod creatives;
+pub mod csv;
 pub mod customers;
 pub mod figure;
 pub mod filter;

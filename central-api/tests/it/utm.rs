@@ -490,3 +490,47 @@ async fn the_catalogue_lists_what_query_takes() {
     }
     assert_eq!(catalogue["metrics"][0]["label"]["uk"], "Сесії");
 }
+
+#[tokio::test]
+async fn an_export_holds_every_row_of_its_list_and_nothing_that_a_spreadsheet_computes() {
+    let shop = Shop::open().await;
+    let file = async |query: &str| {
+        let url = shop.app.url(&format!("/api/utm/export-csv?period=all_time&{query}"));
+        let answer = shop.client.get(url).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{query}");
+        let name = answer.headers()["content-disposition"].to_str().unwrap().to_owned();
+        let bytes = answer.bytes().await.unwrap();
+        assert_eq!(&bytes[..3], b"\xef\xbb\xbf");
+        let mut reader = csv::Reader::from_reader(&bytes[3..]);
+        let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        (name, header, rows)
+    };
+    let (name, header, rows) = file("type=sources").await;
+    assert_eq!(name, "attachment; filename=\"utm_sources.csv\"");
+    assert_eq!(header[..2], ["Джерело", "Сесії"]);
+    let list = shop.ok("sources?period=all_time&limit=1000").await;
+    assert_eq!(rows.len(), list["sources"].as_array().unwrap().len());
+    for (row, listed) in rows.iter().zip(list["sources"].as_array().unwrap()) {
+        assert_eq!(&row[0], listed["utm_source"].as_str().unwrap_or("(not set)"));
+        assert_eq!(row[1], listed["sessions"].to_string());
+        assert_eq!(row[5].parse::<f64>().unwrap(), listed["revenue"].as_f64().unwrap());
+    }
+    let (_, header, rows) = file("type=content&locale=en").await;
+    assert_eq!(header[..2], ["Content", "Campaign"]);
+    assert!(rows.iter().any(|row| &row[0] == "'=1+1") && rows.iter().all(|row| !row[0].starts_with('=')));
+    let (_, _, rows) = file("type=sessions&bots=include").await;
+    let now: chrono::DateTime<chrono::Utc> = "2026-11-20T23:10:00Z".parse().unwrap();
+    assert_eq!(
+        rows.len(),
+        shop.data.sessions.iter().filter(|s| s.first_seen < now).count()
+    );
+    for kind in ["countries", "cities", "landing-pages", "operating-systems"] {
+        assert!(!file(&format!("type={kind}")).await.2.is_empty(), "{kind}");
+    }
+    let (status, body) = shop.get("export-csv?type=everything").await;
+    assert_eq!(
+        (status, body["error"]["field"].as_str()),
+        (StatusCode::BAD_REQUEST, Some("type"))
+    );
+}

@@ -8,6 +8,7 @@ mod compare;
 mod coverage;
 mod customers;
 mod describe;
+mod export;
 mod funnel;
 mod general;
 mod geo;
@@ -60,6 +61,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         coverage::endpoint(),
         coverage::freshness_endpoint(),
         query::endpoint(),
+        export::endpoint(),
         catalogue::endpoint(),
     ];
     let mut router = OpenApiRouter::new();

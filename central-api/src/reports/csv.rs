@@ -1,0 +1,102 @@
+//! Rows as CSV that a spreadsheet opens as it should: UTF-8 with a byte order mark, and no cell that it would take for a formula.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Tells spreadsheets that the file is UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Text that a spreadsheet shows rather than computes: what begins like a formula gets an apostrophe before it
+/// (OWASP, "CSV Injection").
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+        Cow::Owned(format!("'{text}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes rows and gives them away in chunks, so that memory stays flat however many there are.
+pub struct Chunks {
+    buffer: Shared,
+    writer: csv::Writer<Shared>,
+}
+
+impl Default for Chunks {
+    fn default() -> Self {
+        let buffer = Shared(Arc::new(Mutex::new(BYTE_ORDER_MARK.to_vec())));
+        Self {
+            writer: csv::WriterBuilder::new()
+                .terminator(csv::Terminator::CRLF)
+                .from_writer(buffer.clone()),
+            buffer,
+        }
+    }
+}
+
+impl Chunks {
+    /// Adds a row; its texts must be harmless already.
+    ///
+    /// # Errors
+    /// Rows of different lengths.
+    pub fn row<T: AsRef<[u8]>>(&mut self, cells: impl IntoIterator<Item = T>) -> Result<(), csv::Error> {
+        self.writer.write_record(cells)
+    }
+
+    /// What was written and not yet taken.
+    ///
+    /// # Errors
+    /// None in memory.
+    pub fn take(&mut self) -> io::Result<Vec<u8>> {
+        self.writer.flush()?;
+        Ok(std::mem::take(
+            &mut *self.buffer.0.lock().unwrap_or_else(PoisonError::into_inner),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_that_begins_like_a_formula_is_shown_as_text() {
+        for bad in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"] {
+            assert_eq!(harmless(bad), format!("'{bad}"));
+        }
+        for good in ["facebook", "a=b", "'", "", "зима"] {
+            assert_eq!(harmless(good), good);
+        }
+    }
+
+    #[test]
+    fn chunks_joined_are_one_file_with_one_mark_and_quoted_cells() {
+        let mut chunks = Chunks::default();
+        chunks.row(["a", "b,\"c\"\r\nd"]).unwrap();
+        let mut file = chunks.take().unwrap();
+        chunks.row(["1", ""]).unwrap();
+        file.extend(chunks.take().unwrap());
+        assert_eq!(
+            String::from_utf8(file).unwrap(),
+            "\u{feff}a,\"b,\"\"c\"\"\r\nd\"\r\n1,\r\n"
+        );
+    }
+}
