@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::{Config, Origin};
-use crate::endpoints::{account, cron, health, ingest, openapi, orders, session, sites, utm};
+use crate::endpoints::{account, cron, health, ingest, openapi, orders, panel, session, sites, utm};
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::telemetry;
@@ -36,7 +36,7 @@ pub fn build(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
             router
         }
     };
-    (finish(router, &config), api)
+    (finish(router.merge(panel::routes()), &config), api)
 }
 
 /// The API's description alone.

@@ -6,6 +6,7 @@ pub mod health;
 pub mod ingest;
 pub mod openapi;
 pub mod orders;
+pub mod panel;
 pub mod reference_page;
 pub mod session;
 pub mod sites;

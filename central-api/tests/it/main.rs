@@ -8,6 +8,7 @@ mod ingest;
 mod keys;
 mod openapi;
 mod orders;
+mod panel;
 mod rollup;
 mod session;
 mod support;
