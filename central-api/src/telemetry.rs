@@ -37,6 +37,8 @@ pub fn start_logging(config: &Config, serving: bool) -> anyhow::Result<()> {
         .map_err(|error| anyhow::anyhow!("UD_LOG: {error}"))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Whoever read our log may be gone; complaining about that on the same pipe would end the request.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     let started = match config.log_format {
         LogFormat::Json if serving => lines

@@ -167,11 +167,18 @@ impl Cluster {
             Err(TryLockError::WouldBlock) => return Ok(false),
             Err(TryLockError::Error(error)) => return Err(error).context("locking postgres-use.lock"),
         }
+        let stopped = self.stop().await;
+        // Only now may another one come in, also when this value lives on.
+        self.in_use.unlock().context("unlocking postgres-use.lock")?;
+        stopped.map(|()| true)
+    }
+
+    async fn stop(&self) -> anyhow::Result<()> {
         let mut server = self.server.lock().await;
         // SIGINT is Postgres' fast shutdown: sessions end, everything is written; SIGQUIT leaves a recovery to the next start.
         for (signal, wait) in [(Signal::INT, STOP_WAIT), (Signal::QUIT, Duration::from_secs(5))] {
             if !server.is_alive() {
-                return Ok(true);
+                return Ok(());
             }
             let _ = kill_process(server.pid, signal);
             let until = Instant::now() + wait;
@@ -181,7 +188,7 @@ impl Cluster {
         }
         match server.is_alive() {
             true => bail!("Postgres (process {}) does not stop", server.pid.as_raw_nonzero()),
-            false => Ok(true),
+            false => Ok(()),
         }
     }
 
@@ -401,7 +408,10 @@ fn options(paths: &Paths, password: &Secret, port: u16) -> PgConnectOptions {
 }
 
 fn runs(pid: Pid) -> bool {
-    !matches!(test_kill_process(pid), Err(error) if error == rustix::io::Errno::SRCH)
+    // Ended, but nobody has waited for it yet: in a container without a proper init that stays so.
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    let zombie = stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'));
+    !zombie && !matches!(test_kill_process(pid), Err(error) if error == rustix::io::Errno::SRCH)
 }
 
 /// Whether a process is a Postgres, where that can be seen: a number may belong to somebody else by now.

@@ -58,6 +58,17 @@ pub fn find(configured: Option<&Path>, existing: Option<u32>) -> anyhow::Result<
     )
 }
 
+/// One set of programs of each supported version on this machine, in the order of preference.
+pub fn all() -> Vec<Programs> {
+    let mut found: Vec<Programs> = Vec::new();
+    for programs in candidates().iter().filter_map(|bin| look(bin).ok().flatten()) {
+        if found.iter().all(|known| known.major != programs.major) {
+            found.push(programs);
+        }
+    }
+    found
+}
+
 fn candidates() -> Vec<PathBuf> {
     let mut found = Vec::new();
     if let Ok(output) = Command::new("pg_config").arg("--bindir").output()

@@ -1,16 +1,21 @@
 //! Tests on a real Postgres with a database each. `UD_TEST_DATABASE_URL` names the server; the role must be allowed to create databases.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
 
+mod access;
 mod account;
+mod cron;
 mod health;
 mod import;
 mod ingest;
 mod keys;
 mod openapi;
+mod operations;
 mod orders;
 mod panel;
+mod postgres;
 mod rollup;
 mod session;
+mod sites;
 mod support;
 mod utm;
 mod utm_cohorts;

@@ -105,8 +105,19 @@ impl TestApp {
 
     /// With a given clock.
     pub async fn start_at(clock: Clock) -> Self {
+        Self::start_configured(clock, |_| {}).await
+    }
+
+    /// With settings changed.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_configured(Clock::system(), change).await
+    }
+
+    async fn start_configured(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         let db = TestDb::new().await;
-        let state = AppState::new(Config::for_tests(), db.pool.clone(), db.pool.clone(), clock);
+        let mut config = Config::for_tests();
+        change(&mut config);
+        let state = AppState::new(config, db.pool.clone(), db.pool.clone(), clock);
         state
             .sites
             .replace(central_api::db::sites::all(&db.pool).await.unwrap());

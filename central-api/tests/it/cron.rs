@@ -1,0 +1,116 @@
+use std::sync::{Arc, Mutex};
+
+use central_api::clock::Clock;
+use central_api::jobs;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use crate::support::TestApp;
+
+async fn ask(app: &TestApp, key: (&str, &str), body: &str) -> reqwest::Response {
+    let now = app.state.clock.now().timestamp();
+    let signature = shared::signature::sign(key.0, key.1.as_bytes(), now, body.as_bytes());
+    let request = app
+        .client
+        .post(app.url("/internal/cron"))
+        .header("x-ud-signature", signature);
+    request.body(body.to_owned()).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn what_is_due_runs_once_however_often_and_by_however_many_it_is_asked_for() {
+    let time = Arc::new(Mutex::new("2026-03-01T12:00:00Z".parse::<DateTime<Utc>>().unwrap()));
+    let clock = {
+        let time = time.clone();
+        Clock::from_fn(move || *time.lock().unwrap())
+    };
+    let app = TestApp::start_at(clock).await;
+    let site = app.site("shop").await;
+    let (id, secret) = app.ingest_key(&site).await;
+    let body = json!({"scheduled_time": 1, "cron": "0 * * * *"}).to_string();
+    let names = async || {
+        let answer = ask(&app, (&id, &secret), &body).await;
+        assert_eq!(answer.status(), 200);
+        let answer: Value = answer.json().await.unwrap();
+        let ran = answer["ran"].as_array().unwrap().clone();
+        assert!(ran.iter().all(|job| job["ok"] == true), "{answer}");
+        (
+            ran.iter()
+                .map(|job| job["job"].as_str().unwrap().to_owned())
+                .collect::<Vec<_>>(),
+            answer["busy"] == true,
+        )
+    };
+    let asked = tokio::join!(names(), names(), names());
+    let asked = [asked.0, asked.1, asked.2];
+    let ran: Vec<_> = asked.iter().flat_map(|(ran, _)| ran.clone()).collect();
+    assert_eq!(ran.len(), jobs::JOBS.len(), "{asked:?}");
+    assert_eq!(names().await, (vec![], false));
+    *time.lock().unwrap() += TimeDelta::hours(1);
+    let hourly: Vec<_> = jobs::JOBS
+        .iter()
+        .filter(|job| job.every_seconds <= 3_600)
+        .map(|job| job.name)
+        .collect();
+    assert_eq!(names().await.0, hourly);
+}
+
+#[tokio::test]
+async fn months_are_made_ahead_and_old_ones_dropped() {
+    let app = TestApp::start().await;
+    let site = app.site("shop").await;
+    sqlx::query("create table events_2019_01 partition of events for values from ('2019-01-01 00:00+00') to ('2019-02-01 00:00+00')")
+        .execute(&app.db.pool)
+        .await
+        .unwrap();
+    let now = app.state.clock.now();
+    let contact = |hash: u8, seen: DateTime<Utc>| {
+        sqlx::query("insert into visitor_contacts values ($1, $2, $3, 'email', $4)")
+            .bind(site.id)
+            .bind(vec![hash; 16])
+            .bind(uuid::Uuid::from_u128(1))
+            .bind(seen)
+            .execute(&app.db.pool)
+    };
+    contact(1, now - TimeDelta::days(759)).await.unwrap();
+    contact(2, now - TimeDelta::days(761)).await.unwrap();
+    let ran = jobs::run_due(&app.state, now).await.unwrap().unwrap();
+    assert!(ran.iter().all(|job| job.ok), "{ran:?}");
+    let months = central_api::db::retention::partitions(&app.db.pool).await.unwrap();
+    assert!(!months.contains(&"events_2019_01".to_owned()));
+    for time in [now, now + TimeDelta::days(60)] {
+        assert!(
+            months.contains(&format!("events_{}", time.format("%Y_%m"))),
+            "{months:?}"
+        );
+    }
+    let kept: Vec<Vec<u8>> = sqlx::query_scalar("select contact_hash from visitor_contacts")
+        .fetch_all(&app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(kept, [vec![1; 16]]);
+}
+
+#[tokio::test]
+async fn an_unsigned_or_unreadable_question_runs_nothing() {
+    let app = TestApp::start().await;
+    let site = app.site("shop").await;
+    let (id, secret) = app.ingest_key(&site).await;
+    let good = json!({"scheduled_time": 1, "cron": "0 * * * *"}).to_string();
+    let unsigned = app
+        .client
+        .post(app.url("/internal/cron"))
+        .body(good.clone())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(unsigned.status(), 401);
+    assert_eq!(ask(&app, (&id, "wrong"), &good).await.status(), 401);
+    let unknown = app.state.config.secret.ingest_key("k_unknown");
+    assert_eq!(ask(&app, ("k_unknown", &unknown), &good).await.status(), 401);
+    for bad in ["", "{}", "[]", "{\"scheduled_time\":\"x\",\"cron\":1}", "\u{0}"] {
+        assert_eq!(ask(&app, (&id, &secret), bad).await.status(), 400, "{bad}");
+    }
+    let runs = central_api::db::jobs::last_runs(&app.db.pool).await.unwrap();
+    assert!(runs.is_empty());
+}

@@ -1,0 +1,271 @@
+//! The embedded Postgres, on the real programs of every version that this machine has.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use central_api::config::Config;
+use central_api::postgres::Cluster;
+use central_api::postgres::discover::{self, Programs};
+use sqlx::{Connection, PgConnection};
+
+/// A data directory of its own, gone with the value.
+struct DataDir(PathBuf);
+
+impl DataDir {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("ud-it-{:x}", rand::random::<u64>()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn config(data: &Path, programs: &Programs) -> Config {
+    let mut config = Config::for_tests();
+    config.data_dir = data.to_owned();
+    config.postgres_bin_dir = Some(programs.bin.clone());
+    config
+}
+
+fn versions() -> Vec<Programs> {
+    let mut found = discover::all();
+    if let Some(bin) = std::env::var_os("UD_TEST_POSTGRES_BIN_DIR") {
+        found.push(discover::find(Some(Path::new(&bin)), None).unwrap());
+    }
+    assert!(!found.is_empty(), "no Postgres 15 to 18 on this machine");
+    found
+}
+
+async fn count(cluster: &Cluster) -> i64 {
+    let mut connection = PgConnection::connect_with(&cluster.connect_options()).await.unwrap();
+    let count = sqlx::query_scalar("select count(*) from kept")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    count
+}
+
+async fn run(cluster: &Cluster, statement: &'static str) {
+    let mut connection = PgConnection::connect_with(&cluster.connect_options()).await.unwrap();
+    sqlx::query(statement).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+fn signal(pid: i32, signal: rustix::process::Signal) {
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+fn lives(pid: i32) -> bool {
+    // A zombie of ours counts as gone.
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+async fn gone(pid: i32) {
+    let until = Instant::now() + Duration::from_secs(30);
+    while lives(pid) {
+        assert!(Instant::now() < until, "process {pid} lives on");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_is_made_once_and_keeps_its_data_over_a_restart() {
+    for programs in versions() {
+        let data = DataDir::new();
+        let config = config(&data.0, &programs);
+        let cluster = Cluster::open(&config).await.unwrap();
+        assert_eq!(cluster.major(), programs.major);
+        run(&cluster, "create table kept as select 1 as n").await;
+        let pid = cluster.pid().await;
+        assert!(cluster.close().await.unwrap(), "the last one stops the server");
+        gone(pid).await;
+
+        let cluster = Cluster::open(&config).await.unwrap();
+        assert_eq!(count(&cluster).await, 1, "Postgres {}", programs.major);
+        assert!(cluster.close().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn two_on_one_directory_share_the_server_and_the_last_stops_it() {
+    for programs in versions() {
+        let data = DataDir::new();
+        let config = config(&data.0, &programs);
+        let (first, second) = tokio::join!(Cluster::open(&config), Cluster::open(&config));
+        let (first, second) = (first.unwrap(), second.unwrap());
+        assert_eq!(first.pid().await, second.pid().await);
+        run(&first, "create table kept as select 1 as n").await;
+        assert_eq!(count(&second).await, 1);
+        let pid = first.pid().await;
+        assert!(!first.close().await.unwrap(), "somebody still uses it");
+        assert_eq!(count(&second).await, 1);
+        assert!(second.close().await.unwrap());
+        gone(pid).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_is_started_again_on_its_port_with_what_was_committed() {
+    for programs in versions() {
+        let data = DataDir::new();
+        let config = config(&data.0, &programs);
+        let cluster = Cluster::open(&config).await.unwrap();
+        run(&cluster, "create table kept as select 1 as n").await;
+        let url = cluster.url();
+        let pid = cluster.pid().await;
+        signal(pid, rustix::process::Signal::KILL);
+        gone(pid).await;
+        assert!(!cluster.is_alive().await);
+        assert!(cluster.revive().await.unwrap(), "it had to be started");
+        assert!(!cluster.revive().await.unwrap(), "it lives");
+        assert_eq!(cluster.url(), url);
+        assert_eq!(count(&cluster).await, 1, "Postgres {}", programs.major);
+        assert!(cluster.close().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_stale_pid_file_of_a_killed_server_is_no_obstacle() {
+    for programs in versions() {
+        let data = DataDir::new();
+        let config = config(&data.0, &programs);
+        let cluster = Cluster::open(&config).await.unwrap();
+        run(&cluster, "create table kept as select 1 as n").await;
+        let pid = cluster.pid().await;
+        signal(pid, rustix::process::Signal::KILL);
+        gone(pid).await;
+        drop(cluster);
+        // The number may belong to anybody by now: here to this test.
+        let file = data.0.join("postgres/postmaster.pid");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let taken = text.replacen(&pid.to_string(), &std::process::id().to_string(), 1);
+        for content in [text, taken] {
+            std::fs::write(&file, content).unwrap();
+            let cluster = Cluster::open(&config).await.unwrap();
+            assert_eq!(count(&cluster).await, 1);
+            assert!(cluster.close().await.unwrap());
+        }
+    }
+}
+
+/// A `central-api` of its own; killed with the value if it still runs.
+struct Process(std::process::Child);
+
+impl Process {
+    fn start(data: &Path, programs: &Programs, arguments: &[&str]) -> Self {
+        let child = std::process::Command::new(env!("CARGO_BIN_EXE_central-api"))
+            .args(arguments)
+            .env_remove("DATABASE_URL")
+            .env("UD_DATA_DIR", data)
+            .env("UD_POSTGRES_BIN_DIR", &programs.bin)
+            .env("UD_LISTEN", "127.0.0.1:0")
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    fn signal(&self, which: rustix::process::Signal) {
+        signal(i32::try_from(self.0.id()).unwrap(), which);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn first_line_with(stream: impl std::io::Read, wanted: &str) -> String {
+    use std::io::BufRead;
+    let mut seen = String::new();
+    for line in std::io::BufReader::new(stream).lines() {
+        let line = line.unwrap();
+        if line.contains(wanted) {
+            return line;
+        }
+        seen.push_str(&line);
+        seen.push('\n');
+    }
+    panic!("no line with {wanted} in:\n{seen}");
+}
+
+#[tokio::test]
+async fn what_a_killed_central_api_leaves_running_is_used_by_the_next_and_stopped_by_it() {
+    let programs = &versions()[0];
+    let data = DataDir::new();
+    let mut process = Process::start(&data.0, programs, &["postgres"]);
+    let line = first_line_with(process.0.stdout.take().unwrap(), "DATABASE_URL=");
+    let url = line.strip_prefix("DATABASE_URL=").unwrap().to_owned();
+    process.signal(rustix::process::Signal::KILL);
+    process.0.wait().unwrap();
+    // Postgres runs on: it was not told anything.
+    PgConnection::connect(&url).await.unwrap().close().await.unwrap();
+
+    let cluster = Cluster::open(&config(&data.0, programs)).await.unwrap();
+    assert_eq!(cluster.url().expose(), url);
+    let pid = cluster.pid().await;
+    assert!(cluster.close().await.unwrap());
+    gone(pid).await;
+}
+
+#[tokio::test]
+async fn the_password_is_asked_for_by_socket_and_by_port() {
+    let programs = &versions()[0];
+    let data = DataDir::new();
+    let cluster = Cluster::open(&config(&data.0, programs)).await.unwrap();
+    for options in [cluster.connect_options(), cluster.url().expose().parse().unwrap()] {
+        let error = PgConnection::connect_with(&options.password("guess"))
+            .await
+            .unwrap_err();
+        let code = error
+            .as_database_error()
+            .and_then(|error| error.code().map(|code| code.into_owned()));
+        assert_eq!(code.as_deref(), Some("28P01"), "{error}");
+    }
+    cluster.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn serving_migrates_answers_and_stops_with_its_postgres() {
+    let programs = &versions()[0];
+    let data = DataDir::new();
+    let mut process = Process::start(&data.0, programs, &["serve"]);
+    let line = first_line_with(process.0.stderr.take().unwrap(), "\"ready\"");
+    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let address = ready["address"].as_str().unwrap();
+    let url = format!("http://{address}/readyz");
+    let answer = reqwest::get(&url).await.unwrap();
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+
+    let pid_file = data.0.join("postgres/postmaster.pid");
+    let pid = || {
+        std::fs::read_to_string(&pid_file)
+            .ok()?
+            .lines()
+            .next()?
+            .parse::<i32>()
+            .ok()
+    };
+    let first = pid().unwrap();
+    signal(first, rustix::process::Signal::KILL);
+    gone(first).await;
+    let until = Instant::now() + Duration::from_secs(30);
+    while pid() == Some(first) || reqwest::get(&url).await.unwrap().status() != 200 {
+        assert!(Instant::now() < until, "Postgres was not started again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    let second = pid().unwrap();
+    process.signal(rustix::process::Signal::TERM);
+    assert!(process.0.wait().unwrap().success());
+    gone(second).await;
+}
