@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 use crate::support::TestApp;
 
 /// Open to everybody by design: logging in, and the description of the API itself.
-const OPEN: [(&str, &str); 2] = [("post", "/api/v1/session"), ("get", "/api/openapi.json")];
+const OPEN: [(&str, &str); 3] = [
+    ("post", "/api/v1/session"),
+    ("get", "/api/openapi.json"),
+    ("get", "/api/docs"),
+];
 
 /// Every method and path under /api and /internal that is described, parameters filled in.
 fn described(app: &TestApp) -> Vec<(Method, String, String)> {
