@@ -154,6 +154,19 @@ describe("the answer passes through", () => {
     });
   }
 
+  it("with the headers as they came, but for our two", async () => {
+    const headers = { ...NAVIGATION, cookie: "a=b", "x-forwarded-for": "1.2.3.4", "accept-encoding": "gzip, br", "if-none-match": '"abc"', range: "bytes=0-9", authorization: "Basic eDp5", "cache-control": "no-cache" };
+    const seen = async (more) => {
+      await visit(TAGGED, { headers: { ...headers, ...more } });
+      const { "x-ud-visitor": visitor, "x-ud-session": session, "sec-purpose": _, ...rest } = shop.last().headers;
+      return { named: Boolean(visitor && session), rest };
+    };
+    const landing = await seen({});
+    const untouched = await seen({ "sec-purpose": "prefetch" });
+    assert.deepEqual([landing.named, untouched.named], [true, false]);
+    assert.deepEqual(landing.rest, untouched.rest);
+  });
+
   it("with the URL as it came", async () => {
     for (const url of ["/a%20b/%D0%BA?x=%7B%7D&y=a+b&&z", "/a//b/./c?q=it's|\"fine\"", "/?", "/x?a=1?b=2", "/%zz?%"]) {
       await visit(url);
