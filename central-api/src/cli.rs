@@ -43,6 +43,8 @@ enum Command {
     Rollup(commands::rollup::Args),
     /// Fill an empty site with an invented shop's year, for trying out and measuring.
     DemoData(commands::demo_data::Args),
+    /// What was refused: list it, look at it, send it through the same door again.
+    DeadLetters(commands::dead_letters::Args),
     /// Show every setting: what it is for, its value, its default. Secrets are hidden.
     Config,
     /// Print the API's description, OpenAPI 3.1.
@@ -86,6 +88,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Import(args) => commands::import::run(config, args).await,
             Command::Rollup(args) => commands::rollup::run(config, args).await,
             Command::DemoData(args) => commands::demo_data::run(config, args).await,
+            Command::DeadLetters(args) => commands::dead_letters::run(config, args).await,
             Command::Config => commands::config::run(&effective),
             Command::Openapi => commands::openapi::run(&config),
             Command::Postgres(args) => commands::postgres::run(config, args).await,

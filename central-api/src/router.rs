@@ -16,7 +16,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::{Config, Origin};
-use crate::endpoints::{account, cron, health, ingest, openapi, orders, panel, session, sites, utm};
+use crate::endpoints::{
+    account, cron, dead_letters, health, ingest, openapi, orders, panel, server_events, session, sites, utm,
+};
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::telemetry;
@@ -75,6 +77,7 @@ fn backends() -> OpenApiRouter<AppState> {
         .routes(routes!(orders::send))
         .routes(routes!(orders::show))
         .routes(routes!(orders::put_rates))
+        .routes(routes!(server_events::send))
 }
 
 /// The panel and analysts, with a session or a token.
@@ -85,6 +88,8 @@ fn people(config: &Config) -> OpenApiRouter<AppState> {
         .routes(routes!(session::list))
         .routes(routes!(session::revoke))
         .routes(routes!(account::change_password))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::replay))
         .routes(routes!(sites::list))
         .routes(routes!(sites::change))
         .merge(utm::routes())

@@ -5,6 +5,7 @@ pub mod config;
 pub mod create_admin;
 pub mod create_key;
 pub mod create_site;
+pub mod dead_letters;
 pub mod demo_data;
 pub mod doctor;
 pub mod import;

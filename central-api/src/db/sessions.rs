@@ -1,8 +1,8 @@
 //! Table `sessions`: what one touch brought.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use sqlx::postgres::PgBindIterExt;
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use crate::ingest::fold::SessionChange;
@@ -192,6 +192,57 @@ pub async fn merge(db: &mut PgConnection, changes: &[SessionChange<'_>]) -> sqlx
         changes.iter().map(|c| c.context.and_then(|x| x.2.as_organization.as_deref())).bind_iter() as _,
         changes.iter().map(|c| c.context.and_then(|x| x.2.ip.as_deref())).bind_iter() as _,
         changes.iter().map(|c| c.context.and_then(|x| x.2.ip_hash.as_deref())).bind_iter() as _,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Where a server-side event may belong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// The visitor.
+    pub visitor_id: Uuid,
+    /// The session.
+    pub session_id: Uuid,
+    /// When it was first seen, UTC.
+    pub first_seen: DateTime<Utc>,
+    /// Its visits so far.
+    pub visit_count: i16,
+}
+
+/// Sessions with these ids, earliest first; of two visitors' sessions with one id both.
+///
+/// # Errors
+/// The database's.
+pub async fn by_ids(db: impl PgExecutor<'_>, site_id: i32, session_ids: &[Uuid]) -> sqlx::Result<Vec<Found>> {
+    sqlx::query_as!(
+        Found,
+        "select visitor_id, session_id, first_seen, visit_count from sessions
+         where site_id = $1 and session_id = any($2) order by first_seen, visitor_id",
+        site_id,
+        session_ids
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// All sessions of these visitors that began since `from`, earliest first.
+///
+/// # Errors
+/// The database's.
+pub async fn of_visitors(
+    db: impl PgExecutor<'_>,
+    site_id: i32,
+    visitor_ids: &[Uuid],
+    from: DateTime<Utc>,
+) -> sqlx::Result<Vec<Found>> {
+    sqlx::query_as!(
+        Found,
+        "select visitor_id, session_id, first_seen, visit_count from sessions
+         where site_id = $1 and visitor_id = any($2) and first_seen >= $3 order by first_seen, session_id",
+        site_id,
+        visitor_ids,
+        from
     )
     .fetch_all(db)
     .await

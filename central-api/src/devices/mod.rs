@@ -4,6 +4,8 @@
 pub mod merge;
 pub mod names;
 pub mod parse;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, LazyLock};
 

@@ -24,28 +24,49 @@ pub fn device(user_agent: &str) -> Device {
     let (browser, system, thing) = PATTERNS.extract(user_agent);
     let crawler = thing.as_ref().is_some_and(|thing| thing.device == "Spider");
     let thing = thing.filter(|_| !crawler);
-    let version = |system: &ua_parser::os::ValueRef<'_>| {
-        names::version([
-            system.major.as_deref(),
-            system.minor.as_deref(),
-            system.patch.as_deref(),
-        ])
-    };
+    let os = system.as_ref().and_then(|system| names::system(&system.os));
+    let os_version = system
+        .as_ref()
+        .and_then(|system| {
+            names::version([
+                system.major.as_deref(),
+                system.minor.as_deref(),
+                system.patch.as_deref(),
+            ])
+        })
+        .filter(|version| !is_frozen(user_agent, os.as_deref(), version));
+    let model = thing.as_ref().and_then(|thing| specific(thing.model.as_deref()?));
     Device {
         kind: if crawler { None } else { kind(user_agent) },
         brand: thing
             .as_ref()
             .and_then(|thing| specific(thing.brand.as_deref()?))
-            .filter(|brand| !brand.starts_with("Generic")),
-        model: thing.as_ref().and_then(|thing| specific(thing.model.as_deref()?)),
-        os: system.as_ref().and_then(|system| names::system(&system.os)),
-        os_version: system.as_ref().and_then(version),
+            .filter(|brand| !brand.starts_with("Generic"))
+            .map(|brand| if brand == "XiaoMi" { "Xiaomi".to_owned() } else { brand })
+            .or_else(|| {
+                model
+                    .as_ref()
+                    .filter(|model| model.starts_with("SM-"))
+                    .map(|_| "Samsung".to_owned())
+            }),
+        model,
+        os,
+        os_version,
         browser: browser.as_ref().and_then(|browser| names::browser(&browser.family)),
         browser_version: browser
             .as_ref()
             .filter(|browser| browser.family != "Other")
             .and_then(|browser| names::version([browser.major, browser.minor])),
         in_app: names::in_app(user_agent).map(str::to_owned),
+    }
+}
+
+/// Browsers stopped telling: every macOS says 10.15, and every Android of reduced user agents 10.
+fn is_frozen(user_agent: &str, os: Option<&str>, version: &str) -> bool {
+    match os {
+        Some("macOS") => version.starts_with("10.15"),
+        Some("Android") => user_agent.contains("Android 10; K)"),
+        _ => false,
     }
 }
 

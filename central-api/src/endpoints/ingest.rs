@@ -30,11 +30,11 @@ const GZIP_GUESS: usize = 8;
 /// 1. a share of memory, by the length that the caller gives; 2. the body, capped; 3. the signature over it as it came;
 /// 4. gzip off, capped; 5. the envelope; 6. every event on its own; 7. all of it to the writers.
 #[utoipa::path(
-    post, path = "/ingest/v1/events", tag = "ingest",
+    post, path = "/ingest/v1/events", operation_id = "ingest_batch", tag = "ingest",
     request_body(content = String, content_type = "application/json", description = "A batch of the wire schema 1, at most 1,000 events and 4 MiB, optionally gzip"),
     params(("x-ud-signature" = String, Header, description = "v1;k=<key id>;t=<unix seconds>;s=<hex HMAC-SHA256 of t.body>")),
     responses(
-        (status = 200, description = "Stored, with a verdict on what was not", body = Answer),
+        (status = 200, description = "Stored, with a verdict on what was not", body = BatchAnswerBody),
         (status = 400, description = "The envelope cannot be read", body = crate::error::ErrorBody),
         (status = 401, description = "The signature is missing, expired or does not match", body = crate::error::ErrorBody),
         (status = 413, description = "Too large", body = crate::error::ErrorBody),
@@ -89,6 +89,7 @@ pub async fn batch(State(state): State<AppState>, request: Request) -> Result<Js
         kind: "ingest",
         batch_id,
         items,
+        keep_refused: true,
         share: Some(share),
         body: body.clone(),
     };
@@ -175,19 +176,19 @@ fn answer(verdicts: Vec<Verdict>) -> BatchAnswer {
 /// See [`BatchAnswer`]: the shape of the answer for the API's description.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "describes shared::event::BatchAnswer, which knows no OpenAPI")]
-pub struct Answer {
+pub struct BatchAnswerBody {
     /// Events stored now.
     accepted: usize,
     /// Events that were stored before.
     duplicates: usize,
     /// Events that were not stored.
-    rejected: Vec<AnswerRejection>,
+    rejected: Vec<BatchRejection>,
 }
 
 /// See [`Rejection`].
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "describes shared::event::Rejection, which knows no OpenAPI")]
-pub struct AnswerRejection {
+pub struct BatchRejection {
     /// Position in the batch, from 0.
     index: usize,
     /// Machine-readable reason.

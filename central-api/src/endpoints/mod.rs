@@ -2,12 +2,14 @@
 
 pub mod account;
 pub mod cron;
+pub mod dead_letters;
 pub mod health;
 pub mod ingest;
 pub mod openapi;
 pub mod orders;
 pub mod panel;
 pub mod reference_page;
+pub mod server_events;
 pub mod session;
 pub mod sites;
 pub mod utm;

@@ -66,6 +66,13 @@ pub struct OrdersAnswer {
     rejected: Vec<OrderRejection>,
 }
 
+impl OrdersAnswer {
+    /// What a replay of a single order came to: `accepted`, or the code it was refused with.
+    pub fn outcome(&self) -> &'static str {
+        self.rejected.first().map_or("accepted", |rejected| rejected.code)
+    }
+}
+
 /// Answer to one order, or to a list.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(untagged)]

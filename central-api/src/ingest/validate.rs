@@ -74,6 +74,7 @@ pub fn record(event: Event, rules: &Rules<'_>) -> Result<Record, Refusal> {
     let minted_ms = minted_at_ms(event.id).ok_or_else(|| Refusal::field("id", "must be a UUIDv7"))?;
     let minted_at = time("id", minted_ms, rules)?;
     let occurred_at = time("at", event.at, rules)?;
+    let name = name(event.action, event.name.as_deref())?;
     let (visitor_id, session) = match (event.visitor, event.session) {
         (Some(visitor), Some(session)) => (visitor, session),
         (None, None) => return Ok(Record::Anonymous(Box::new(anonymous(&event, minted_at, rules)?))),
@@ -125,7 +126,7 @@ pub fn record(event: Event, rules: &Rules<'_>) -> Result<Record, Refusal> {
         points: points(event.action, own_value, rules.site),
         quantity: event.quantity.map(|n| small("quantity", n)).transpose()?,
         amount: event.amount.map(|n| small("amount", n)).transpose()?,
-        name: name(event.action, event.name.as_deref())?,
+        name,
         path: event.path.and_then(|path| clean(&path, MAX_PATH_CHARS)),
         product_id: event.product.map(|id| id_text("product", &id)).transpose()?,
         order_id: event.order.map(|id| id_text("order", &id)).transpose()?,

@@ -15,6 +15,7 @@ use crate::error::ApiError;
 use crate::ingest::admission::{Admission, Share};
 use crate::ingest::envelope::Item;
 use crate::ingest::record::Record;
+use crate::ingest::server_event::KnownSessions;
 use crate::ingest::transaction::{self, KnownAgents, Outcome, Unavailable};
 use crate::ingest::validate::Refusal;
 
@@ -37,6 +38,8 @@ pub struct Delivery {
     pub body: Bytes,
     /// The events.
     pub items: Vec<Item>,
+    /// Keep what is refused as dead letters; a replay does not, it notes the outcome on the one there is.
+    pub keep_refused: bool,
     /// Its share of memory.
     pub share: Option<Share>,
 }
@@ -65,6 +68,8 @@ pub struct Ingest {
     pub admission: Admission,
     /// Knows devices.
     pub devices: Devices,
+    /// Sessions that server-side events asked for.
+    pub known_sessions: KnownSessions,
     jobs: mpsc::UnboundedSender<Job>,
 }
 
@@ -91,6 +96,7 @@ impl Ingest {
         Self {
             admission: Admission::default(),
             devices: Devices::default(),
+            known_sessions: KnownSessions::default(),
             jobs,
         }
     }
@@ -101,7 +107,11 @@ impl Ingest {
     /// 503 when the database cannot take it now.
     pub async fn store(&self, delivery: Delivery) -> Result<Vec<Verdict>, ApiError> {
         const AWAY: ApiError = ApiError::Unavailable(RETRY_AFTER_SECONDS);
-        let letters = refused(&delivery);
+        let letters = if delivery.keep_refused {
+            refused(&delivery)
+        } else {
+            Vec::new()
+        };
         let (answer, answered) = oneshot::channel();
         let job = Job {
             delivery,

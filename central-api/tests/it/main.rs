@@ -14,6 +14,7 @@ mod orders;
 mod panel;
 mod postgres;
 mod rollup;
+mod server_events;
 mod session;
 mod sites;
 mod support;

@@ -1,2 +1,30 @@
-//! Skeleton.
-fn main() {}
+//! Load generators and reference programs: `bench <name>` measures one area against its budget.
+#![allow(clippy::print_stdout, reason = "the table is what this program is for")]
+
+mod ingest;
+mod table;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "bench",
+    about = "Measures against the budgets; ratios come from one interleaved run"
+)]
+struct Cli {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Batches and single events over HTTP into the real program, against the bare SQL on the same tables.
+    Ingest(ingest::Args),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Cli::parse().bench {
+        Bench::Ingest(args) => ingest::run(args).await,
+    }
+}

@@ -1,0 +1,285 @@
+//! An event as the shop's backend sends it, read field by field into the event that the edge would have sent.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use shared::action::Action;
+use shared::event::{Consent, Event, Origin, SessionRef};
+use shared::ids::{minted_at_ms, uuid_v7};
+use shared::limits::{MAX_PATH_CHARS, MAX_PROPS_BYTES, MAX_UTM_CHARS};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::db::sessions::{self, Found};
+use crate::db::visitor_contacts;
+use crate::orders::identity::{Contacts, Identifier};
+use crate::record::{FieldError, Record};
+use crate::site::Site;
+
+const FIELDS: &[&str] = &[
+    "event_id",
+    "occurred_at",
+    "action",
+    "name",
+    "session_id",
+    "visitor_id",
+    "customer_id",
+    "email",
+    "phone",
+    "product_id",
+    "quantity",
+    "value",
+    "currency",
+    "order_id",
+    "amount",
+    "label",
+    "path",
+    "props",
+];
+
+/// What the shop sent, before it is known whose it is.
+#[derive(Debug)]
+pub struct ServerEvent {
+    event: Event,
+    /// From the request header `X-UD-Visitor`.
+    pub visitor_id: Option<Uuid>,
+    /// From the request header `X-UD-Session`.
+    pub session_id: Option<Uuid>,
+    /// Who did it, as keyed hashes.
+    pub contacts: Contacts,
+    /// When it happened, UTC.
+    pub occurred_at: DateTime<Utc>,
+}
+
+impl ServerEvent {
+    /// Reads one event. `random` makes its id when the shop gives none.
+    ///
+    /// # Errors
+    /// The first field at fault.
+    pub fn read(
+        record: &Record<'_>,
+        identifier: &Identifier,
+        now: DateTime<Utc>,
+        random: [u8; 10],
+    ) -> Result<Self, FieldError> {
+        record.only(FIELDS)?;
+        let given_at = record.time("occurred_at", now)?;
+        let occurred_at = given_at.unwrap_or(now);
+        let key = record.id("event_id", MAX_UTM_CHARS)?;
+        let id = match key {
+            None => uuid_v7(occurred_at.timestamp_millis(), random),
+            Some(key) => match Uuid::try_parse(&key).ok().filter(|id| minted_at_ms(*id).is_some()) {
+                Some(id) => id,
+                // A key of the shop's own gives the same id each time it is sent, as long as the time is the same too.
+                None if given_at.is_some() => derived_id(&key, occurred_at),
+                None => {
+                    return Err(FieldError::invalid(
+                        "occurred_at",
+                        "is required beside an event_id that is not a UUIDv7",
+                    ));
+                }
+            },
+        };
+        let action = Record::required("action", record.text("action", MAX_UTM_CHARS)?)?;
+        let action = Action::from_name(&action).ok_or_else(|| {
+            let allowed: Vec<&str> = Action::ALL.iter().map(|action| action.name()).collect();
+            FieldError::invalid("action", format_args!("must be one of {}", allowed.join(", ")))
+        })?;
+        let text = |field: &str| record.text(field, MAX_UTM_CHARS);
+        Ok(Self {
+            visitor_id: record.uuid("visitor_id")?,
+            session_id: record.uuid("session_id")?,
+            contacts: identifier.identify(
+                record.id("customer_id", MAX_UTM_CHARS)?.as_deref(),
+                text("email")?.as_deref(),
+                text("phone")?.as_deref(),
+            ),
+            occurred_at,
+            event: Event {
+                id,
+                at: occurred_at.timestamp_millis(),
+                action,
+                origin: Origin::Server,
+                visitor: None,
+                session: None,
+                name: text("name")?,
+                path: record.text("path", MAX_PATH_CHARS)?,
+                product: record.id("product_id", MAX_UTM_CHARS)?,
+                quantity: record.whole("quantity", i32::MAX as u32)?,
+                value: record.money("value")?.map(|value| value.to_string()),
+                currency: text("currency")?,
+                order: record.id("order_id", MAX_UTM_CHARS)?,
+                amount: record.whole("amount", i32::MAX as u32)?,
+                label: text("label")?,
+                props: record.object("props", MAX_PROPS_BYTES)?,
+                touch: None,
+                context: None,
+                bot: None,
+                human: false,
+                consent: Consent::Granted,
+            },
+        })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> Uuid {
+        self.event.id
+    }
+
+    /// The event in the session that was found for it, or counted without one.
+    pub fn into_event(self, place: &Place) -> Event {
+        let mut event = self.event;
+        if let Some(found) = place.session {
+            event.visitor = Some(found.visitor_id);
+            event.session = Some(SessionRef {
+                id: found.session_id,
+                started: found.first_seen.timestamp_millis().min(event.at),
+                visit: u16::try_from(found.visit_count).unwrap_or(1).max(1),
+            });
+        }
+        event
+    }
+}
+
+/// A UUIDv7 of the time and a hash of the key.
+fn derived_id(key: &str, at: DateTime<Utc>) -> Uuid {
+    let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+    let mut random = [0; 10];
+    random.copy_from_slice(&digest[..10]);
+    uuid_v7(at.timestamp_millis(), random)
+}
+
+/// How an event's session was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FoundBy {
+    /// By the session id that came with it.
+    Session,
+    /// The session id that came with it has not been seen yet; the event opens it.
+    NotSeenYet,
+    /// The visitor's latest session.
+    Visitor,
+    /// The latest session of a visitor known by the same customer id, e-mail or phone.
+    Contact,
+    /// There is none: the event is counted, and belongs to nobody.
+    None,
+}
+
+/// Where an event belongs.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// The session.
+    pub session: Option<Found>,
+    /// How it was found.
+    pub by: FoundBy,
+}
+
+/// Sessions that server-side events asked for lately.
+#[derive(Debug, Clone)]
+pub struct KnownSessions(std::sync::Arc<quick_cache::sync::Cache<(i32, Uuid), Found>>);
+
+impl Default for KnownSessions {
+    fn default() -> Self {
+        Self(std::sync::Arc::new(quick_cache::sync::Cache::new(32_768)))
+    }
+}
+
+/// Finds the session of each event. The inner error is a session id that nobody knows, without a visitor to open it for.
+///
+/// # Errors
+/// The database's.
+pub async fn places(
+    pool: &PgPool,
+    known: &KnownSessions,
+    site: &Site,
+    events: &[&ServerEvent],
+) -> sqlx::Result<Vec<Result<Place, FieldError>>> {
+    let mut by_id: BTreeMap<Uuid, Vec<Found>> = BTreeMap::new();
+    let mut unknown = Vec::new();
+    for id in events.iter().filter_map(|event| event.session_id) {
+        match known.0.get(&(site.id, id)) {
+            Some(found) => by_id.entry(id).or_default().push(found),
+            None => unknown.push(id),
+        }
+    }
+    if !unknown.is_empty() {
+        for found in sessions::by_ids(pool, site.id, &unknown).await? {
+            known.0.insert((site.id, found.session_id), found);
+            by_id.entry(found.session_id).or_default().push(found);
+        }
+    }
+    let open: Vec<&&ServerEvent> = events
+        .iter()
+        .filter(|event| event.session_id.is_none_or(|id| !by_id.contains_key(&id)))
+        .collect();
+    let hashes: Vec<Vec<u8>> = open
+        .iter()
+        .flat_map(|event| event.contacts.hashes().map(|(_, hash)| hash.to_vec()))
+        .collect();
+    let by_contact = if hashes.is_empty() {
+        Vec::new()
+    } else {
+        let mut connection = pool.acquire().await?;
+        visitor_contacts::visitors(&mut connection, site.id, &hashes).await?
+    };
+    let mut visitors: Vec<Uuid> = open
+        .iter()
+        .filter_map(|event| event.visitor_id)
+        .chain(by_contact.iter().map(|(_, visitor)| *visitor))
+        .collect();
+    visitors.sort_unstable();
+    visitors.dedup();
+    let look_back = chrono::TimeDelta::days(i64::from(site.settings.look_back_days));
+    let earliest = open.iter().map(|event| event.occurred_at).min();
+    let of_visitors = match earliest {
+        Some(earliest) if !visitors.is_empty() => {
+            sessions::of_visitors(pool, site.id, &visitors, earliest - look_back).await?
+        }
+        _ => Vec::new(),
+    };
+    let latest = |wanted: &dyn Fn(Uuid) -> bool, at: DateTime<Utc>| {
+        of_visitors
+            .iter()
+            .rfind(|found| wanted(found.visitor_id) && found.first_seen <= at && found.first_seen >= at - look_back)
+            .copied()
+    };
+    Ok(events
+        .iter()
+        .map(|event| {
+            let at = event.occurred_at;
+            let place = |session, by| Ok(Place { session, by });
+            if let Some(id) = event.session_id {
+                let sessions = by_id.get(&id).map_or(&[][..], Vec::as_slice);
+                let own = sessions.iter().find(|found| event.visitor_id.is_none_or(|visitor| visitor == found.visitor_id));
+                if let Some(found) = own {
+                    return place(Some(*found), FoundBy::Session);
+                }
+                if let Some(visitor_id) = event.visitor_id {
+                    let started = minted_at_ms(id).and_then(DateTime::from_timestamp_millis).filter(|started| *started <= at);
+                    let found = Found { visitor_id, session_id: id, first_seen: started.unwrap_or(at), visit_count: 1 };
+                    return place(Some(found), FoundBy::NotSeenYet);
+                }
+            }
+            if let Some(found) = event.visitor_id.and_then(|visitor| latest(&|of| of == visitor, at)) {
+                return place(Some(found), FoundBy::Visitor);
+            }
+            let theirs: Vec<Uuid> = event
+                .contacts
+                .hashes()
+                .flat_map(|(_, hash)| by_contact.iter().filter(move |(of, _)| of[..] == hash[..]).map(|(_, visitor)| *visitor))
+                .collect();
+            if let Some(found) = latest(&|of| theirs.contains(&of), at) {
+                return place(Some(found), FoundBy::Contact);
+            }
+            if event.session_id.is_some() {
+                return Err(FieldError {
+                    code: "unknown_session",
+                    field: Some("session_id".to_owned()),
+                    message: "session_id: no session with this id has been seen yet; with visitor_id beside it the event could open it".to_owned(),
+                });
+            }
+            place(None, FoundBy::None)
+        })
+        .collect())
+}

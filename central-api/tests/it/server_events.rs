@@ -1,0 +1,271 @@
+//! `POST /api/v1/events` on the real application.
+
+use central_api::auth::Scope;
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use shared::ids::uuid_v7;
+use uuid::Uuid;
+
+use crate::ingest::{app, deliver, event, now};
+use crate::support::TestApp;
+
+async fn client(app: &TestApp) -> reqwest::Client {
+    let site = app.state.sites.by_key("shop").unwrap();
+    app.bearer(&site, &[Scope::Events]).await
+}
+
+async fn send(app: &TestApp, client: &reqwest::Client, body: &Value) -> (u16, Value) {
+    let answer = client.post(app.url("/api/v1/events")).json(body).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+async fn one<T>(app: &TestApp, sql: &'static str) -> T
+where
+    T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+{
+    sqlx::query_scalar(sql).fetch_one(&app.db.pool).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_event_joins_its_session_and_a_sign_up_marks_the_registration() {
+    let app = app().await;
+    let client = client(&app).await;
+    deliver(&app, &[event(1, 1, 60_000)]).await;
+    let session = Uuid::from_u128(2_001);
+    let (status, answer) = send(
+        &app,
+        &client,
+        &json!({"action": "sign_up", "session_id": session, "email": "Anna@Example.com"}),
+    )
+    .await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(
+        (answer["status"].as_str(), answer["found_by"].as_str()),
+        (Some("accepted"), Some("session"))
+    );
+    assert_eq!(
+        one::<i64>(
+            &app,
+            "select count(*) from sessions where registered_at is not null and human_seen and event_count = 2"
+        )
+        .await,
+        1
+    );
+    // The e-mail finds the visitor from now on.
+    let (_, answer) = send(
+        &app,
+        &client,
+        &json!({"action": "lead", "email": "anna@example.com", "value": 250}),
+    )
+    .await;
+    assert_eq!(answer["found_by"], "contact");
+    assert_eq!(answer["session_id"], json!(session));
+    let visitor = Uuid::from_u128(1_000);
+    let (_, answer) = send(
+        &app,
+        &client,
+        &json!({"action": "search", "label": "jacket", "visitor_id": visitor}),
+    )
+    .await;
+    assert_eq!(answer["found_by"], "visitor");
+    assert_eq!(one::<i32>(&app, "select points from sessions").await, 1 + 5 + 52 + 2);
+}
+
+#[tokio::test]
+async fn the_same_key_and_time_is_the_same_event() {
+    let app = app().await;
+    let client = client(&app).await;
+    deliver(&app, &[event(1, 1, 60_000)]).await;
+    let at = (now() - TimeDelta::minutes(1)).to_rfc3339();
+    for id in [
+        json!("order-77-paid"),
+        json!(77),
+        json!(Uuid::from_u128(5)),
+        json!(uuid_v7(now().timestamp_millis(), [9; 10])),
+    ] {
+        let body = json!({"event_id": id, "occurred_at": at, "action": "purchase", "value": "10", "session_id": Uuid::from_u128(2_001)});
+        assert_eq!(send(&app, &client, &body).await.1["status"], "accepted", "{id}");
+        assert_eq!(send(&app, &client, &body).await.1["status"], "duplicate", "{id}");
+    }
+    assert_eq!(one::<i64>(&app, "select count(*) from events").await, 5);
+    let body = json!({"event_id": "order-78", "action": "purchase"});
+    let (status, answer) = send(&app, &client, &body).await;
+    assert_eq!((status, answer["error"]["field"].as_str()), (400, Some("occurred_at")));
+}
+
+#[tokio::test]
+async fn an_event_before_its_landing_opens_the_session_and_the_landing_fills_it() {
+    let app = app().await;
+    let client = client(&app).await;
+    let landing = event(1, 1, 60_000);
+    let body = json!({
+        "action": "add_to_cart", "session_id": landing["session"]["id"], "visitor_id": landing["visitor"],
+        "occurred_at": (now() - TimeDelta::seconds(30)).to_rfc3339(),
+    });
+    assert_eq!(send(&app, &client, &body).await.1["found_by"], "not_seen_yet");
+    deliver(&app, &[landing]).await;
+    assert_eq!(
+        one::<i64>(
+            &app,
+            "select count(*) from sessions where event_count = 2 and page_views = 1"
+        )
+        .await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_list_is_judged_one_by_one_and_every_event_says_where_it_went() {
+    let app = app().await;
+    let client = client(&app).await;
+    deliver(&app, &[event(1, 1, 60_000)]).await;
+    let unknown = Uuid::from_u128(99);
+    let (status, answer) = send(
+        &app,
+        &client,
+        &json!([
+            {"action": "lead", "session_id": Uuid::from_u128(2_001)},
+            {"action": "lead"},
+            {"action": "lead", "session_id": unknown},
+            {"action": "Lead"},
+            {"action": "lead", "valu": 1},
+            {"action": "lead", "value": -1},
+            {"action": "lead", "occurred_at": "yesterday"},
+            {"action": "lead", "occurred_at": (now() - TimeDelta::days(40)).to_rfc3339()},
+            {"action": "custom"},
+            7,
+        ]),
+    )
+    .await;
+    assert_eq!(status, 200, "{answer}");
+    let found: Vec<_> = answer["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| (event["index"].as_u64().unwrap(), event["found_by"].as_str().unwrap()))
+        .collect();
+    assert_eq!(found, [(0, "session"), (1, "none")]);
+    let rejected: Vec<_> = answer["rejected"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| (r["index"].as_u64().unwrap(), r["code"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        rejected,
+        [
+            (2, "unknown_session"),
+            (3, "invalid_field"),
+            (4, "unknown_field"),
+            (5, "invalid_field"),
+            (6, "invalid_field"),
+            (7, "too_old"),
+            (8, "invalid_field"),
+            (9, "invalid_json")
+        ]
+    );
+    assert_eq!(
+        one::<i64>(&app, "select count(*) from dead_letters where kind = 'server_events'").await,
+        8
+    );
+    assert_eq!(one::<i64>(&app, "select count(*) from anonymous_hits").await, 1);
+}
+
+#[tokio::test]
+async fn a_key_without_the_scope_or_of_nobody_is_refused() {
+    let app = app().await;
+    let site = app.state.sites.by_key("shop").unwrap();
+    let client = app.bearer(&site, &[Scope::Orders]).await;
+    assert_eq!(send(&app, &client, &json!({"action": "lead"})).await.0, 403);
+    assert_eq!(
+        send(&app, &reqwest::Client::new(), &json!({"action": "lead"})).await.0,
+        401
+    );
+}
+
+#[tokio::test]
+async fn single_events_sent_at_once_are_all_stored() {
+    let app = std::sync::Arc::new(app().await);
+    let client = client(&app).await;
+    deliver(&app, &[event(1, 1, 60_000)]).await;
+    let tasks: Vec<_> = (0..200)
+        .map(|_| {
+            let (app, client) = (app.clone(), client.clone());
+            tokio::spawn(async move {
+                send(
+                    &app,
+                    &client,
+                    &json!({"action": "click", "session_id": Uuid::from_u128(2_001)}),
+                )
+                .await
+                .0
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), 200);
+    }
+    assert_eq!(one::<i32>(&app, "select event_count from sessions").await, 201);
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_listed_and_replayed_once_its_cause_is_gone() {
+    let app = app().await;
+    let client = client(&app).await;
+    let unknown = Uuid::from_u128(2_001);
+    send(&app, &client, &json!([{"action": "lead", "session_id": unknown}])).await;
+    let mut old = event(7, 3, 40 * 86_400_000);
+    old["session"]["started"] = old["at"].clone();
+    deliver(&app, &[old, event(8, 4, -11 * 60_000), json!({"no": "event"})]).await;
+    let admin = app.admin().await;
+    let listed = |query: &'static str| {
+        let (admin, url) = (admin.clone(), app.url(&format!("/api/v1/dead-letters{query}")));
+        async move { admin.get(url).send().await.unwrap().json::<Value>().await.unwrap() }
+    };
+    let all = listed("").await;
+    assert_eq!(all["total"], 4);
+    let codes: Vec<_> = all["dead_letters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|letter| letter["code"].as_str().unwrap())
+        .collect();
+    assert_eq!(codes, ["unknown_session", "too_old", "clock_ahead", "invalid_json"]);
+    assert_eq!(listed("?code=too_old").await["total"], 1);
+    assert_eq!(listed("?limit=0").await["error"]["field"], "limit");
+    // The session arrives after all.
+    deliver(&app, &[event(1, 1, 60_000)]).await;
+    let mut outcomes = Vec::new();
+    for letter in all["dead_letters"].as_array().unwrap() {
+        let url = app.url(&format!("/api/v1/dead-letters/{}/replay", letter["id"]));
+        outcomes.push(admin.post(url).send().await.unwrap().json::<Value>().await.unwrap()["outcome"].clone());
+    }
+    assert_eq!(outcomes, ["accepted", "accepted", "clock_ahead", "invalid_json"]);
+    assert_eq!(listed("").await["total"], 2);
+    assert_eq!(one::<i64>(&app, "select count(*) from dead_letters").await, 4);
+    assert_eq!(one::<i64>(&app, "select count(*) from events").await, 3);
+    let again = admin
+        .post(app.url("/api/v1/dead-letters/1/replay"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(again.status(), 200);
+    assert_eq!(
+        admin
+            .post(app.url("/api/v1/dead-letters/99/replay"))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        404
+    );
+    assert_eq!(
+        client
+            .get(app.url("/api/v1/dead-letters"))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        401
+    );
+}

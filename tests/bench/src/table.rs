@@ -1,0 +1,108 @@
+//! What was measured, as a table for people and as JSON for comparison.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+/// One figure beside its budget.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// What was measured.
+    pub name: String,
+    /// Of `ours` and `reference`.
+    pub unit: &'static str,
+    /// Ours.
+    pub ours: f64,
+    /// The reference of the same run, where there is one.
+    pub reference: Option<f64>,
+    /// Ours to the reference.
+    pub ratio: Option<f64>,
+    /// The least or the most that is allowed: of the ratio where there is one, else of ours.
+    pub budget: f64,
+    /// Whether it is kept.
+    pub met: bool,
+}
+
+impl Row {
+    /// Ours must be at least `least` of the reference.
+    pub fn ratio(name: &str, unit: &'static str, ours: f64, reference: f64, least: f64) -> Self {
+        let ratio = ours / reference;
+        Self {
+            name: name.into(),
+            unit,
+            ours,
+            reference: Some(reference),
+            ratio: Some(ratio),
+            budget: least,
+            met: ratio >= least,
+        }
+    }
+
+    /// Ours must be at most `most`.
+    pub fn at_most(name: &str, unit: &'static str, ours: f64, most: f64) -> Self {
+        Self {
+            name: name.into(),
+            unit,
+            ours,
+            reference: None,
+            ratio: None,
+            budget: most,
+            met: ours <= most,
+        }
+    }
+
+    /// Ours must be at least `least`.
+    pub fn at_least(name: &str, unit: &'static str, ours: f64, least: f64) -> Self {
+        Self {
+            met: ours >= least,
+            ..Self::at_most(name, unit, ours, least)
+        }
+    }
+}
+
+/// Prints the table and writes the JSON.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn publish(rows: &[Row], out: &Path) -> anyhow::Result<()> {
+    println!(
+        "{:<52} {:>10} {:>10} {:<10} {:>6} {:>8}  met",
+        "name", "ours", "reference", "unit", "ratio", "budget"
+    );
+    let number = |value: Option<f64>| {
+        value.map_or("-".to_owned(), |value| {
+            let digits = if value < 10.0 { 2 } else { 0 };
+            format!("{value:.digits$}")
+        })
+    };
+    for row in rows {
+        println!(
+            "{:<52} {:>10} {:>10} {:<10} {:>6} {:>8}  {}",
+            row.name,
+            number(Some(row.ours)),
+            number(row.reference),
+            row.unit,
+            number(row.ratio),
+            number(Some(row.budget)),
+            if row.met { "yes" } else { "NO" }
+        );
+    }
+    if let Some(folder) = out.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(out, serde_json::to_vec_pretty(&serde_json::json!({ "results": rows }))?)?;
+    Ok(())
+}
+
+/// The middle value.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The value that this share (0 to 1) of all values does not exceed.
+pub fn percentile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let at = ((values.len() as f64 * share).ceil() as usize).saturating_sub(1);
+    values.get(at).copied().unwrap_or(f64::NAN)
+}
