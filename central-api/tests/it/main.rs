@@ -23,3 +23,4 @@ mod utm_cohorts;
 mod utm_customers;
 mod utm_data;
 mod utm_exact;
+mod utm_plans;

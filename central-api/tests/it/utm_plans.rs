@@ -1,0 +1,121 @@
+//! What the database reads for a period: the period's rows through an index, never the whole table.
+
+use central_api::catalogue::{Dimension, Metric};
+use central_api::reports::filter::Filters;
+use central_api::reports::period::Period;
+use central_api::reports::scope::{AttributionDate, Bots, Scope};
+use central_api::reports::sql::{self, Question};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Execute, PgPool, Postgres, QueryBuilder};
+
+use crate::support::TestApp;
+
+const SESSIONS: i64 = 100_000;
+
+/// Sessions and orders spread evenly over 400 days before 2026-11-20.
+async fn fill(pool: &PgPool, site_id: i32) {
+    for statement in [
+        "insert into sessions (site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active, event_count, page_views, points,
+            utm_source, utm_campaign, country, landing_path)
+        select $1, md5((n % 60000)::text)::uuid, md5('s' || n)::uuid, t, t, 1, '{[1,1800001)}', 3, 2, 10,
+            'source' || n % 7, 'campaign' || n % 50, 'UA', '/' || n % 30
+        from generate_series(1, $2) n, lateral (select timestamptz '2026-11-20' - n * (interval '400 days' / $2) as t) at",
+        "insert into orders (site_id, order_id, visitor_id, session_id, currency, total, revenue, payment_status, created_at, updated_at,
+            utm_source)
+        select $1, n::text, md5((n % 60000)::text)::uuid, md5('s' || n)::uuid, 'UAH', 10, 10, 'paid', t, t, 'source' || n % 7
+        from generate_series(1, $2, 4) n, lateral (select timestamptz '2026-11-20' - n * (interval '400 days' / $2) as t) at",
+    ] {
+        sqlx::query(statement).bind(site_id).bind(SESSIONS).execute(pool).await.unwrap();
+    }
+    sqlx::query("analyze sessions").execute(pool).await.unwrap();
+    sqlx::query("analyze orders").execute(pool).await.unwrap();
+}
+
+async fn plan(pool: &PgPool, mut statement: QueryBuilder<Postgres>) -> Value {
+    let text = statement.sql().as_str().to_owned();
+    let arguments = statement.build().take_arguments().unwrap().unwrap();
+    let explain = AssertSqlSafe(format!("explain (analyze, format json) {text}"));
+    sqlx::query_scalar_with(explain, arguments)
+        .fetch_one(pool)
+        .await
+        .unwrap()
+}
+
+/// The scans of a plan: kind, table, index, rows read in all loops.
+fn scans(node: &Value, found: &mut Vec<(String, String, String, f64)>) {
+    if let Some(members) = node.as_object() {
+        let of = |key: &str| node[key].as_str().unwrap_or_default().to_owned();
+        if of("Node Type").ends_with("Scan") {
+            let number = |key: &str| node[key].as_f64().unwrap_or_default();
+            let rows = (number("Actual Rows") + number("Rows Removed by Filter")) * number("Actual Loops");
+            found.push((of("Node Type"), of("Relation Name"), of("Index Name"), rows));
+        }
+        members.values().for_each(|value| scans(value, found));
+    }
+    node.as_array()
+        .into_iter()
+        .flatten()
+        .for_each(|value| scans(value, found));
+}
+
+#[tokio::test]
+async fn a_weeks_figures_read_a_weeks_rows() {
+    let app = TestApp::start().await;
+    let site = app.site("shop").await;
+    fill(&app.db.pool, site.id).await;
+    let day = |text: &str| text.parse().unwrap();
+    let period = Period::of_days(day("2026-10-12"), day("2026-10-18"), site.time_zone);
+    let all: Vec<Metric> = Metric::all().collect();
+    let mut filters = Filters::default();
+    filters.add(Dimension::UtmSource, "source3").unwrap();
+    filters.add(Dimension::Country, "!PL").unwrap();
+    let week = SESSIONS as f64 / 400.0 * 7.0;
+    let mut asked = 0;
+    for attribution_date in [AttributionDate::Session, AttributionDate::Order] {
+        for filters in [Filters::default(), filters.clone()] {
+            let scope = Scope {
+                site: site.clone(),
+                period,
+                filters,
+                bots: Bots::Exclude,
+                confirmed: false,
+                attribution_date,
+            };
+            let mut statements: Vec<_> = Dimension::all()
+                .map(|dimension| {
+                    let question = Question {
+                        scope: &scope,
+                        dimensions: &[dimension],
+                        metrics: &all,
+                        sort: None,
+                        limit: Some(20),
+                        offset: 0,
+                    };
+                    (format!("{dimension:?}"), sql::statement(&question, None))
+                })
+                .collect();
+            statements.push(("sessions".into(), sql::sessions(&scope, None, Some(30))));
+            for (name, statement) in statements {
+                let told = format!("{name} {attribution_date:?}");
+                let mut found = Vec::new();
+                scans(&plan(&app.db.pool, statement).await, &mut found);
+                asked += 1;
+                for (kind, table, index, rows) in &found {
+                    assert_ne!(kind, "Seq Scan", "{told}: {found:?}");
+                    // By key: a visitor's other sessions, or an order's session; a few for each row of the period.
+                    let most = if index == "sessions_pkey" {
+                        week * 4.0
+                    } else {
+                        week * 1.1
+                    };
+                    assert!(*rows <= most, "{told} reads {rows} rows of {table} {index}: {found:?}");
+                }
+                assert!(
+                    found.iter().any(|scan| scan.2 == "sessions_by_first_seen"),
+                    "{told}: {found:?}"
+                );
+            }
+        }
+    }
+    assert_eq!(asked, 4 * (Dimension::all().count() + 1));
+}
