@@ -56,6 +56,8 @@ async function main() {
     centralApi(env, "create-site", SITE, "--name", "Demo shop", "--domain", "127.0.0.1", "--domain", "localhost");
     state.site = SITE;
     password = createAdmin(env);
+    // At once: nothing that fails from here on may take it away.
+    say(`${ADMIN} may log in to the panel with the password ${password}`);
     state.ingestKey = ingestKey(env, SITE);
     state.shopKey = apiKey(env, SITE, "orders", "events");
     state.readKey = apiKey(env, SITE, "read");
