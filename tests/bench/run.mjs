@@ -1,5 +1,5 @@
 // `./dev bench [name …]`: runs the benchmarks whose name contains one of the given words (all without), prints one table and writes
-// .dev/bench.json. Each benchmark writes { results: [{ name, unit, ours, reference, ratio, budget, met }] } to the file it is given.
+// .dev/bench.json. Each benchmark writes its rows, { name, unit, ours, reference, ratio, budget, met }, to the file it is given.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -28,7 +28,8 @@ for (const { name, command } of chosen) {
   const [program, ...args] = command(file);
   execFileSync(program, args, { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
   if (!existsSync(file)) throw new Error(`${name} wrote no results`);
-  results.push(...JSON.parse(readFileSync(file, "utf8")).results);
+  const written = JSON.parse(readFileSync(file, "utf8"));
+  results.push(...(written.results ?? written));
 }
 writeFileSync(join(root, ".dev", "bench.json"), `${JSON.stringify({ at: new Date().toISOString(), results }, null, 1)}\n`);
 
