@@ -16,6 +16,8 @@ pub mod sample;
 pub mod verdict;
 
 #[cfg(test)]
+mod methods;
+#[cfg(test)]
 mod reference;
 
 use serde::Serialize;
