@@ -13,8 +13,11 @@ use super::sql::{bots, sessions_where};
 use crate::catalogue::{CONVERTED, Formula, Metric};
 use crate::statistics::cohorts::{Bucket, Cohort};
 
+/// No local day is shorter.
+const HALF_DAY_MS: i64 = 12 * 60 * 60 * 1000;
+
 /// Counts cohorts whose visitors had their first session ever in the scope. Bots the scope leaves out never were; its other filters are
-/// about that first session. With `activity`, also who was active when, which costs most.
+/// about that first session. With `activity`, also who was active in the buckets after their own.
 ///
 /// A visitor's activity is read from the sessions' visits, not from the events: events of one visit are at most 30 minutes apart, so a
 /// visit that touches a day has an event in it.
@@ -50,7 +53,10 @@ pub async fn count(
 
 /// Columns `part`, `cohort`, `bucket` (first local days), `count`, `revenue`.
 fn statement(scope: &Scope, bucket: Bucket, activity: bool) -> QueryBuilder<Postgres> {
-    let mut sql = QueryBuilder::new("with first as materialized (select s.visitor_id, ");
+    let mut sql = QueryBuilder::new("with first as materialized (select visitor_id, cohort, ");
+    sql.push(format_args!("(cohort + interval '1 {}') at time zone ", bucket.name()));
+    sql.push_bind(scope.site.time_zone.name());
+    sql.push(" as cohort_end from (select s.visitor_id, ");
     local_bucket(&mut sql, scope, bucket, "s.first_seen");
     sql.push(" as cohort from sessions s where ");
     sessions_where(&mut sql, scope);
@@ -59,27 +65,30 @@ fn statement(scope: &Scope, bucket: Bucket, activity: bool) -> QueryBuilder<Post
          and (e.first_seen, e.session_id) < (s.first_seen, s.session_id)",
     );
     bots(&mut sql, "e.bot_reason", scope.bots);
-    sql.push(")), visited as (select f.cohort, f.visitor_id, s.active, s.event_revenue, s.purchase_at, ");
+    // Period 0 needs no activity, and most sessions end in it. Three hours more than any clock change, since a repeated midnight has
+    // two instants; the bucket decides exactly below.
+    sql.push(
+        ")) q), visited as materialized (select f.cohort, f.visitor_id, \
+         case when s.last_seen >= f.cohort_end - interval '3 hours' then s.active end as active, s.event_revenue, s.purchase_at, ",
+    );
     sql.push(CONVERTED);
     sql.push(" as converted from first f join sessions s on s.visitor_id = f.visitor_id and s.site_id = ");
     sql.push_bind(scope.site.id);
     bots(&mut sql, "s.bot_reason", scope.bots);
     sql.push(
         ") select 'size' as part, cohort, null::date as bucket, count(*) as count, 0::numeric as revenue from first group by cohort \
-         union all select 'converted', cohort, null, count(distinct visitor_id), 0 from visited where converted group by cohort",
+         union all select 'converted', cohort, null, count(*), 0 from (select cohort, visitor_id from visited where converted \
+         group by 1, 2) c group by cohort",
     );
     if activity {
-        sql.push(
-            " union all select 'active', cohort, bucket, count(*), 0 from (select distinct v.cohort, v.visitor_id, b.bucket::date \
-             from visited v cross join lateral unnest(v.active) visit cross join lateral generate_series(",
-        );
-        local_bucket(&mut sql, scope, bucket, "to_timestamp(lower(visit) / 1000.0)");
-        sql.push("::timestamp, ");
-        let last = format!("to_timestamp((upper(visit) - {VISIT_IDLE_MS}) / 1000.0)");
-        local_bucket(&mut sql, scope, bucket, &last);
+        // A visit's first and last event, and for one that lasts longer an instant of every day between.
+        sql.push(" union all select 'active', cohort, bucket, count(*), 0 from (select distinct cohort, visitor_id, ");
+        local_bucket(&mut sql, scope, bucket, "to_timestamp(ms / 1000.0)");
         sql.push(format_args!(
-            "::timestamp, interval '1 {}') b(bucket)) a group by cohort, bucket",
-            bucket.name()
+            " as bucket from (select cohort, visitor_id, unnest(case when upper(visit) - lower(visit) <= {VISIT_IDLE_MS} \
+             then array[lower(visit)] else array_append(array(select generate_series(lower(visit), upper(visit) - {VISIT_IDLE_MS}, \
+             {HALF_DAY_MS})), upper(visit) - {VISIT_IDLE_MS}) end) as ms from (select cohort, visitor_id, unnest(active) as visit \
+             from visited) v) m) a where bucket > cohort group by cohort, bucket"
         ));
     }
     sql.push(" union all select 'money', cohort, ");

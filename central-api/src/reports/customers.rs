@@ -16,29 +16,27 @@ const PURCHASE: &str = "o.payment_status in ('paid', 'partially_refunded')";
 /// # Errors
 /// The database's.
 pub async fn groups(executor: impl PgExecutor<'_>, scope: &Scope) -> sqlx::Result<Vec<OrderGroup>> {
-    let mut sql = QueryBuilder::<Postgres>::new("with counted as materialized (select o.order_id from orders o");
+    let mut sql = QueryBuilder::<Postgres>::new(
+        "select o.customer_hash, o.email_hash, o.phone_hash, count(*) as orders, coalesce(array_agg(o.created_at) filter (where ",
+    );
+    sql.push(PURCHASE).push(" and ");
     match scope.attribution_date {
         AttributionDate::Session => {
-            sql.push(
-                " join sessions s on s.site_id = o.site_id and s.visitor_id = o.visitor_id and s.session_id = o.session_id where ",
-            );
-            sessions_where(&mut sql, scope);
-            sql.push(" and o.site_id = ").push_bind(scope.site.id);
+            sql.push("s.session_id is not null");
         }
-        AttributionDate::Order => {
-            sql.push(
-                " left join sessions s on s.site_id = o.site_id and s.visitor_id = o.visitor_id and s.session_id = o.session_id where ",
-            );
-            orders_where(&mut sql, scope);
-        }
+        AttributionDate::Order => orders_where(&mut sql, scope),
     }
-    sql.push(" and ").push(PURCHASE);
     sql.push(
-        ") select o.customer_hash, o.email_hash, o.phone_hash, count(*) as orders, \
-         coalesce(array_agg(o.created_at) filter (where c.order_id is not null), '{}') as counted \
-         from orders o left join counted c on c.order_id = o.order_id where o.site_id = ",
+        "), '{}') as counted from orders o left join sessions s \
+         on s.site_id = o.site_id and s.visitor_id = o.visitor_id and s.session_id = o.session_id",
     );
-    sql.push_bind(scope.site.id).push(" group by 1, 2, 3");
+    if scope.attribution_date == AttributionDate::Session {
+        sql.push(" and ");
+        sessions_where(&mut sql, scope);
+    }
+    sql.push(" where o.site_id = ")
+        .push_bind(scope.site.id)
+        .push(" group by 1, 2, 3");
     let rows = sql.build().persistent(false).fetch_all(executor).await?;
     rows.iter()
         .map(|row| {
