@@ -6,6 +6,7 @@
 mod copy;
 mod shop;
 mod story;
+mod tables;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -36,7 +37,7 @@ pub struct DemoOptions {
     pub seed: u64,
 }
 
-/// A table and its columns, in the order in which [`Story`] writes them.
+/// A table and its columns, as [`tables`] writes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Table {
     Events,
@@ -49,9 +50,9 @@ impl Table {
 
     const fn copy_statement(self) -> &'static str {
         match self {
-            Table::Events => story::COPY_EVENTS,
-            Table::Sessions => story::COPY_SESSIONS,
-            Table::Orders => story::COPY_ORDERS,
+            Table::Events => tables::COPY_EVENTS,
+            Table::Sessions => tables::COPY_SESSIONS,
+            Table::Orders => tables::COPY_ORDERS,
         }
     }
 }
