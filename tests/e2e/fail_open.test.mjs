@@ -86,13 +86,16 @@ test("the cron trigger reaches the centre, signed", async () => {
   assert.match(line ?? "no request", /\b200\b/);
 });
 
-test("without a queue the worker posts the visit itself", async () => {
-  const direct = await install({ queue: false });
-  try {
-    const page = await direct.browser({ headers: DEVICES[0].headers }).arrive("/?utm_source=direct-mode");
-    assert.equal(page.status, 200);
-    await direct.eventually("the visit is stored", async () => (await direct.rows("select 1 from sessions where utm_source = 'direct-mode'")).length === 1);
-  } finally {
-    await direct.remove();
-  }
-});
+for (const [queue, what] of [[false, "without a queue"], ["down", "with a queue that is down"]]) {
+  test(`${what}, the page is the shop's and the worker posts the visit itself`, async () => {
+    const direct = await install({ queue });
+    try {
+      const page = await direct.browser({ headers: DEVICES[0].headers }).arrive("/?utm_source=direct-mode");
+      assert.equal(page.status, 200);
+      assert.match(page.body, /Six things/);
+      await direct.eventually("the visit is stored", async () => (await direct.rows("select 1 from sessions where utm_source = 'direct-mode'")).length === 1);
+    } finally {
+      await direct.remove();
+    }
+  });
+}

@@ -20,8 +20,8 @@ export const HOST = "shop.example";
 export const CRON = "0 * * * *";
 
 /**
- * Starts everything. `settings` are the worker's; `queue: false` leaves the queue unbound; `server` is the Postgres to use (default:
- * the test run's). `origin`, when set, answers the worker's requests to the shop instead of the demo shop.
+ * Starts everything. `settings` are the worker's; `queue: false` leaves the queue unbound, `"down"` binds one that takes nothing;
+ * `server` is the Postgres to use (default: the test run's). `origin` of what it answers, when set, stands in for the demo shop.
  */
 export async function install({ settings = {}, queue = true, server = process.env.UD_TEST_DATABASE_URL } = {}) {
   if (!server) throw new Error("UD_TEST_DATABASE_URL is not set: run this through ./dev e2e");
@@ -59,8 +59,10 @@ export async function install({ settings = {}, queue = true, server = process.en
       { type: "CompiledWasm", path: join(ROOT, "edge-worker/build/edge_worker_bg.wasm") },
     ],
     bindings,
-    queueProducers: queue ? workerOptions.queueProducers : undefined,
-    queueConsumers: queue ? quick(workerOptions.queueConsumers) : undefined,
+    queueProducers: queue === true ? workerOptions.queueProducers : undefined,
+    queueConsumers: queue === true ? quick(workerOptions.queueConsumers) : undefined,
+    // A service under the queue's name: each send() fails.
+    serviceBindings: queue === "down" ? { EVENTS: () => new Response(null, { status: 500 }) } : undefined,
     cf: false,
     log: new Log(LogLevel.WARN),
     outboundService: (request) => outbound(it, request),
