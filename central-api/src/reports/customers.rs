@@ -6,7 +6,7 @@ use sqlx::{PgExecutor, Postgres, QueryBuilder, Row as _};
 use super::scope::{AttributionDate, Scope};
 use super::sql::{orders_where, sessions_where};
 use crate::orders::identity::ContactHash;
-use crate::statistics::customers::OrderGroup;
+use crate::statistics::customers::{OrderGroup, SharedContact};
 
 /// SQL: whether order `o` is a purchase; [`crate::orders::payment::PaymentStatus::is_purchase`].
 const PURCHASE: &str = "o.payment_status in ('paid', 'partially_refunded')";
@@ -55,26 +55,44 @@ pub async fn groups(executor: impl PgExecutor<'_>, scope: &Scope) -> sqlx::Resul
         .collect()
 }
 
-/// An order that carries a contact: its id, so that people can find what a keyed hash hides.
+/// The latest order that carries each of the contacts, in their order, so that people can find what a keyed hash hides.
 ///
 /// # Errors
 /// The database's.
-pub async fn example_order(
+pub async fn example_orders(
     executor: impl PgExecutor<'_>,
     site_id: i32,
-    kind: crate::orders::identity::ContactKind,
-    hash: &ContactHash,
-) -> sqlx::Result<Option<String>> {
-    sqlx::query_scalar!(
-        r#"select order_id from orders where site_id = $1 and
-            case $2::text when 'customer' then customer_hash when 'email' then email_hash else phone_hash end = $3
-        order by created_at desc limit 1"#,
+    contacts: &[SharedContact],
+) -> sqlx::Result<Vec<Option<String>>> {
+    let mut examples = vec![None; contacts.len()];
+    if contacts.is_empty() {
+        return Ok(examples);
+    }
+    let kinds: Vec<String> = contacts.iter().map(|contact| contact.kind.name().to_owned()).collect();
+    let hashes: Vec<Vec<u8>> = contacts.iter().map(|contact| contact.hash.to_vec()).collect();
+    let found = sqlx::query!(
+        r#"with c as (select kind, hash, n from unnest($2::text[], $3::bytea[]) with ordinality as t (kind, hash, n))
+        select n as "n!", (array_agg(order_id order by created_at desc, order_id))[1] as "order_id!" from (
+            select c.n, o.order_id, o.created_at from c join orders o on o.customer_hash = c.hash
+                where o.site_id = $1 and c.kind = 'customer'
+            union all select c.n, o.order_id, o.created_at from c join orders o on o.email_hash = c.hash
+                where o.site_id = $1 and c.kind = 'email'
+            union all select c.n, o.order_id, o.created_at from c join orders o on o.phone_hash = c.hash
+                where o.site_id = $1 and c.kind = 'phone'
+        ) q group by n"#,
         site_id,
-        kind.name(),
-        &hash[..]
+        &kinds,
+        &hashes
     )
-    .fetch_optional(executor)
-    .await
+    .fetch_all(executor)
+    .await?;
+    for row in found {
+        let place = usize::try_from(row.n - 1).ok().and_then(|n| examples.get_mut(n));
+        if let Some(place) = place {
+            *place = Some(row.order_id);
+        }
+    }
+    Ok(examples)
 }
 
 /// Orders placed in one minute, with their contacts.

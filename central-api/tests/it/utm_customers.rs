@@ -228,20 +228,28 @@ async fn customers_are_joined_over_all_orders_and_paid_ones_in_the_period_count(
 async fn a_call_centres_phone_joins_nobody_and_is_shown_by_an_order_that_has_it() {
     let shop = Shop::open().await;
     let emails: Vec<String> = (0..8).map(|n| format!("p{n}@a.example")).collect();
-    let orders: Vec<_> = emails
+    let phones: Vec<String> = (0..7).map(|n| format!("+38067000000{n}")).collect();
+    let called = emails
         .iter()
         .zip(1..)
-        .map(|(email, n)| paid(n * DAY, ["", email, "+380441112233"]))
-        .collect();
+        .map(|(email, n)| paid(n * DAY, ["", email, "+380441112233"]));
+    let guests = phones
+        .iter()
+        .zip(1..)
+        .map(|(phone, n)| paid(n * DAY, ["", "guest@a.example", phone]));
+    let orders: Vec<_> = called.chain(guests).collect();
     shop.orders(&orders).await;
     let body = shop.ok("repeat-rate?period=month").await;
     assert_eq!(
         (&body["total_customers"], &body["repeat_customers"]),
-        (&json!(8), &json!(0))
+        (&json!(15), &json!(0))
     );
     assert_eq!(
         body["shared_contacts"],
-        json!([{"kind": "phone", "orders": 8, "identities": 8, "example_order": "o0"}])
+        json!([
+            {"kind": "phone", "orders": 8, "identities": 8, "example_order": "o0"},
+            {"kind": "email", "orders": 7, "identities": 7, "example_order": "o8"},
+        ])
     );
     // Once on the block list it is no finding any more.
     sqlx::query("update sites set settings = '{\"blocked_contacts\": [\"044 111 22 33\"]}'")
@@ -252,7 +260,7 @@ async fn a_call_centres_phone_joins_nobody_and_is_shown_by_an_order_that_has_it(
     let body = shop.ok("repeat-rate?period=month").await;
     assert_eq!(
         (&body["total_customers"], &body["shared_contacts_total"]),
-        (&json!(8), &json!(0))
+        (&json!(15), &json!(1))
     );
 }
 

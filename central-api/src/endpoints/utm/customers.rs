@@ -19,7 +19,7 @@ use crate::reports::customers;
 use crate::reports::figure::Figure;
 use crate::reports::scope::ScopeAnswer;
 use crate::state::AppState;
-use crate::statistics::customers::{Customers, OrderGroup, Repeats, join, repeats};
+use crate::statistics::customers::{Customers, OrderGroup, Repeats, SharedContact, join, repeats};
 
 /// Shared contacts and possible duplicates listed at most; their numbers are exact.
 const MAX_LISTED: usize = 20;
@@ -99,15 +99,18 @@ async fn repeat_rate(State(state): State<AppState>, mut asked: Asked) -> Result<
     let (groups, joined, found) = tokio::task::spawn_blocking(joining)
         .await
         .context("joining customers")?;
-    let mut shared = Vec::new();
-    for contact in joined.shared.iter().take(MAX_LISTED) {
-        shared.push(Shared {
+    let listed: Vec<SharedContact> = joined.shared.iter().take(MAX_LISTED).copied().collect();
+    let examples = customers::example_orders(&pool, scope.site.id, &listed).await?;
+    let shared = listed
+        .iter()
+        .zip(examples)
+        .map(|(contact, example_order)| Shared {
             kind: contact.kind.name(),
             orders: contact.orders,
             identities: contact.identities,
-            example_order: customers::example_order(&pool, scope.site.id, contact.kind, &contact.hash).await?,
-        });
-    }
+            example_order,
+        })
+        .collect();
     let possible_duplicates = duplicates(&pool, scope.site.id, &groups, &joined, &found).await?;
     let customers = found.customers().into();
     Ok(Json(Answer {
