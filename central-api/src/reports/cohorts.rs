@@ -64,6 +64,8 @@ fn statement(scope: &Scope, bucket: Bucket, activity: bool) -> QueryBuilder<Post
         " and not exists (select from sessions e where e.site_id = s.site_id and e.visitor_id = s.visitor_id \
          and (e.first_seen, e.session_id) < (s.first_seen, s.session_id)",
     );
+    // Implied, and lets the planner read less: what is earlier lies before the range's end …
+    sql.push(" and e.first_seen < ").push_bind(scope.period.to);
     bots(&mut sql, "e.bot_reason", scope.bots);
     // Period 0 needs no activity, and most sessions end in it. Three hours more than any clock change, since a repeated midnight has
     // two instants; the bucket decides exactly below.
@@ -75,6 +77,10 @@ fn statement(scope: &Scope, bucket: Bucket, activity: bool) -> QueryBuilder<Post
     sql.push(" as converted from first f join sessions s on s.visitor_id = f.visitor_id and s.site_id = ");
     sql.push_bind(scope.site.id);
     bots(&mut sql, "s.bot_reason", scope.bots);
+    // … and visitors who first came in the range have no session before it.
+    if let Some(from) = scope.period.from {
+        sql.push(" and s.first_seen >= ").push_bind(from);
+    }
     sql.push(
         ") select 'size' as part, cohort, null::date as bucket, count(*) as count, 0::numeric as revenue from first group by cohort \
          union all select 'converted', cohort, null, count(*), 0 from (select cohort, visitor_id from visited where converted \
