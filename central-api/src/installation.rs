@@ -61,8 +61,13 @@ impl Installation {
         }
         let pool = database::write_pool(&self.config, self.options.clone());
         let read_pool = database::read_pool(&self.config, self.options.clone())?;
-        let mut state = AppState::new(self.config.clone(), pool, read_pool, Clock::system());
-        state.cluster = self.cluster.clone();
+        let state = AppState::new(
+            self.config.clone(),
+            pool,
+            read_pool,
+            Clock::system(),
+            self.cluster.clone(),
+        );
         state.sites.replace(sites::all(&state.pool).await?);
         Ok(state)
     }

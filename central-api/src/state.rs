@@ -12,9 +12,21 @@ use crate::ingest::writer::Ingest;
 use crate::postgres::Cluster;
 use crate::site::Sites;
 
-/// Shared by all requests; clones are cheap.
+/// What all requests share; reads as [`Shared`]. A clone is one count: handlers and layers clone it several times a request.
 #[derive(Debug, Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Shared>);
+
+impl std::ops::Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// See [`AppState`].
+#[derive(Debug)]
+pub struct Shared {
     /// Configuration as read at start.
     pub config: Arc<Config>,
     /// Connections that write.
@@ -34,13 +46,13 @@ pub struct AppState {
     /// The embedded Postgres, if that is the database.
     pub cluster: Option<Arc<Cluster>>,
     /// This process is going down: it finishes what it accepted and is not ready for more.
-    pub shutting_down: Arc<AtomicBool>,
+    pub shutting_down: AtomicBool,
 }
 
 impl AppState {
     /// Everything empty but the writers, which start; `sites` is to be filled before the first request. Within a runtime.
-    pub fn new(config: Config, pool: PgPool, read_pool: PgPool, clock: Clock) -> Self {
-        Self {
+    pub fn new(config: Config, pool: PgPool, read_pool: PgPool, clock: Clock, cluster: Option<Arc<Cluster>>) -> Self {
+        Self(Arc::new(Shared {
             config: Arc::new(config),
             ingest: Ingest::start(pool.clone(), clock.clone()),
             pool,
@@ -49,8 +61,8 @@ impl AppState {
             sites: Sites::default(),
             keys: KeyRing::default(),
             attempts: Attempts::default(),
-            cluster: None,
-            shutting_down: Arc::default(),
-        }
+            cluster,
+            shutting_down: AtomicBool::default(),
+        }))
     }
 }

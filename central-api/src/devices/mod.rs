@@ -45,13 +45,16 @@ impl Default for Devices {
 }
 
 impl Devices {
-    /// Builds the patterns, if nobody did: a fifth of a second and some 25 MB, so not at start and not on a thread that serves.
+    /// Builds the patterns, if nobody did: a fifth of a second, so not at start and not on a thread that serves. On a thread of its own,
+    /// whose end gives back what building takes beyond the 25 MB that stay.
     pub async fn warm() {
         if LazyLock::get(&parse::PATTERNS).is_none() {
-            let _ = tokio::task::spawn_blocking(|| {
+            let (built, when_built) = tokio::sync::oneshot::channel();
+            std::thread::spawn(move || {
                 LazyLock::force(&parse::PATTERNS);
-            })
-            .await;
+                let _ = built.send(());
+            });
+            let _ = when_built.await;
         }
     }
 

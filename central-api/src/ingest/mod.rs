@@ -12,6 +12,7 @@
 pub mod admission;
 pub mod envelope;
 pub mod fold;
+pub mod known_sessions;
 pub mod record;
 pub mod replay;
 pub mod server_event;

@@ -1,7 +1,5 @@
 //! An event as the shop's backend sends it, read field by field into the event that the edge would have sent.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use shared::action::Action;
@@ -13,6 +11,7 @@ use uuid::Uuid;
 
 use crate::db::sessions::{self, Found};
 use crate::db::visitor_contacts;
+use crate::ingest::known_sessions::KnownSessions;
 use crate::orders::identity::{Contacts, Identifier};
 use crate::record::{FieldError, Record};
 use crate::site::Site;
@@ -175,16 +174,6 @@ pub struct Place {
     pub by: FoundBy,
 }
 
-/// Sessions that server-side events asked for lately.
-#[derive(Debug, Clone)]
-pub struct KnownSessions(std::sync::Arc<quick_cache::sync::Cache<(i32, Uuid), Found>>);
-
-impl Default for KnownSessions {
-    fn default() -> Self {
-        Self(std::sync::Arc::new(quick_cache::sync::Cache::new(32_768)))
-    }
-}
-
 /// Finds the session of each event. The inner error is a session id that nobody knows, without a visitor to open it for.
 ///
 /// # Errors
@@ -195,20 +184,9 @@ pub async fn places(
     site: &Site,
     events: &[&ServerEvent],
 ) -> sqlx::Result<Vec<Result<Place, FieldError>>> {
-    let mut by_id: BTreeMap<Uuid, Vec<Found>> = BTreeMap::new();
-    let mut unknown = Vec::new();
-    for id in events.iter().filter_map(|event| event.session_id) {
-        match known.0.get(&(site.id, id)) {
-            Some(found) => by_id.entry(id).or_default().push(found),
-            None => unknown.push(id),
-        }
-    }
-    if !unknown.is_empty() {
-        for found in sessions::by_ids(pool, site.id, &unknown).await? {
-            known.0.insert((site.id, found.session_id), found);
-            by_id.entry(found.session_id).or_default().push(found);
-        }
-    }
+    let by_id = known
+        .find(site.id, events.iter().filter_map(|event| event.session_id))
+        .await?;
     let open: Vec<&&ServerEvent> = events
         .iter()
         .filter(|event| event.session_id.is_none_or(|id| !by_id.contains_key(&id)))

@@ -14,8 +14,8 @@ use crate::devices::Devices;
 use crate::error::ApiError;
 use crate::ingest::admission::{Admission, Share};
 use crate::ingest::envelope::Item;
+use crate::ingest::known_sessions::KnownSessions;
 use crate::ingest::record::Record;
-use crate::ingest::server_event::KnownSessions;
 use crate::ingest::transaction::{self, KnownAgents, Outcome, Unavailable};
 use crate::ingest::validate::Refusal;
 
@@ -96,7 +96,7 @@ impl Ingest {
         Self {
             admission: Admission::default(),
             devices: Devices::default(),
-            known_sessions: KnownSessions::default(),
+            known_sessions: KnownSessions::start(pool.clone()),
             jobs,
         }
     }

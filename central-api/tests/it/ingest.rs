@@ -285,9 +285,12 @@ async fn any_order_split_repetition_and_parallel_delivery_gives_the_same_session
 #[tokio::test]
 async fn two_applications_on_one_database_lose_nothing_to_deadlocks() {
     let app = Arc::new(app().await);
-    let other = central_api::ingest::writer::Ingest::start(app.db.pool.clone(), Clock::from_fn(now));
-    let mut second = app.state.clone();
-    second.ingest = other;
+    let config = (*app.state.config).clone();
+    let (pool, clock) = (app.db.pool.clone(), Clock::from_fn(now));
+    let second = central_api::state::AppState::new(config, pool.clone(), pool, clock, None);
+    second
+        .sites
+        .replace(central_api::db::sites::all(&app.db.pool).await.unwrap());
     let (router, _) = central_api::router::build(second);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/ingest/v1/events", listener.local_addr().unwrap());

@@ -117,7 +117,7 @@ impl TestApp {
         let db = TestDb::new().await;
         let mut config = Config::for_tests();
         change(&mut config);
-        let state = AppState::new(config, db.pool.clone(), db.pool.clone(), clock);
+        let state = AppState::new(config, db.pool.clone(), db.pool.clone(), clock, None);
         state
             .sites
             .replace(central_api::db::sites::all(&db.pool).await.unwrap());
