@@ -1,5 +1,7 @@
 // The WASM and its one rule: every call into it is synchronous. No Rust future is ever in flight, so a panic can touch nothing but
 // the call it happened in; the instance is replaced before the next call.
+import { env as bindings } from "cloudflare:workers";
+
 import * as wasm from "#build/edge_worker.js";
 import compiled from "./edge_worker_bg.wasm";
 
@@ -13,8 +15,11 @@ let started = false;
 let usable = false;
 let site = null;
 
+const hand = (env) => wasm.configure(...TEXTS.map((name) => String(env[name] ?? "")));
+
 // While the isolate starts, not while its first visitor waits.
 instantiate();
+warmUp();
 
 function instantiate() {
   try {
@@ -22,6 +27,21 @@ function instantiate() {
     started = usable = true;
   } catch (error) {
     report("the WASM cannot be started", { kind: error?.name });
+  }
+}
+
+/**
+ * Reads the settings and decides about a landing of nobody, so that the WASM's functions are compiled before the first visitor comes.
+ * What fails here is tried again, and reported, by the first request.
+ */
+function warmUp() {
+  try {
+    site = JSON.parse(hand(bindings));
+    const landing = "GET\nhttps://localhost/?utm_source=a&gclid=b\n{}\naccept,text/html\nreferer,https://example.com/\ncf-connecting-ip,::1";
+    wasm.decide(landing, 0, new Uint8Array(64), 200, true);
+  } catch {
+    site = null;
+    usable = false;
   }
 }
 
@@ -41,8 +61,6 @@ function configure(env) {
     return { error: reason, prefix: DEFAULT_PREFIX };
   }
 }
-
-const hand = (env) => wasm.configure(...TEXTS.map((name) => String(env[name] ?? "")));
 
 /**
  * Calls `name` in the WASM. A panic or exception answers null: it is counted and logged, and the next call meets a fresh instance,

@@ -238,6 +238,7 @@ describe("what a client claims is not believed", () => {
       const answer = await visit("/cart", { headers: { ...NAVIGATION, cookie } });
       assert.equal(shop.last().headers["x-ud-visitor"], known);
       assert.match(answer.cookies.join(), /ud_v=1\.k2\./);
+      assert.match(answer.cookies.join(), /ud_s=1\.k2\./);
     } finally {
       await old.stop();
     }
