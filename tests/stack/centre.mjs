@@ -34,8 +34,18 @@ export async function startCentre({ env, port, log, pidFile }) {
   return Object.assign(process, { url });
 }
 
-/** Starts `central-api postgres` on a data directory: `url`, and `postmaster()`, the id of the server's process. */
+/** The process id in Postgres' own file; null while there is none, as between a server's death and the next one's start. */
+function postmasterOf(data) {
+  try {
+    return Number(readFileSync(join(data, "postgres/postmaster.pid"), "utf8").split("\n")[0]) || null;
+  } catch (error) {
+    if (error.code === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** Starts `central-api postgres` on a data directory: `url`, and `postmaster()`, the id of the server's process or null. */
 export async function startPostgres({ data, log, pidFile }) {
   const process = await start("postgres", BINARY, ["postgres", "--data-dir", data], { log, pidFile, timeout: 60_000, ready: (output) => /^DATABASE_URL=(.+)$/m.exec(output)?.[1] });
-  return Object.assign(process, { url: process.ready, postmaster: () => Number(readFileSync(join(data, "postgres/postmaster.pid"), "utf8").split("\n")[0]) });
+  return Object.assign(process, { url: process.ready, postmaster: () => postmasterOf(data) });
 }
