@@ -6,9 +6,11 @@
 
 mod dimension;
 mod metric;
+mod metric_rows;
 
 pub use dimension::{Dimension, DimensionDefinition, Side};
-pub use metric::{Better, CONVERTED, Formula, Metric, MetricDefinition, Unit};
+pub use metric::{Better, Formula, Metric, MetricDefinition, Unit};
+pub use metric_rows::CONVERTED;
 
 use serde::Serialize;
 use utoipa::ToSchema;
