@@ -30,6 +30,8 @@ pub fn options_of(url: &Secret, variable: &str) -> anyhow::Result<PgConnectOptio
 
 /// The pool that writes.
 pub fn write_pool(config: &Config, options: PgConnectOptions) -> PgPool {
+    // As for reports: compiling the sums of an hour took longer than making them.
+    let options = options.options([("jit", "off")]);
     pool_options(config.database_connections).connect_lazy_with(logged(config, options))
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::serve::ListenerExt;
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::db::sites;
 use crate::installation::Installation;
 use crate::postgres::Cluster;
-use crate::rollup::upkeep;
+use crate::rollup::upkeep::{self, Take};
 use crate::state::AppState;
 use crate::{jobs, router, telemetry};
 
@@ -143,15 +143,23 @@ async fn run_jobs(state: AppState) {
     }
 }
 
-/// As many rounds as there is work for, but never so long that a shutdown would have to wait.
+/// As many rounds as there is work for, with rests in between that leave the database to others, and never so long that a shutdown
+/// would have to wait.
 async fn keep_rollups(state: AppState) {
+    const REST_SHARE: u32 = 4;
+    const STEP: Duration = Duration::from_millis(200);
     while !state.shutting_down.load(Ordering::Relaxed) {
-        match upkeep::round(&state.pool, state.clock.now()).await {
+        let started = Instant::now();
+        match upkeep::round(&state.pool, state.clock.now(), Take::Due).await {
             Ok(Some(round)) if round.more => {}
             Ok(_) => return,
             Err(error) => {
                 return tracing::warn!(%error, "rollups were not brought up to date; reports read the sessions instead");
             }
+        }
+        let rested = started + started.elapsed() * (REST_SHARE + 1);
+        while Instant::now() < rested && !state.shutting_down.load(Ordering::Relaxed) {
+            tokio::time::sleep(STEP.min(rested - Instant::now())).await;
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Whoever changes a session leaves a mark for the hour in which it began, in the same transaction. A marked hour is *dirty*: reports
 //! read it from the sessions themselves, every other hour from the sums. So a figure is exact at any moment, however far behind the
-//! sums are; they only make it fast. [`upkeep`] recomputes dirty hours that are over, from the sessions, and the days they lie in.
+//! sums are; they only make it fast. [`upkeep`] recomputes dirty hours that are over and no longer marked all the time, from the
+//! sessions, and the days they lie in.
 //!
 //! What no rollup holds (filters, bots, distinct visitors, splits outside [`SPLITS`]) is read from the sessions.
 

@@ -3,13 +3,35 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use sqlx::postgres::types::PgInterval;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool};
 
 use super::{SPLITS, columns};
 use crate::catalogue::Side;
 
-/// Hours recomputed in one transaction.
-const HOURS_AT_ONCE: i64 = 24;
+/// An hour is left alone until it has not been marked for so long: recomputing one that is still being written to is wasted.
+const QUIET: TimeDelta = TimeDelta::seconds(60);
+/// After this an hour is recomputed even if marks go on coming.
+const LONGEST_WAIT: TimeDelta = TimeDelta::hours(1);
+
+/// Which dirty hours a round takes. None takes an hour that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Take {
+    /// Those that have been quiet for a while, or waited for long: beside writers, in small transactions.
+    Due,
+    /// All, however lately they were marked, day by day.
+    Closed,
+}
+
+impl Take {
+    /// Hours recomputed in one transaction.
+    const fn at_once(self) -> i64 {
+        match self {
+            Self::Due => 4,
+            Self::Closed => 24,
+        }
+    }
+}
 
 /// Any fixed number: one process at a time keeps rollups.
 const LOCK: i64 = 0x7564_726f_6c6c;
@@ -43,7 +65,7 @@ pub async fn dirty(
 pub struct Round {
     /// Hours recomputed.
     pub hours: usize,
-    /// Whether closed dirty hours are left.
+    /// Whether hours to take may be left.
     pub more: bool,
 }
 
@@ -51,7 +73,7 @@ pub struct Round {
 ///
 /// # Errors
 /// The database's; nothing is lost by one.
-pub async fn round(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<Option<Round>> {
+pub async fn round(pool: &PgPool, now: DateTime<Utc>, which: Take) -> sqlx::Result<Option<Round>> {
     let mut tx = pool.begin().await?;
     let ours = sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "ours!""#, LOCK)
         .fetch_one(&mut *tx)
@@ -59,7 +81,7 @@ pub async fn round(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<Option<Rou
     if !ours {
         return Ok(None);
     }
-    collect(&mut tx).await?;
+    collect(&mut tx, now).await?;
     tx.commit().await?;
 
     let mut tx = pool.begin().await?;
@@ -69,7 +91,7 @@ pub async fn round(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<Option<Rou
     if !ours {
         return Ok(None);
     }
-    let taken = take(&mut tx, now).await?;
+    let taken = take(&mut tx, now, which).await?;
     for (site_id, hours) in &taken {
         recompute(&mut tx, *site_id, hours).await?;
     }
@@ -77,7 +99,7 @@ pub async fn round(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<Option<Rou
     let hours = taken.iter().map(|(_, hours)| hours.len()).sum();
     Ok(Some(Round {
         hours,
-        more: hours as i64 == HOURS_AT_ONCE,
+        more: hours as i64 == which.at_once(),
     }))
 }
 
@@ -88,7 +110,7 @@ pub async fn round(pool: &PgPool, now: DateTime<Utc>) -> sqlx::Result<Option<Rou
 pub async fn catch_up(pool: &PgPool, now: DateTime<Utc>, progress: impl Fn(usize)) -> sqlx::Result<usize> {
     let mut done = 0;
     loop {
-        match round(pool, now).await? {
+        match round(pool, now, Take::Closed).await? {
             Some(round) => {
                 done += round.hours;
                 progress(done);
@@ -114,7 +136,7 @@ pub async fn mark_period(pool: &PgPool, site_id: i32, from: DateTime<Utc>, to: D
              union
              select start from rollups where site_id = $1 and hours = 1 and split = 0 and start >= $2 and start < $3
            ) h
-           on conflict do nothing
+           on conflict (site_id, hour) do update set due_at = excluded.due_at
            returning 1 as "one!""#,
         site_id,
         from,
@@ -133,7 +155,7 @@ pub async fn mark_every_hour(pool: &PgPool, site_id: i32, from: DateTime<Utc>, t
     sqlx::query!(
         "insert into rollup_dirty (site_id, hour)
          select $1, hour from generate_series(date_trunc('hour', $2::timestamptz, 'UTC'), $3, interval '1 hour') as hour
-         on conflict do nothing",
+         on conflict (site_id, hour) do update set due_at = excluded.due_at",
         site_id,
         from,
         to
@@ -143,10 +165,16 @@ pub async fn mark_every_hour(pool: &PgPool, site_id: i32, from: DateTime<Utc>, t
     Ok(())
 }
 
-async fn collect(db: &mut PgConnection) -> sqlx::Result<()> {
+/// Marks into dirty hours: each is due once it was quiet for [`QUIET`], or [`LONGEST_WAIT`] after its first mark.
+async fn collect(db: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query!(
         "with marks as (delete from rollup_marks returning site_id, hour)
-         insert into rollup_dirty (site_id, hour) select distinct site_id, hour from marks on conflict do nothing"
+         insert into rollup_dirty as d (site_id, hour, marked_at, due_at)
+         select distinct site_id, hour, $1::timestamptz, $2::timestamptz from marks order by site_id, hour
+         on conflict (site_id, hour) do update set due_at = least(excluded.due_at, d.marked_at + $3)",
+        now,
+        now + QUIET,
+        PgInterval::try_from(LONGEST_WAIT).map_err(sqlx::Error::Encode)?,
     )
     .execute(db)
     .await?;
@@ -154,13 +182,15 @@ async fn collect(db: &mut PgConnection) -> sqlx::Result<()> {
 }
 
 /// Takes some closed dirty hours off the list, by site; they are dirty again if the transaction fails.
-async fn take(db: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<Vec<(i32, Vec<DateTime<Utc>>)>> {
+async fn take(db: &mut PgConnection, now: DateTime<Utc>, which: Take) -> sqlx::Result<Vec<(i32, Vec<DateTime<Utc>>)>> {
     let rows = sqlx::query!(
         "delete from rollup_dirty where (site_id, hour) in (
-           select site_id, hour from rollup_dirty where hour <= $1 order by site_id, hour limit $2
+           select site_id, hour from rollup_dirty where hour <= $1 and (due_at <= $2 or $3) order by site_id, hour limit $4
          ) returning site_id, hour",
         now - TimeDelta::hours(1),
-        HOURS_AT_ONCE
+        now,
+        which == Take::Closed,
+        which.at_once()
     )
     .fetch_all(db)
     .await?;
@@ -178,6 +208,8 @@ async fn take(db: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<Vec<(i3
 
 /// Replaces the sums of these hours by what the sessions say now, and those of their days by the sums of the hours.
 async fn recompute(db: &mut PgConnection, site_id: i32, hours: &[DateTime<Utc>]) -> sqlx::Result<()> {
+    // Groups are few beside the sessions: with this much memory they are hashed, with the default every session is sorted, on disk.
+    sqlx::query("set local work_mem = '32MB'").execute(&mut *db).await?;
     sqlx::query!(
         "delete from rollups where site_id = $1 and hours = 1 and start = any($2)",
         site_id,

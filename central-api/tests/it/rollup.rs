@@ -9,7 +9,8 @@ use central_api::reports::period::Period;
 use central_api::reports::scope::{AttributionDate, Bots, Scope};
 use central_api::reports::sql::{Question, statement};
 use central_api::reports::table::{read, rolled};
-use central_api::rollup::{SPLITS, columns, upkeep};
+use central_api::rollup::upkeep::{self, Take};
+use central_api::rollup::{SPLITS, columns};
 use central_api::site::Site;
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -129,7 +130,7 @@ async fn figures_are_the_same_before_during_and_after_upkeep_and_after_changes()
     assert_rollups_tell_the_truth(&db, &site).await;
 
     for _ in 0..10 {
-        upkeep::round(&db.pool, until()).await.unwrap();
+        upkeep::round(&db.pool, until(), Take::Closed).await.unwrap();
     }
     assert_rollups_tell_the_truth(&db, &site).await;
 
@@ -147,7 +148,7 @@ async fn figures_are_the_same_before_during_and_after_upkeep_and_after_changes()
         insert into rollup_marks select site_id, visitor_id, date_trunc('hour', first_seen, 'UTC') from changed";
     sqlx::query(changes).execute(&db.pool).await.unwrap();
     assert_rollups_tell_the_truth(&db, &site).await;
-    upkeep::round(&db.pool, until()).await.unwrap();
+    upkeep::round(&db.pool, until(), Take::Closed).await.unwrap();
     assert_rollups_tell_the_truth(&db, &site).await;
     upkeep::catch_up(&db.pool, until(), |_| {}).await.unwrap();
     assert_rollups_tell_the_truth(&db, &site).await;
@@ -234,4 +235,51 @@ async fn verify_finds_the_hour_that_was_changed_past_the_writers_and_nothing_els
     .unwrap();
     let wrong = upkeep::verify(&db.pool, site.id, from, to, |_| {}).await.unwrap();
     assert_eq!(wrong.into_iter().collect::<Vec<_>>(), [changed]);
+}
+
+#[tokio::test]
+async fn an_hour_that_keeps_being_marked_is_recomputed_when_it_is_quiet_or_an_hour_later() {
+    let db = TestDb::new().await;
+    let site = demo_site(&db, 300).await;
+    upkeep::catch_up(&db.pool, until(), |_| {}).await.unwrap();
+    let (pool, hour) = (&db.pool, "2026-10-20T10:00:00Z".parse::<DateTime<Utc>>().unwrap());
+    // One round `seconds` after the first mark; `marked` says whether the hour was marked just before. Answers whether it is still dirty.
+    let after = |seconds: i64, marked: bool| async move {
+        if marked {
+            sqlx::query("insert into rollup_marks values (1, gen_random_uuid(), $1)")
+                .bind(hour)
+                .execute(pool)
+                .await
+                .unwrap();
+        }
+        upkeep::round(pool, until() + TimeDelta::seconds(seconds), Take::Due)
+            .await
+            .unwrap()
+            .unwrap();
+        !upkeep::dirty(pool, 1, hour, hour + TimeDelta::hours(1))
+            .await
+            .unwrap()
+            .is_empty()
+    };
+    assert_eq!(site.id, 1);
+    assert!(after(0, true).await);
+    assert!(after(59, true).await, "marked again before it was quiet");
+    assert!(
+        after(100, false).await,
+        "not quiet for long enough since the second mark"
+    );
+    assert!(!after(119, false).await, "quiet");
+
+    assert!(after(200, true).await);
+    for seconds in (240..3_780).step_by(40) {
+        assert!(
+            after(seconds, true).await,
+            "{seconds} s: within an hour of the first mark"
+        );
+    }
+    assert!(
+        !after(3_800, true).await,
+        "an hour after the first mark, although it was marked again"
+    );
+    assert!(after(3_801, true).await, "and the next mark waits anew");
 }

@@ -9,7 +9,7 @@ use central_api::reports::period::Period;
 use central_api::reports::scope::{AttributionDate, Bots, Scope};
 use central_api::reports::sql::Question;
 use central_api::reports::table::{self, Cell};
-use central_api::rollup::upkeep;
+use central_api::rollup::upkeep::{self, Take};
 use central_api::site::Site;
 use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
@@ -360,7 +360,7 @@ async fn every_metric_by_every_dimension_equals_the_slow_count_to_the_cent() {
 
     // From half of the hours' sums and half of the sessions; from all the sums there can be later on.
     for _ in 0..6 {
-        upkeep::round(&app.db.pool, now()).await.unwrap();
+        upkeep::round(&app.db.pool, now(), Take::Closed).await.unwrap();
     }
     let filters = filter_cases();
     let mut turn = 0;
