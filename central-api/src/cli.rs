@@ -31,6 +31,8 @@ enum Command {
     CreateSite(commands::create_site::Args),
     /// Make a user who may log in to the panel.
     CreateAdmin(commands::create_admin::Args),
+    /// Make a link by which a user sets a new password, once.
+    ResetPassword(commands::reset_password::Args),
     /// Make a key for a worker (ingest) or a program (api); shown once.
     CreateKey(commands::create_key::Args),
     /// Revoke a key; it stops working within seconds.
@@ -82,6 +84,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Doctor => commands::doctor::run(config).await,
             Command::CreateSite(args) => commands::create_site::run(config, args).await,
             Command::CreateAdmin(args) => commands::create_admin::run(config, args).await,
+            Command::ResetPassword(args) => commands::reset_password::run(config, args).await,
             Command::CreateKey(args) => commands::create_key::run(config, args).await,
             Command::RevokeKey(args) => commands::revoke_key::run(config, args).await,
             Command::ListKeys => commands::list_keys::run(config).await,

@@ -17,7 +17,8 @@ use utoipa_axum::routes;
 
 use crate::config::{Config, Origin};
 use crate::endpoints::{
-    account, cron, dead_letters, health, ingest, openapi, orders, panel, server_events, session, sites, utm,
+    account, audit_log, cron, dead_letters, health, ingest, keys, openapi, orders, panel, server_events, session,
+    setup, sites, users, utm,
 };
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -87,7 +88,17 @@ fn people(config: &Config) -> OpenApiRouter<AppState> {
         .routes(routes!(session::log_in, session::log_out, session::who_am_i))
         .routes(routes!(session::list))
         .routes(routes!(session::revoke))
+        .routes(routes!(setup::state, setup::first_admin))
+        .routes(routes!(setup::use_link))
         .routes(routes!(account::change_password))
+        .routes(routes!(users::list, users::invite))
+        .routes(routes!(users::change, users::remove))
+        .routes(routes!(users::reset_password))
+        .routes(routes!(keys::list_api, keys::create_api))
+        .routes(routes!(keys::revoke_api))
+        .routes(routes!(keys::list_ingest, keys::create_ingest))
+        .routes(routes!(keys::revoke_ingest))
+        .routes(routes!(audit_log::list))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::replay))
         .routes(routes!(sites::list))

@@ -12,7 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::db::sites;
+use crate::auth::password_link;
+use crate::db::{sites, users};
 use crate::installation::Installation;
 use crate::postgres::Cluster;
 use crate::rollup::upkeep::{self, Take};
@@ -49,6 +50,10 @@ pub async fn run(installation: Installation) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let mut background = background(&state, &stopped);
     tracing::info!(%address, "ready");
+    if !users::any_admin(&state.pool).await? {
+        let link = password_link::setup_link(&config);
+        tracing::warn!(link, "there is no admin yet; this link makes the first one");
+    }
 
     let mut asked = stopped.clone();
     let service = router.into_make_service_with_connect_info::<SocketAddr>();

@@ -12,6 +12,7 @@
 mod attempts;
 mod key_ring;
 pub mod password;
+pub mod password_link;
 pub mod session;
 pub mod signed;
 pub mod token;

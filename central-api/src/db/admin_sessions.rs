@@ -164,6 +164,21 @@ pub async fn revoke_others(
     Ok(())
 }
 
+/// Ends every session of a user.
+///
+/// # Errors
+/// The database's.
+pub async fn revoke_all(db: impl PgExecutor<'_>, user_id: Uuid, now: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update admin_sessions set revoked_at = $2 where user_id = $1 and revoked_at is null",
+        user_id,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Deletes sessions that ended before `before`; how many.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 pub mod admin_sessions;
 pub mod anonymous_hits;
 pub mod api_keys;
+pub mod audit_log;
 pub mod coverage;
 pub mod dead_letters;
 pub mod events;
@@ -12,6 +13,7 @@ pub mod ingest_keys;
 pub mod jobs;
 pub mod orders;
 pub mod partitions;
+pub mod password_links;
 pub mod retention;
 pub mod rollup_marks;
 pub mod session_detail;

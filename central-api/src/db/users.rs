@@ -89,6 +89,98 @@ pub async fn count_admins(db: impl PgExecutor<'_>) -> sqlx::Result<i64> {
     .await
 }
 
+/// Whether there ever was an admin of everything, disabled or not: what decides that the installation is set up.
+///
+/// # Errors
+/// The database's.
+pub async fn any_admin(db: impl PgExecutor<'_>) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(r#"select exists(select 1 from users where role = 'admin' and site_id is null) as "any!""#)
+        .fetch_one(db)
+        .await
+}
+
+/// A user as lists show them.
+#[derive(Debug)]
+pub struct Listed {
+    /// Who.
+    pub user_id: Uuid,
+    /// Their address.
+    pub email: String,
+    /// [`Role::name`].
+    pub role: String,
+    /// The only site they may see; `None`: every one.
+    pub site_id: Option<i32>,
+    /// When they were added.
+    pub created_at: DateTime<Utc>,
+    /// Since when they may not log in.
+    pub disabled_at: Option<DateTime<Utc>>,
+    /// Last request of a login that is still remembered.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// Was invited and has not set a password yet.
+    pub invited: bool,
+}
+
+/// Everybody, by address.
+///
+/// # Errors
+/// The database's.
+pub async fn all(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Listed>> {
+    sqlx::query_as!(
+        Listed,
+        r#"select u.user_id, u.email, u.role, u.site_id, u.created_at, u.disabled_at,
+               (select max(s.last_used_at) from admin_sessions s where s.user_id = u.user_id) as last_used_at,
+               exists(select 1 from password_links l where l.user_id = u.user_id and l.purpose = 'invite') as "invited!"
+           from users u order by u.email"#
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Holds off every other change of users until the transaction ends, so that two admins cannot remove each other at once.
+///
+/// # Errors
+/// The database's.
+pub async fn lock_all(db: impl PgExecutor<'_>) -> sqlx::Result<()> {
+    sqlx::query!("lock table users in share row exclusive mode")
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Sets what a user may do and see.
+///
+/// # Errors
+/// The database's.
+pub async fn update(
+    db: impl PgExecutor<'_>,
+    user_id: Uuid,
+    role: Role,
+    site_id: Option<i32>,
+    disabled_at: Option<DateTime<Utc>>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update users set role = $2, site_id = $3, disabled_at = $4 where user_id = $1",
+        user_id,
+        role.name(),
+        site_id,
+        disabled_at,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Removes a user, with their logins and links.
+///
+/// # Errors
+/// The database's.
+pub async fn delete(db: impl PgExecutor<'_>, user_id: Uuid) -> sqlx::Result<()> {
+    sqlx::query!("delete from users where user_id = $1", user_id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// An e-mail as it is stored and compared: trimmed, lower-case; `None` when it cannot be one.
 pub fn normalised_email(text: &str) -> Option<String> {
     let text = text.trim().to_lowercase();

@@ -1,15 +1,19 @@
 //! HTTP only: a file an endpoint group, with its request and response types and its handlers.
 
 pub mod account;
+pub mod audit_log;
 pub mod cron;
 pub mod dead_letters;
 pub mod health;
 pub mod ingest;
+pub mod keys;
 pub mod openapi;
 pub mod orders;
 pub mod panel;
 pub mod reference_page;
 pub mod server_events;
 pub mod session;
+pub mod setup;
 pub mod sites;
+pub mod users;
 pub mod utm;
