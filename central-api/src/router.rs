@@ -112,7 +112,7 @@ fn people(config: &Config) -> OpenApiRouter<AppState> {
 fn finish(router: Router, config: &Config) -> Router {
     let https = config.is_https();
     let inner = router
-        .fallback(|| async { ApiError::NotFound("there is no such path") })
+        .fallback(panel::page_or_nothing)
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(CatchPanicLayer::custom(|_| {
             ApiError::Internal(anyhow::anyhow!("a handler panicked")).into_response()

@@ -1,0 +1,9 @@
+//! Lets cargo see that the panel was built anew. A debug build reads the panel's files when it is asked for one, so only a release build
+//! has to be made again.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    if std::env::var("PROFILE").as_deref() == Ok("release") {
+        println!("cargo:rerun-if-changed=ui/dist");
+    }
+}

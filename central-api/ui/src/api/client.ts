@@ -1,0 +1,130 @@
+// Every call to the server, typed by the API's own description. Nothing else in the panel fetches.
+import createClient from "openapi-fetch";
+
+import type { components, operations, paths } from "./schema";
+
+type Schemas = components["schemas"];
+export type Me = Schemas["Me"];
+export type Site = Schemas["SiteView"];
+export type Catalogue = Schemas["Catalogue"];
+export type Metric = Schemas["MetricAnswer"];
+export type Dimension = Schemas["DimensionAnswer"];
+
+/** What went wrong, in the server's own words where it had any. */
+export class ApiError extends Error {
+  constructor(
+    /** 0 when the server was not reached. */
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly field: string | null = null,
+    /** Names the request in the server's log. */
+    readonly requestId: string | null = null,
+  ) {
+    super(message);
+  }
+
+  static from(error: unknown): ApiError {
+    return error instanceof ApiError ? error : new ApiError(0, "unreachable", error instanceof Error ? error.message : String(error));
+  }
+}
+
+const client = createClient<paths>({ baseUrl: location.origin });
+
+let loggedOut: () => void = () => {};
+
+/** What to do when the server says that nobody is logged in any more. */
+export function whenLoggedOut(action: () => void) {
+  loggedOut = action;
+}
+
+/** The answer's body; an answer that is not 2xx, or none, is thrown as an `ApiError`. */
+async function taken<T>(asked: Promise<{ data?: T; error?: unknown; response: Response }>, { login = false } = {}): Promise<T> {
+  const { data, error, response } = await asked;
+  if (response.ok) return data as T;
+  if (response.status === 401 && !login) loggedOut();
+  const detail = (error as Partial<Schemas["ErrorBody"]> | undefined)?.error;
+  throw new ApiError(response.status, detail?.code ?? "unknown", detail?.message ?? `${response.status} ${response.statusText}`, detail?.field ?? null, response.headers.get("x-request-id"));
+}
+
+// ── account ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const whoAmI = () => taken(client.GET("/api/v1/session"), { login: true });
+export const logIn = (body: Schemas["Login"]) => taken(client.POST("/api/v1/session", { body }), { login: true });
+export const logOut = () => taken(client.DELETE("/api/v1/session"));
+export const changePassword = (body: Schemas["PasswordChange"]) => taken(client.POST("/api/v1/account/password", { body }));
+export const logins = (signal?: AbortSignal) => taken(client.GET("/api/v1/sessions", { ...(signal && { signal }) }));
+export const endLogin = (id: string) => taken(client.DELETE("/api/v1/sessions/{id}", { params: { path: { id } } }));
+export const sites = () => taken(client.GET("/api/v1/sites"));
+
+// ── analytics ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+type Query<Operation extends keyof operations> = operations[Operation] extends { parameters: { query?: infer Q } } ? NonNullable<Q> : never;
+/** Site, period, filters: what every question about figures has. */
+export type Scope = Query<"compare">;
+type Answer<Path extends keyof paths> = paths[Path] extends { get: { responses: { 200: { content: { "application/json": infer A } } } } } ? A : never;
+
+export type Compare = Answer<"/api/utm/compare">;
+export type General = Compare["current"];
+export type Funnel = Answer<"/api/utm/funnel">;
+export type TimeSeries = Answer<"/api/utm/time-series">;
+export type Geo = Answer<"/api/utm/geo">;
+export type Returning = Answer<"/api/utm/returning-visitors">;
+export type RepeatRate = Answer<"/api/utm/repeat-rate">;
+export type Ltv = Answer<"/api/utm/ltv-comparison">;
+export type Cohorts = Answer<"/api/utm/cohort-analysis">;
+export type AbTest = Answer<"/api/utm/ab-test">;
+export type Roi = Answer<"/api/utm/roi">;
+export type Sessions = Answer<"/api/utm/sessions">;
+export type SessionRow = Sessions["sessions"][number];
+export type SessionDetail = Answer<"/api/utm/{id}/session-detail">;
+export type Coverage = Answer<"/api/utm/coverage">;
+export type Freshness = Answer<"/api/utm/freshness">;
+export type ExportType = NonNullable<Query<"export_csv">["type"]>;
+export type ExportFormat = NonNullable<Query<"export_csv">["format"]>;
+
+export const catalogue = (site: string, signal?: AbortSignal) => taken(client.GET("/api/utm/catalogue", { params: { query: { site } }, ...(signal && { signal }) }));
+export const compare = (query: Scope, signal: AbortSignal) => taken(client.GET("/api/utm/compare", { params: { query }, signal }));
+export const funnel = (query: Query<"funnel">, signal: AbortSignal) => taken(client.GET("/api/utm/funnel", { params: { query }, signal }));
+export const timeSeries = (query: Query<"time_series">, signal: AbortSignal) => taken(client.GET("/api/utm/time-series", { params: { query }, signal }));
+export const geo = (query: Query<"geo">, signal: AbortSignal) => taken(client.GET("/api/utm/geo", { params: { query }, signal }));
+export const returning = (query: Scope, signal: AbortSignal) => taken(client.GET("/api/utm/returning-visitors", { params: { query }, signal }));
+export const repeatRate = (query: Scope, signal: AbortSignal) => taken(client.GET("/api/utm/repeat-rate", { params: { query }, signal }));
+export const ltv = (query: Query<"ltv_comparison">, signal: AbortSignal) => taken(client.GET("/api/utm/ltv-comparison", { params: { query }, signal }));
+export const cohorts = (query: Query<"cohort_analysis">, signal: AbortSignal) => taken(client.GET("/api/utm/cohort-analysis", { params: { query }, signal }));
+export const abTest = (query: Query<"ab_test">, signal: AbortSignal) => taken(client.GET("/api/utm/ab-test", { params: { query }, signal }));
+export const roi = (query: Query<"roi">, signal: AbortSignal) => taken(client.GET("/api/utm/roi", { params: { query }, signal }));
+export const sessions = (query: Query<"sessions">, signal: AbortSignal) => taken(client.GET("/api/utm/sessions", { params: { query }, signal }));
+export const sessionDetail = (id: string, site: string, signal: AbortSignal) =>
+  taken(client.GET("/api/utm/{id}/session-detail", { params: { path: { id }, query: { site } }, signal }));
+export const coverage = (query: Scope, signal: AbortSignal) => taken(client.GET("/api/utm/coverage", { params: { query }, signal }));
+export const freshness = (site: string, signal: AbortSignal) => taken(client.GET("/api/utm/freshness", { params: { query: { site } }, signal }));
+
+/** The lists that have a row per value of a dimension; all of one shape. */
+export type ListName = "sources" | "campaigns" | "content" | "mediums" | "terms" | "channels" | "landing-pages" | "referrers" | "devices" | "browsers" | "operating-systems";
+/** A row: dimensions are texts or absent, metrics are figures. */
+export type Row = Readonly<Record<string, string | number | null>>;
+/** One page of a list. */
+export interface List {
+  rows: readonly Row[];
+  totals: Readonly<Record<string, number | null>>;
+  total_rows: number;
+  currency: string;
+}
+
+/** `sort` is a column's key, with `-` before it for the largest first. */
+export async function list(name: ListName, scope: Scope, page: { limit: number; offset?: number; sort?: string }, signal: AbortSignal): Promise<List> {
+  const query = { ...scope, ...page } as Query<"sources">;
+  const answer = await taken(client.GET(`/api/utm/${name}` as "/api/utm/sources", { params: { query }, signal }));
+  // The rows stand under the list's own name.
+  const { totals, total_rows, currency } = answer;
+  const rows = Object.values(answer).find((value) => Array.isArray(value)) as unknown as Row[];
+  return { rows, totals, total_rows, currency };
+}
+
+/** Where a file of all rows is downloaded. */
+export function exportUrl(scope: Scope, type: ExportType, format: ExportFormat, language: "uk" | "en"): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries({ ...scope, type, format, language })) for (const one of [value].flat()) query.append(name, String(one));
+  return `/api/utm/export-csv?${query}`;
+}

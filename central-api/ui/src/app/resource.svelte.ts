@@ -1,0 +1,54 @@
+// What a panel asks the server for: loading, the answer, or what went wrong.
+import { untrack } from "svelte";
+
+import { ApiError } from "../api/client";
+
+export class Resource<T> {
+  /** The last answer; stays while a new one is awaited. */
+  data = $state.raw<T | undefined>(undefined);
+  /** What went wrong last, until an answer comes. */
+  error = $state.raw<ApiError | null>(null);
+  loading = $state(true);
+  #attempts = $state(0);
+
+  /** Asks again. */
+  retry = () => {
+    this.#attempts += 1;
+  };
+
+  /** Read by the effect below, so that it runs again. */
+  get attempts(): number {
+    return this.#attempts;
+  }
+}
+
+/**
+ * Asks whenever something changes that `ask` reads before its first `await`; the former question is then aborted, also when the component
+ * goes. `null` asks nothing. To be called while a component is made.
+ */
+export function resource<T>(ask: (signal: AbortSignal) => Promise<T> | null): Resource<T> {
+  const made = new Resource<T>();
+  $effect(() => {
+    void made.attempts;
+    const controller = new AbortController();
+    const answer = ask(controller.signal);
+    untrack(() => {
+      made.loading = answer !== null;
+    });
+    answer?.then(
+      (data) => {
+        if (controller.signal.aborted) return;
+        made.data = data;
+        made.error = null;
+        made.loading = false;
+      },
+      (error: unknown) => {
+        if (controller.signal.aborted) return;
+        made.error = ApiError.from(error);
+        made.loading = false;
+      },
+    );
+    return () => controller.abort();
+  });
+  return made;
+}

@@ -1,0 +1,27 @@
+// Every page: its path, its name in the navigation, and its code, fetched when it is first opened.
+import type { Component } from "svelte";
+
+import type { IconName } from "../elements/Icon.svelte";
+import { shell } from "../texts/shell";
+import type { Text } from "./language.svelte";
+
+export interface Route {
+  /** The path; with `/*` at its end everything below it too. */
+  path: string;
+  title: Text;
+  icon: IconName;
+  /** Whether it stands in the navigation. */
+  inNavigation: boolean;
+  load: () => Promise<{ default: Component }>;
+}
+
+export const ROUTES: readonly Route[] = [
+  { path: "/", title: shell.dispatcher, icon: "chart", inNavigation: true, load: () => import("../pages/dispatcher/Dispatcher.svelte") },
+  { path: "/account", title: shell.account, icon: "user", inNavigation: false, load: () => import("../pages/account/Account.svelte") },
+];
+
+/** The page at a path. */
+export function routeOf(path: string): Route | undefined {
+  const plain = path.length > 1 ? path.replace(/\/$/, "") : path;
+  return ROUTES.find((route) => (route.path.endsWith("/*") ? plain === route.path.slice(0, -2) || plain.startsWith(route.path.slice(0, -1)) : plain === route.path));
+}

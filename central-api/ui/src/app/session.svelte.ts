@@ -1,0 +1,78 @@
+// Who is logged in, which sites they may see, and the words of the site's catalogue.
+import * as api from "../api/client";
+import { language, t, type Text } from "./language.svelte";
+import { router } from "./router.svelte";
+
+class Session {
+  /** `undefined` until the server said who it is, `null` when nobody is logged in. */
+  me = $state.raw<api.Me | null | undefined>(undefined);
+  sites = $state.raw<api.Site[]>([]);
+  /** The site that the address names, else the first. */
+  readonly site: api.Site | undefined = $derived(this.sites.find((site) => site.key === router.query.get("site")) ?? this.sites[0]);
+  readonly isAdmin: boolean = $derived(this.me?.role === "admin");
+
+  /** Asks who it is. What goes wrong other than "nobody" is thrown. */
+  async load() {
+    try {
+      this.me = await api.whoAmI();
+    } catch (error) {
+      if (error instanceof api.ApiError && error.status === 401) {
+        this.me = null;
+        return;
+      }
+      throw error;
+    }
+    await this.loadSites();
+  }
+
+  async logIn(email: string, password: string) {
+    this.me = await api.logIn({ email, password });
+    await this.loadSites();
+  }
+
+  async logOut() {
+    await api.logOut();
+    this.forget();
+  }
+
+  /** Asks for the sites anew, as after a change of their settings. */
+  async loadSites() {
+    this.sites = await api.sites();
+    if (this.sites[0]) language.site = this.sites[0].language;
+  }
+
+  /** Nobody is logged in any more. */
+  forget() {
+    this.me = null;
+    this.sites = [];
+  }
+}
+
+export const session = new Session();
+api.whenLoggedOut(() => session.forget());
+
+class Catalogue {
+  #site = "";
+  #answer = $state.raw<api.Catalogue | undefined>(undefined);
+  readonly metrics: ReadonlyMap<string, api.Metric> = $derived(new Map(this.#answer?.metrics.map((metric) => [metric.key, metric])));
+  readonly dimensions: ReadonlyMap<string, api.Dimension> = $derived(new Map(this.#answer?.dimensions.map((dimension) => [dimension.key, dimension])));
+
+  async load(site: string, signal?: AbortSignal) {
+    if (site === this.#site) return;
+    this.#answer = await api.catalogue(site, signal);
+    this.#site = site;
+  }
+
+  /** A metric's or dimension's name; its unit is left to the figure. A key without a row is shown as it is. */
+  name(key: string): string {
+    const label: Text | undefined = this.metrics.get(key)?.label ?? this.dimensions.get(key)?.label;
+    return label ? t(label).replace(/, (%|с|s)$/, "") : key;
+  }
+
+  definition(key: string): string {
+    const text = this.metrics.get(key)?.definition ?? this.dimensions.get(key)?.definition;
+    return text ? t(text) : "";
+  }
+}
+
+export const catalogue = new Catalogue();
