@@ -52,6 +52,10 @@ async function taken<T>(asked: Promise<{ data?: T; error?: unknown; response: Re
 export const whoAmI = () => taken(client.GET("/api/v1/session"), { login: true });
 export const logIn = (body: Schemas["Login"]) => taken(client.POST("/api/v1/session", { body }), { login: true });
 export const logOut = () => taken(client.DELETE("/api/v1/session"));
+/** Whether the first admin is still to be made. */
+export const setup = () => taken(client.GET("/api/v1/setup"), { login: true });
+export const makeFirstAdmin = (body: Schemas["FirstAdmin"]) => taken(client.POST("/api/v1/setup", { body }), { login: true });
+export const setPasswordByLink = (body: Schemas["NewPassword"]) => taken(client.POST("/api/v1/account/password-link", { body }), { login: true });
 export const changePassword = (body: Schemas["PasswordChange"]) => taken(client.POST("/api/v1/account/password", { body }));
 export const logins = (signal?: AbortSignal) => taken(client.GET("/api/v1/sessions", { ...(signal && { signal }) }));
 export const endLogin = (id: string) => taken(client.DELETE("/api/v1/sessions/{id}", { params: { path: { id } } }));

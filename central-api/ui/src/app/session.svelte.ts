@@ -3,6 +3,9 @@ import * as api from "../api/client";
 import { language, t, type Text } from "./language.svelte";
 import { router } from "./router.svelte";
 
+/** Whether this browser was logged in last: asking who it is would else be answered with an error on every first visit. */
+const STORED = "ud.logged-in";
+
 class Session {
   /** `undefined` until the server said who it is, `null` when nobody is logged in. */
   me = $state.raw<api.Me | null | undefined>(undefined);
@@ -13,11 +16,15 @@ class Session {
 
   /** Asks who it is. What goes wrong other than "nobody" is thrown. */
   async load() {
+    if (localStorage.getItem(STORED) === null) {
+      this.me = null;
+      return;
+    }
     try {
       this.me = await api.whoAmI();
     } catch (error) {
       if (error instanceof api.ApiError && error.status === 401) {
-        this.me = null;
+        this.forget();
         return;
       }
       throw error;
@@ -27,6 +34,7 @@ class Session {
 
   async logIn(email: string, password: string) {
     this.me = await api.logIn({ email, password });
+    localStorage.setItem(STORED, "1");
     await this.loadSites();
   }
 
@@ -43,6 +51,7 @@ class Session {
 
   /** Nobody is logged in any more. */
   forget() {
+    localStorage.removeItem(STORED);
     this.me = null;
     this.sites = [];
   }
