@@ -39,7 +39,7 @@ enum Command {
     RevokeKey(commands::revoke_key::Args),
     /// List keys, without their secrets.
     ListKeys,
-    /// Bring history in from files: sessions, actions, orders.
+    /// Bring history in from files: sessions, actions, orders, ad spend.
     Import(commands::import::Args),
     /// Check the sums that reports are made from, or make them anew.
     Rollup(commands::rollup::Args),

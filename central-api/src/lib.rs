@@ -31,6 +31,7 @@ pub mod secret;
 pub mod serve;
 pub mod site;
 pub mod site_rules;
+pub mod spend;
 pub mod state;
 pub mod statistics;
 pub mod telemetry;

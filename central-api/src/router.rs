@@ -17,8 +17,8 @@ use utoipa_axum::routes;
 
 use crate::config::{Config, Origin};
 use crate::endpoints::{
-    account, audit_log, cron, dead_letters, health, ingest, keys, openapi, orders, panel, server_events, session,
-    setup, sites, users, utm,
+    account, ad_spend, audit_log, cron, dead_letters, health, ingest, keys, openapi, orders, panel, server_events,
+    session, setup, sites, users, utm,
 };
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -101,6 +101,11 @@ fn people(config: &Config) -> OpenApiRouter<AppState> {
         .routes(routes!(audit_log::list))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::replay))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(ad_spend::upload, ad_spend::list, ad_spend::delete))
+                .layer(DefaultBodyLimit::max(ad_spend::MAX_REPORT)),
+        )
         .routes(routes!(sites::list))
         .routes(routes!(sites::change))
         .merge(utm::routes())

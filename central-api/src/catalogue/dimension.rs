@@ -98,6 +98,21 @@ impl Dimension {
         self.definition().of_order == OfOrder::Time
     }
 
+    /// SQL of type text over one row of ad spend `a`; none for what spend does not have.
+    pub const fn spend_sql(self) -> Option<&'static str> {
+        match self {
+            Self::UtmSource => Some("nullif(a.utm_source, '')"),
+            Self::UtmMedium => Some("nullif(a.utm_medium, '')"),
+            Self::UtmCampaign => Some("nullif(a.utm_campaign, '')"),
+            Self::UtmContent => Some("nullif(a.utm_content, '')"),
+            Self::Channel => Some("a.channel"),
+            Self::Day => Some("to_char(a.day, 'YYYY-MM-DD')"),
+            Self::Week => Some("to_char(date_trunc('week', a.day::timestamp), 'YYYY-MM-DD')"),
+            Self::Month => Some("to_char(date_trunc('month', a.day::timestamp), 'YYYY-MM-DD')"),
+            _ => None,
+        }
+    }
+
     /// Whether orders must be joined to their sessions to know it.
     pub fn needs_session_of_order(self) -> bool {
         self.definition().of_order == OfOrder::Joined

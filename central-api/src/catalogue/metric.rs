@@ -45,6 +45,13 @@ pub enum Metric {
     StrictInitiateCheckout,
     StrictLeadSessions,
     StrictPurchaseSessions,
+    AdSpend,
+    AdClicks,
+    AdImpressions,
+    Roas,
+    CostPerConversion,
+    CostPerSession,
+    CostPerClick,
 }
 
 /// What a metric's number is.
@@ -93,6 +100,9 @@ pub enum Formula {
         /// Over sessions `s` of a site whose purchase events are its revenue.
         by_event: &'static str,
     },
+    /// An aggregate over rows of ad spend `a`, each with its exchange rate `x.rate`; its value over nothing is 0. Null where figures are
+    /// split or filtered by a dimension that spend does not have.
+    Spend(&'static str),
     /// `times × of / per`, rounded half away from zero to two decimals; null where `per` is 0.
     Ratio {
         /// Numerator.
@@ -137,6 +147,15 @@ impl Metric {
     /// The metric with this name.
     pub fn from_key(key: &str) -> Option<Self> {
         METRICS.iter().find(|d| d.key == key).map(|d| d.metric)
+    }
+
+    /// Whether ad spend is needed to know it.
+    pub fn needs_spend(self) -> bool {
+        match self.definition().formula {
+            Formula::Spend(_) => true,
+            Formula::Ratio { of, per, .. } => of.needs_spend() || per.needs_spend(),
+            _ => false,
+        }
     }
 
     /// Every metric, in the catalogue's order.

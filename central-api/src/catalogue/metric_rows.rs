@@ -76,7 +76,7 @@ const fn per_session(of: Metric) -> Formula {
 }
 
 /// The catalogue's metrics.
-pub static METRICS: [MetricDefinition; 35] = [
+pub static METRICS: [MetricDefinition; 42] = [
     row(
         Metric::Sessions,
         "sessions",
@@ -486,6 +486,93 @@ pub static METRICS: [MetricDefinition; 35] = [
         text(
             "Сесії, що пройшли до оформлення по порядку й мають покупку після нього; лід для цього не потрібен.",
             "Sessions that came to the checkout in order and have a purchase after it; a lead is not needed for that.",
+        ),
+    ),
+    row(
+        Metric::AdSpend,
+        "ad_spend",
+        text("Витрати на рекламу", "Ad spend"),
+        Unit::Money,
+        Better::Neither,
+        Formula::Spend("coalesce(sum(round(a.amount * x.rate, 4)), 0)"),
+        text(
+            "Завантажені витрати на рекламу за місцевими днями періоду, у валюті сайту. Сума в іншій валюті без відомого курсу не входить. Порожньо в розрізах і фільтрах, яких витрати не мають.",
+            "Stored ad spend of the period's local days, in the site's currency. An amount in another currency without a known rate is left out. Null where split or filtered by what spend does not have.",
+        ),
+    ),
+    row(
+        Metric::AdClicks,
+        "ad_clicks",
+        text("Кліки за даними платформ", "Clicks by the platforms' count"),
+        Unit::Count,
+        Better::Higher,
+        Formula::Spend("coalesce(sum(a.clicks), 0)"),
+        text(
+            "Кліки із завантажених звітів рекламних платформ.",
+            "Clicks of the stored reports of ad platforms.",
+        ),
+    ),
+    row(
+        Metric::AdImpressions,
+        "ad_impressions",
+        text("Покази за даними платформ", "Impressions by the platforms' count"),
+        Unit::Count,
+        Better::Neither,
+        Formula::Spend("coalesce(sum(a.impressions), 0)"),
+        text(
+            "Покази із завантажених звітів рекламних платформ.",
+            "Impressions of the stored reports of ad platforms.",
+        ),
+    ),
+    row(
+        Metric::Roas,
+        "roas",
+        text("ROAS", "ROAS"),
+        Unit::Ratio,
+        Better::Higher,
+        Formula::Ratio {
+            of: Metric::Revenue,
+            per: Metric::AdSpend,
+            times: 1,
+        },
+        text("Дохід / витрати на рекламу.", "Revenue / ad spend."),
+    ),
+    row(
+        Metric::CostPerConversion,
+        "cpa",
+        text("Ціна конверсії", "Cost per conversion"),
+        Unit::Money,
+        Better::Lower,
+        Formula::Ratio {
+            of: Metric::AdSpend,
+            per: Metric::Conversions,
+            times: 1,
+        },
+        text("Витрати на рекламу / конверсії.", "Ad spend / conversions."),
+    ),
+    row(
+        Metric::CostPerSession,
+        "cost_per_session",
+        text("Ціна сесії", "Cost per session"),
+        Unit::Money,
+        Better::Lower,
+        per_session(Metric::AdSpend),
+        text("Витрати на рекламу / сесії.", "Ad spend / sessions."),
+    ),
+    row(
+        Metric::CostPerClick,
+        "cost_per_click",
+        text("Ціна кліку", "Cost per click"),
+        Unit::Money,
+        Better::Lower,
+        Formula::Ratio {
+            of: Metric::AdSpend,
+            per: Metric::AdClicks,
+            times: 1,
+        },
+        text(
+            "Витрати на рекламу / кліки за даними платформ.",
+            "Ad spend / clicks by the platforms' count.",
         ),
     ),
 ];

@@ -8,9 +8,10 @@ use sqlx::PgPool;
 
 use super::{the_site, with_state};
 use crate::config::Config;
-use crate::import::Kind;
+use crate::endpoints::ad_spend;
 use crate::import::run::{Import, Options, Summary};
 use crate::import::source::{Format, Input};
+use crate::import::{Kind, spend};
 use crate::secret::Secret;
 use crate::site::Site;
 
@@ -31,6 +32,18 @@ pub struct Args {
     /// File of orders.
     #[arg(long, value_name = "FILE", visible_alias = "django-orders")]
     pub orders: Vec<String>,
+    /// Report of ad spend: CSV by day, our own layout or the export of Meta Ads Manager, Google Ads or TikTok Ads Manager.
+    #[arg(long, value_name = "FILE")]
+    pub spend: Vec<String>,
+    /// utm_source of ad spend whose row names none.
+    #[arg(long, value_name = "SOURCE")]
+    pub spend_source: Option<String>,
+    /// utm_medium of ad spend whose row names none.
+    #[arg(long, value_name = "MEDIUM")]
+    pub spend_medium: Option<String>,
+    /// Currency (ISO 4217) of ad spend whose report names none; the site's when absent.
+    #[arg(long, value_name = "CODE")]
+    pub spend_currency: Option<String>,
     /// How the files are written, when neither extension nor content tells.
     #[arg(long, value_enum)]
     pub format: Option<Format>,
@@ -50,7 +63,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
         for (file, kind, summary) in import(&args, &state.pool, &state.config.secret, &site, now).await? {
             println!(
                 "{} from {}: {} stored, {} unchanged, {} refused, {} done before",
-                kind.name(),
+                kind,
                 file.display(),
                 summary.stored,
                 summary.unchanged,
@@ -76,7 +89,7 @@ pub async fn import(
     secret: &Secret,
     site: &Site,
     now: DateTime<Utc>,
-) -> anyhow::Result<Vec<(PathBuf, Kind, Summary)>> {
+) -> anyhow::Result<Vec<(PathBuf, &'static str, Summary)>> {
     let files: Vec<(Kind, &String)> = [
         (Kind::Sessions, &args.sessions),
         (Kind::Events, &args.events),
@@ -85,14 +98,29 @@ pub async fn import(
     .into_iter()
     .flat_map(|(kind, files)| files.iter().map(move |file| (kind, file)))
     .collect();
-    if files.is_empty() {
-        bail!("name at least one file: --sessions, --events or --orders");
+    if files.is_empty() && args.spend.is_empty() {
+        bail!("name at least one file: --sessions, --events, --orders or --spend");
     }
-    if files.iter().filter(|(_, file)| *file == "-").count() > 1 {
+    let every = files.iter().map(|(_, file)| *file).chain(&args.spend);
+    if every.filter(|file| *file == "-").count() > 1 {
         bail!("the standard input can be read only once");
     }
-    let run = Import::new(pool, secret, site, now).await;
     let mut summaries = Vec::new();
+    let defaults = ad_spend::defaults(
+        args.spend_source.clone(),
+        args.spend_medium.clone(),
+        args.spend_currency.clone(),
+    )?;
+    for file in &args.spend {
+        let summary = spend::file(pool, site, &Input::from(file.as_str()), None, &defaults, now)
+            .await
+            .with_context(|| format!("spend from {file}"))?;
+        summaries.push((PathBuf::from(file), "spend", summary));
+    }
+    if files.is_empty() {
+        return Ok(summaries);
+    }
+    let run = Import::new(pool, secret, site, now).await;
     for (kind, file) in files {
         let options = Options {
             kind,
@@ -105,7 +133,7 @@ pub async fn import(
             .file(&options)
             .await
             .with_context(|| format!("{} from {file}", kind.name()))?;
-        summaries.push((PathBuf::from(file), kind, summary));
+        summaries.push((PathBuf::from(file), kind.name(), summary));
     }
     run.link_orders().await?;
     Ok(summaries)

@@ -1,5 +1,6 @@
 //! Static SQL, a file a table: checked macros, a function a query, any executor.
 
+pub mod ad_spend;
 pub mod admin_sessions;
 pub mod anonymous_hits;
 pub mod api_keys;

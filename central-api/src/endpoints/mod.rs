@@ -1,6 +1,7 @@
 //! HTTP only: a file an endpoint group, with its request and response types and its handlers.
 
 pub mod account;
+pub mod ad_spend;
 pub mod audit_log;
 pub mod cron;
 pub mod dead_letters;

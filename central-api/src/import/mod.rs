@@ -1,7 +1,7 @@
 //! `central-api import`: history from files, so that an installation does not begin empty.
 //!
 //! Reading order: [`source`] (a file as rows), [`ids`] (identifiers that a second run makes again), [`sessions`], [`events`] and
-//! [`orders`] (a row of each kind as what the live paths take in), [`run`] (batches, progress, refused rows). Rows are stored by the
+//! [`orders`] (a row of each kind as what the live paths take in), [`run`] (batches, progress, refused rows), [`spend`] (reports of ad spend). Rows are stored by the
 //! code that stores live events and orders, so an import cannot mean something else than they do.
 //!
 //! Two layouts are understood, told apart row by row: the one of `docs/import.md`, and the three tables of the Django module that
@@ -13,6 +13,7 @@ pub mod orders;
 pub mod run;
 pub mod sessions;
 pub mod source;
+pub mod spend;
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

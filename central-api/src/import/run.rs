@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -78,7 +78,8 @@ pub struct Summary {
     pub rejected_file: Option<PathBuf>,
 }
 
-type Refused = (Row, FieldError);
+/// A row, and why it is not taken.
+pub(super) type Refused = (Row, FieldError);
 
 impl<'a> Import<'a> {
     /// For a site of the installation; `now` limits the times that rows may carry.
@@ -119,7 +120,7 @@ impl<'a> Import<'a> {
             skipped: done,
             ..Summary::default()
         };
-        let mut rejects = Rejects::new(options, done > 0);
+        let mut rejects = Rejects::new(kind.name(), input, options.rejected.as_deref(), done > 0);
         let mut progress = Progress::new(kind, &source);
         let mut seen = 0;
         let end = max_rows.map(|max| done + max);
@@ -331,7 +332,7 @@ fn check_columns(kind: Kind, source: &Source) -> anyhow::Result<()> {
 }
 
 /// The file of refused rows, made when the first one comes.
-struct Rejects {
+pub(super) struct Rejects {
     path: PathBuf,
     /// Earlier runs of the same file wrote to it.
     append: bool,
@@ -339,9 +340,9 @@ struct Rejects {
 }
 
 impl Rejects {
-    fn new(options: &Options, append: bool) -> Self {
-        let path = options.rejected.clone().unwrap_or_else(|| match &options.input {
-            Input::Stdin => format!("stdin-{}.rejected.ndjson", options.kind.name()).into(),
+    pub(super) fn new(kind: &str, input: &Input, path: Option<&Path>, append: bool) -> Self {
+        let path = path.map(Path::to_owned).unwrap_or_else(|| match input {
+            Input::Stdin => format!("stdin-{kind}.rejected.ndjson").into(),
             Input::File(path) => {
                 let mut name = path.as_os_str().to_owned();
                 name.push(".rejected.ndjson");
@@ -355,7 +356,7 @@ impl Rejects {
         }
     }
 
-    fn write(&mut self, refused: &[Refused]) -> anyhow::Result<()> {
+    pub(super) fn write(&mut self, refused: &[Refused]) -> anyhow::Result<()> {
         if refused.is_empty() {
             return Ok(());
         }
@@ -381,7 +382,7 @@ impl Rejects {
         Ok(())
     }
 
-    fn close(self) -> anyhow::Result<Option<PathBuf>> {
+    pub(super) fn close(self) -> anyhow::Result<Option<PathBuf>> {
         match self.file {
             Some(file) => {
                 file.sync_all()?;

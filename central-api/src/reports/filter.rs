@@ -81,6 +81,12 @@ impl Filters {
         Ok(())
     }
 
+    /// Those of some dimensions alone.
+    pub fn only(&self, wanted: impl Fn(Dimension) -> bool) -> Self {
+        let kept = self.0.iter().filter(|(dimension, _)| wanted(**dimension));
+        Self(kept.map(|(dimension, choice)| (*dimension, choice.clone())).collect())
+    }
+
     /// Every dimension with a choice.
     pub fn iter(&self) -> impl Iterator<Item = (Dimension, &Choice)> {
         self.0.iter().map(|(dimension, choice)| (*dimension, choice))

@@ -14,5 +14,6 @@ pub mod period;
 pub mod scope;
 pub mod series;
 pub mod session;
+pub mod spend;
 pub mod sql;
 pub mod table;

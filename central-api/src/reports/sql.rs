@@ -10,6 +10,7 @@ use sqlx::{Postgres, QueryBuilder};
 use super::filter::Choice;
 use super::scope::{AttributionDate, Bots, Scope};
 use crate::catalogue::{CONVERTED, Dimension, Formula, Metric, Side};
+use crate::orders::rates::FALLBACK_DAYS;
 use crate::rollup::plan::{Plan, Ranges, plan};
 use crate::rollup::{days_are_whole_hours, split_for};
 
@@ -28,6 +29,16 @@ pub struct Question<'a> {
     pub limit: Option<i64>,
     /// After skipping these.
     pub offset: i64,
+}
+
+impl Question<'_> {
+    /// Whether spend has every dimension that the question splits and filters by.
+    pub fn spend_is_known(&self) -> bool {
+        let filtered = self.scope.filters.iter().map(|(dimension, _)| dimension);
+        filtered
+            .chain(self.dimensions.iter().copied())
+            .all(|d| d.spend_sql().is_some())
+    }
 }
 
 /// What rows are ordered by.
@@ -84,6 +95,8 @@ enum Part<'a> {
     },
     /// Orders `o` of the period.
     Orders,
+    /// Ad spend `a` of the period's days.
+    Spend,
 }
 
 /// Which metrics of the sessions a part counts; the rest are counted in another one.
@@ -154,6 +167,7 @@ fn aggregate(metric: Metric, part: Part<'_>, scope: &Scope) -> Option<Cow<'stati
         (Formula::Money { by_event, .. }, Part::Sessions { .. }) if scope.site.settings.revenue_from_events => by_event,
         (Formula::Money { by_session, .. }, Part::Sessions { .. }) if !by_order => by_session,
         (Formula::Money { by_order: sql, .. }, Part::Orders) if by_order => sql,
+        (Formula::Spend(sql), Part::Spend) => sql,
         _ => return None,
     };
     Some(sql.into())
@@ -187,8 +201,17 @@ pub fn statement(question: &Question<'_>, rolled: Option<&Rolled>) -> QueryBuild
         }),
     }
     parts.push(Part::Orders);
+    if question.spend_is_known() {
+        parts.push(Part::Spend);
+    }
     parts.retain(|part| found.iter().any(|m| aggregate(*m, *part, question.scope).is_some()));
-    if parts.iter().any(|part| !part.is_empty()) {
+    if parts.is_empty() {
+        // Spend alone, by what spend does not have: the groups of the sessions, whose figures are null.
+        parts.push(Part::Sessions {
+            ranges: None,
+            measures: Measures::All,
+        });
+    } else if parts.iter().any(|part| !part.is_empty()) {
         parts.retain(|part| !part.is_empty());
     } else {
         parts.truncate(1);
@@ -227,7 +250,7 @@ impl Part<'_> {
                 ranges: Some(ranges), ..
             }
             | Part::Rolled { ranges, .. } => ranges.is_empty(),
-            Part::Sessions { ranges: None, .. } | Part::Orders => false,
+            Part::Sessions { ranges: None, .. } | Part::Orders | Part::Spend => false,
         }
     }
 }
@@ -239,6 +262,9 @@ fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Me
         match part {
             Part::Sessions { .. } => time_filled(sql, dimension.sql(Side::Sessions), "s.first_seen", scope),
             Part::Orders => time_filled(sql, dimension.sql(Side::Orders), "o.created_at", scope),
+            Part::Spend => {
+                sql.push(dimension.spend_sql().unwrap_or("null::text"));
+            }
             Part::Rolled { rolled, .. } => match rolled.columns.iter().find(|(d, _)| d == dimension) {
                 Some((_, column)) => {
                     sql.push(column);
@@ -289,6 +315,10 @@ fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Me
             }
             sql.push(" where ");
             orders_where(sql, scope);
+        }
+        Part::Spend => {
+            sql.push(" from ");
+            spend_rows(sql, scope);
         }
     }
     group_by(sql, question);
@@ -381,6 +411,27 @@ pub fn orders_where(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
     }
     for (dimension, choice) in scope.filters.iter() {
         chosen(sql, dimension.sql(Side::Orders), choice);
+    }
+}
+
+/// Rows of ad spend `a` of the period's days, each with its exchange rate `x.rate` (null while unknown). Filters by what spend does not
+/// have are left out.
+pub fn spend_rows(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
+    sql.push("ad_spend a cross join lateral (select case when a.currency = ")
+        .push_bind(scope.site.currency.clone());
+    sql.push(format_args!(
+        " then 1 else (select e.rate from exchange_rates e where e.site_id = a.site_id and e.currency = a.currency \
+         and e.day between a.day - {FALLBACK_DAYS} and a.day order by e.day desc limit 1) end as rate) x where a.site_id = "
+    ));
+    sql.push_bind(scope.site.id);
+    sql.push(" and a.day <= ").push_bind(scope.period.last_day);
+    if let Some(first) = scope.period.first_day {
+        sql.push(" and a.day >= ").push_bind(first);
+    }
+    for (dimension, choice) in scope.filters.iter() {
+        if let Some(expression) = dimension.spend_sql() {
+            chosen(sql, expression, choice);
+        }
     }
 }
 

@@ -132,7 +132,8 @@ pub fn read(row: &PgRow, question: &Question<'_>) -> sqlx::Result<Row> {
     let mut found = BTreeMap::new();
     for (i, metric) in sql::aggregates(question.metrics).into_iter().enumerate() {
         let value: Decimal = row.try_get(format!("m{i}").as_str())?;
-        found.insert(metric, Figure::from(value));
+        let unknown = metric.needs_spend() && !question.spend_is_known();
+        found.insert(metric, if unknown { Figure(None) } else { value.into() });
     }
     let aggregate = |metric: Metric| found.get(&metric).copied().unwrap_or(Figure(None));
     for metric in question.metrics {

@@ -48,7 +48,7 @@ pub fn columns() -> impl Iterator<Item = (Metric, &'static str)> {
     Metric::all().filter_map(|metric| match metric.definition().formula {
         Formula::Sessions(sql) => Some((metric, sql)),
         Formula::Money { by_session, .. } => Some((metric, by_session)),
-        Formula::Distinct(_) | Formula::Ratio { .. } => None,
+        Formula::Distinct(_) | Formula::Spend(_) | Formula::Ratio { .. } => None,
     })
 }
 

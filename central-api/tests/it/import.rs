@@ -117,6 +117,10 @@ fn args(files: &[(Kind, &str)]) -> Args {
         sessions: of(Kind::Sessions),
         events: of(Kind::Events),
         orders: of(Kind::Orders),
+        spend: Vec::new(),
+        spend_source: None,
+        spend_medium: None,
+        spend_currency: None,
         format: None,
         max_rows: None,
     }

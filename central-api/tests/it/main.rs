@@ -3,6 +3,7 @@
 
 mod access;
 mod account;
+mod ad_spend;
 mod cron;
 mod health;
 mod import;

@@ -2,11 +2,11 @@
 //! Sessions and orders made up from a seed, in memory and in the database: both clock changes of Kyiv and New York, midnights of four
 //! zones, bots, refunds, foreign currencies with and without a rate, orders without a session, values that look like syntax.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -47,10 +47,24 @@ pub struct Order {
     pub revenue: Option<Decimal>,
 }
 
+/// A row of ad spend.
+#[derive(Debug, Clone)]
+pub struct Spend {
+    pub day: NaiveDate,
+    /// By the dimension's key: source, medium, campaign, content, channel.
+    pub texts: Vec<(&'static str, Option<String>)>,
+    pub currency: &'static str,
+    pub amount: Decimal,
+    /// In the site's currency; none while the rate is unknown.
+    pub converted: Option<Decimal>,
+    pub clicks: Option<i64>,
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct Data {
     pub sessions: Vec<Session>,
     pub orders: Vec<Order>,
+    pub spend: Vec<Spend>,
 }
 
 /// Dimensions that are columns of a session: key, column, whether orders carry a copy.
@@ -205,7 +219,48 @@ impl Data {
                 revenue,
             });
         }
+        data.spend(&mut rng, sessions / 3);
         data
+    }
+
+    /// Days around the anchors; euros have a rate on 1 March and 25 October, whose reach ends seven days later.
+    fn spend(&mut self, rng: &mut StdRng, rows: usize) {
+        let anchors = anchors();
+        for n in 0..rows {
+            let day = (*anchors.choose(rng).unwrap() + TimeDelta::days(rng.random_range(-9..9))).date_naive();
+            let mut text = |key: &'static str| {
+                let value = values(key).choose(rng).unwrap();
+                (key, rng.random_bool(0.8).then(|| (*value).to_owned()))
+            };
+            let mut texts: Vec<_> = ["utm_source", "utm_medium", "utm_campaign"].map(&mut text).to_vec();
+            // Makes the key one of its own.
+            texts.push(("utm_content", (n > 0).then(|| format!("ad {n}"))));
+            texts.push(("channel", Some(text("channel").1.unwrap_or_else(|| "one".into()))));
+            let currency = if rng.random_bool(0.3) { "EUR" } else { "UAH" };
+            let amount = Decimal::new(rng.random_range(0..9_000_000), 4);
+            let rate = [
+                ("2026-03-01", Decimal::new(45_123_456, 6)),
+                ("2026-10-25", Decimal::new(487, 1)),
+            ]
+            .into_iter()
+            .find(|(from, _)| {
+                let from: NaiveDate = from.parse().unwrap();
+                (0..=7).contains(&(day - from).num_days())
+            })
+            .map(|(_, rate)| rate);
+            let converted = match currency {
+                "UAH" => Some(amount),
+                _ => rate.map(|rate| (amount * rate).round_dp_with_strategy(4, RoundingStrategy::MidpointAwayFromZero)),
+            };
+            self.spend.push(Spend {
+                day,
+                texts,
+                currency,
+                amount,
+                converted,
+                clicks: rng.random_bool(0.7).then(|| rng.random_range(0..500)),
+            });
+        }
     }
 
     /// Writes the rows, with what orders bring summed onto their sessions.
@@ -287,6 +342,37 @@ impl Data {
             }
             query.execute(&mut *tx).await.unwrap();
         }
+        for s in &self.spend {
+            let text = |key: &str| {
+                let (_, value) = s.texts.iter().find(|(k, _)| *k == key).unwrap();
+                value.clone().unwrap_or_default()
+            };
+            sqlx::query(
+                "insert into ad_spend (site_id, day, utm_source, utm_medium, utm_campaign, utm_content, channel, currency, amount, clicks)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            )
+            .bind(site_id)
+            .bind(s.day)
+            .bind(text("utm_source"))
+            .bind(text("utm_medium"))
+            .bind(text("utm_campaign"))
+            .bind(text("utm_content"))
+            .bind(text("channel"))
+            .bind(s.currency)
+            .bind(s.amount)
+            .bind(s.clicks)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        }
+        sqlx::query(
+            "insert into exchange_rates (site_id, currency, day, rate)
+            values ($1, 'EUR', '2026-03-01', 45.123456), ($1, 'EUR', '2026-10-25', 48.7)",
+        )
+        .bind(site_id)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
         // As every writer does, in the same transaction.
         let marks = "insert into rollup_marks
             select distinct site_id, visitor_id, date_trunc('hour', first_seen, 'UTC') from sessions where site_id = $1";

@@ -16,7 +16,7 @@ use chrono_tz::Tz;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::support::TestApp;
-use crate::utm_data::{Data, Order, Session};
+use crate::utm_data::{Data, Order, Session, Spend};
 
 const ZONES: [Tz; 4] = [Tz::Europe__Kyiv, Tz::UTC, Tz::America__New_York, Tz::Asia__Kathmandu];
 
@@ -45,8 +45,20 @@ fn bucket(key: &str, at: DateTime<Utc>, zone: Tz) -> String {
     }
 }
 
-/// Sessions and orders by their values of the dimensions.
-type Groups<'a> = BTreeMap<Vec<Option<String>>, (Vec<&'a Session>, Vec<&'a Order>)>;
+/// Sessions, orders and spend by their values of the dimensions.
+type Groups<'a> = BTreeMap<Vec<Option<String>>, (Vec<&'a Session>, Vec<&'a Order>, Vec<&'a Spend>)>;
+
+/// What ad spend can be split and filtered by.
+const OF_SPEND: [&str; 8] = [
+    "utm_source",
+    "utm_medium",
+    "utm_campaign",
+    "utm_content",
+    "channel",
+    "day",
+    "week",
+    "month",
+];
 
 struct Truth<'a> {
     data: &'a Data,
@@ -98,13 +110,14 @@ impl Truth<'_> {
             Bots::Exclude => !bot,
             Bots::Only => bot,
         };
-        in_period
-            && wanted
-            && (human || !self.scope.confirmed)
-            && self.scope.filters.iter().all(|(dimension, choice)| {
-                let value = value(dimension.key());
-                (choice.include.is_empty() || choice.include.contains(&value)) && !choice.exclude.contains(&value)
-            })
+        in_period && wanted && (human || !self.scope.confirmed) && self.chosen(value)
+    }
+
+    fn chosen(&self, value: impl Fn(&str) -> Option<String>) -> bool {
+        self.scope.filters.iter().all(|(dimension, choice)| {
+            let value = value(dimension.key());
+            (choice.include.is_empty() || choice.include.contains(&value)) && !choice.exclude.contains(&value)
+        })
     }
 
     fn count(&self, dimensions: &[&str]) -> BTreeMap<Vec<Option<String>>, BTreeMap<&'static str, Option<Decimal>>> {
@@ -137,19 +150,45 @@ impl Truth<'_> {
                 }
             }
         }
+        let filtered = self.scope.filters.iter().map(|(dimension, _)| dimension.key());
+        let spend_known = filtered
+            .chain(dimensions.iter().copied())
+            .all(|key| OF_SPEND.contains(&key));
+        for s in &self.data.spend {
+            let period = &self.scope.period;
+            let in_period = s.day <= period.last_day && period.first_day.is_none_or(|first| s.day >= first);
+            let value = |key: &str| match s.texts.iter().find(|(k, _)| *k == key) {
+                Some((_, text)) => text.clone(),
+                None => Some(bucket(key, s.day.and_hms_opt(12, 0, 0).unwrap().and_utc(), Tz::UTC)),
+            };
+            if spend_known && in_period && self.chosen(value) {
+                let group = groups
+                    .entry(dimensions.iter().map(|key| value(key)).collect())
+                    .or_default();
+                group.2.push(s);
+            }
+        }
         if dimensions.is_empty() {
             groups.entry(Vec::new()).or_default();
         }
         let events = self.scope.site.settings.revenue_from_events;
         groups
             .into_iter()
-            .map(|(key, (sessions, orders))| (key, figures(&sessions, &orders, events)))
+            .map(|(key, (sessions, orders, spend))| {
+                let spend = spend_known.then_some(&spend[..]);
+                (key, figures(&sessions, &orders, spend, events))
+            })
             .collect()
     }
 }
 
 /// Every figure of one group, straight from the definitions.
-fn figures(sessions: &[&Session], orders: &[&Order], from_events: bool) -> BTreeMap<&'static str, Option<Decimal>> {
+fn figures(
+    sessions: &[&Session],
+    orders: &[&Order],
+    spend: Option<&[&Spend]>,
+    from_events: bool,
+) -> BTreeMap<&'static str, Option<Decimal>> {
     let n = |count: usize| Decimal::from(count as i64);
     let ratio = |times: i64, of: Decimal, per: Decimal| {
         (!per.is_zero()).then(|| {
@@ -202,6 +241,8 @@ fn figures(sessions: &[&Session], orders: &[&Order], from_events: bool) -> BTree
             && !lead(s)
             && !bought(s)
     });
+    let spent = spend.map(|rows| rows.iter().filter_map(|s| s.converted).sum::<Decimal>());
+    let clicks = spend.map(|rows| Decimal::from(rows.iter().filter_map(|s| s.clicks).sum::<i64>()));
     let viewed = sessions_with(&|s| s.product_view_at.is_some());
     let cart = sessions_with(&|s| s.add_to_cart_at.is_some());
     let checkout = sessions_with(&|s| s.checkout_at.is_some());
@@ -249,6 +290,13 @@ fn figures(sessions: &[&Session], orders: &[&Order], from_events: bool) -> BTree
             "strict_initiate_checkout" => Some(sessions_with(&in_checkout)),
             "strict_lead_sessions" => Some(sessions_with(&|s| after_checkout(s, s.lead_at, lead(s)))),
             "strict_purchase_sessions" => Some(sessions_with(&|s| after_checkout(s, s.purchase_at, bought(s)))),
+            "ad_spend" => spent,
+            "ad_clicks" => clicks,
+            "ad_impressions" => spend.map(|_| Decimal::ZERO),
+            "roas" => spent.and_then(|spent| ratio(1, revenue, spent)),
+            "cpa" => spent.and_then(|spent| ratio(1, spent, converted)),
+            "cost_per_session" => spent.and_then(|spent| ratio(1, spent, total)),
+            "cost_per_click" => spent.zip(clicks).and_then(|(spent, clicks)| ratio(1, spent, clicks)),
             new => panic!("count {new} by hand too"),
         };
         found.insert(metric.key(), value);

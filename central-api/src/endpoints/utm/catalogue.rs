@@ -60,7 +60,7 @@ struct Catalogue {
 
 fn by_order(metric: Metric) -> bool {
     match metric.definition().formula {
-        Formula::Sessions(_) | Formula::Distinct(_) => false,
+        Formula::Sessions(_) | Formula::Distinct(_) | Formula::Spend(_) => false,
         Formula::Money { .. } => true,
         Formula::Ratio { of, per, .. } => by_order(of) || by_order(per),
     }

@@ -97,7 +97,7 @@ pub const LISTS: [List; 11] = [
 ];
 
 /// The figures of every list.
-pub const LIST_METRICS: [Metric; 13] = [
+pub const LIST_METRICS: [Metric; 15] = [
     Metric::Sessions,
     Metric::Visitors,
     Metric::Conversions,
@@ -111,6 +111,8 @@ pub const LIST_METRICS: [Metric; 13] = [
     Metric::BounceRate,
     Metric::PagesPerSession,
     Metric::RevenuePerSession,
+    Metric::AdSpend,
+    Metric::Roas,
 ];
 
 /// Rows unless asked otherwise.

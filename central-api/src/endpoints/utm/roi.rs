@@ -1,4 +1,4 @@
-//! `roi`: what the spend brought.
+//! `roi`: what the spend brought, given by hand or stored.
 
 use axum::Json;
 use axum::routing::get;
@@ -7,14 +7,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Endpoint;
-use super::asked::Asked;
+use super::asked::{Asked, MAX_LIMIT};
 use super::describe;
-use crate::catalogue::Metric;
+use crate::catalogue::{Dimension, Metric};
 use crate::error::ApiError;
 use crate::reports::figure::Figure;
 use crate::reports::scope::ScopeAnswer;
-use crate::reports::sql::Question;
-use crate::reports::table;
+use crate::reports::spend::{self, Joined, WithoutRate};
 
 const METRICS: [Metric; 5] = [
     Metric::Sessions,
@@ -24,10 +23,10 @@ const METRICS: [Metric; 5] = [
     Metric::AvgOrderValue,
 ];
 
-/// What the spend brought. Null wherever the divisor is 0.
+/// What spend brought. Null wherever the divisor is 0.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 struct Roi {
-    /// Money spent, in the site's currency, as given.
+    /// Money spent, in the site's currency.
     ad_spend: Figure,
     /// Revenue of the sessions (or orders) of the period and filters.
     revenue: Figure,
@@ -53,11 +52,10 @@ struct Roi {
     purchases: Figure,
 }
 
-fn roi_of(spend: Decimal, revenue: Figure, sessions: Figure, conversions: Figure, purchases: Figure) -> Roi {
-    let ad_spend = Figure::from(spend);
+fn roi_of(ad_spend: Figure, revenue: Figure, sessions: Figure, conversions: Figure, purchases: Figure) -> Roi {
     let profit = revenue.minus(ad_spend);
     let average = || {
-        let (revenue, purchases) = (revenue.0?, purchases.0?);
+        let (spend, revenue, purchases) = (ad_spend.0?, revenue.0?, purchases.0?);
         // spend / (revenue / purchases), in one division, so that no rounding comes before it.
         let needed = spend.checked_mul(purchases)?.checked_div(revenue)?;
         Some(needed.round_dp_with_strategy(0, RoundingStrategy::ToPositiveInfinity))
@@ -78,13 +76,70 @@ fn roi_of(spend: Decimal, revenue: Figure, sessions: Figure, conversions: Figure
     }
 }
 
+/// Where the spend comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum SpendFrom {
+    /// The parameter `ad_spend`.
+    Given,
+    /// The reports that were uploaded or imported.
+    Stored,
+}
+
+/// What one source, campaign, day … was paid and brought.
+#[derive(Serialize, ToSchema)]
+struct RoiRow {
+    /// The value that the row is of; null: not set.
+    value: Option<String>,
+    #[serde(flatten)]
+    roi: Roi,
+    /// Clicks by the platforms' count.
+    ad_clicks: Figure,
+    /// Impressions by the platforms' count.
+    ad_impressions: Figure,
+}
+
+/// Where the spend comes from, and what of it is left out.
+#[derive(Serialize, ToSchema)]
+struct Spent {
+    /// Where the spend comes from.
+    spend_from: SpendFrom,
+    /// Clicks by the platforms' count; null where the spend was given.
+    ad_clicks: Figure,
+    /// Impressions by the platforms' count; null where the spend was given.
+    ad_impressions: Figure,
+    /// Filters that sessions and orders follow and spend cannot: the spend is that of everything.
+    spend_not_filtered_by: Vec<&'static str>,
+    /// Spend that is in no figure because its exchange rate is unknown.
+    spend_without_rate: Vec<WithoutRate>,
+    /// What the rows are split by; null without `by`.
+    by: Option<&'static str>,
+    /// With `by`: the largest spend first. Spend without sessions and sessions without spend are both there.
+    rows: Vec<RoiRow>,
+    /// Rows without limit.
+    total_rows: usize,
+}
+
 #[derive(Serialize)]
 struct Answer {
     #[serde(flatten)]
     scope: ScopeAnswer,
     #[serde(flatten)]
     roi: Roi,
+    #[serde(flatten)]
+    spent: Spent,
 }
+
+/// What stored spend can be split by.
+fn splits() -> Vec<(&'static str, Option<Dimension>)> {
+    let known = Dimension::all().filter(|d| d.spend_sql().is_some());
+    known.map(|d| (d.key(), Some(d))).collect()
+}
+
+const ALLOWED: &str =
+    "must be an amount in the site's currency: digits, at most four of them after a point, below 1000000000000";
+/// Rows unless asked otherwise.
+const DEFAULT_LIMIT: i64 = 100;
 
 fn money(text: &str) -> Option<Decimal> {
     let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
@@ -92,45 +147,105 @@ fn money(text: &str) -> Option<Decimal> {
     (amount.scale() <= 4 && amount < Decimal::from(10_i64.pow(12))).then_some(amount)
 }
 
-async fn roi(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
-    let scope = asked.scope()?;
-    const ALLOWED: &str =
-        "must be an amount in the site's currency: digits, at most four of them after a point, below 1000000000000";
-    let spend = asked
-        .params
-        .one("ad_spend")?
-        .ok_or_else(|| ApiError::invalid("ad_spend", format!("is needed; it {ALLOWED}")))?;
-    let spend = money(&spend).ok_or_else(|| ApiError::invalid("ad_spend", ALLOWED))?;
-    asked.params.finish()?;
-    let question = Question {
-        scope: &scope,
-        dimensions: &[],
-        metrics: &METRICS,
-        sort: None,
-        limit: None,
-        offset: 0,
-    };
-    let row = table::totals(&asked.pool, &question).await?;
-    let of = |metric| row.figure(metric);
-    Ok(Json(Answer {
-        scope: scope.describe(),
-        roi: roi_of(
-            spend,
+impl Joined {
+    fn roi(&self, given: Option<Decimal>) -> Roi {
+        let of = |metric| self.brought.figure(metric);
+        roi_of(
+            given.map_or_else(|| self.spent.figure(Metric::AdSpend), Figure::from),
             of(Metric::Revenue),
             of(Metric::Sessions),
             of(Metric::Conversions),
             of(Metric::Purchases),
-        ),
+        )
+    }
+
+    fn row(self) -> RoiRow {
+        RoiRow {
+            roi: self.roi(None),
+            ad_clicks: self.spent.figure(Metric::AdClicks),
+            ad_impressions: self.spent.figure(Metric::AdImpressions),
+            value: self.value,
+        }
+    }
+}
+
+async fn roi(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
+    let scope = asked.scope()?;
+    let given = asked
+        .params
+        .one("ad_spend")?
+        .map(|text| money(&text).ok_or_else(|| ApiError::invalid("ad_spend", ALLOWED)))
+        .transpose()?;
+    let by = asked.params.choice("by", &splits(), None)?;
+    let limit = asked.params.number("limit", 1..=MAX_LIMIT, DEFAULT_LIMIT)?;
+    asked.params.finish()?;
+    if given.is_some() && by.is_some() {
+        return Err(ApiError::invalid(
+            "by",
+            "a spend that is given as one amount cannot be split; leave ad_spend out to use the stored spend",
+        ));
+    }
+    let (spend_scope, unknown) = spend::known(&scope);
+    let without_rate = async {
+        match given {
+            Some(_) => Ok(Vec::new()),
+            None => spend::without_rate(&asked.pool, &spend_scope).await,
+        }
+    };
+    let rows = async {
+        match by {
+            Some(by) => spend::joined(&asked.pool, &scope, by, &METRICS).await,
+            None => Ok(Vec::new()),
+        }
+    };
+    let (totals, without_rate, rows) =
+        tokio::try_join!(spend::totals(&asked.pool, &scope, &METRICS), without_rate, rows)?;
+    let mut rows: Vec<RoiRow> = rows.into_iter().map(Joined::row).collect();
+    rows.sort_by(|a, b| {
+        let order = |row: &RoiRow| (row.roi.ad_spend, row.roi.revenue);
+        order(b).cmp(&order(a)).then_with(|| a.value.cmp(&b.value))
+    });
+    let total_rows = rows.len();
+    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let counted = |metric| match given {
+        Some(_) => Figure(None),
+        None => totals.spent.figure(metric),
+    };
+    Ok(Json(Answer {
+        scope: scope.describe(),
+        roi: totals.roi(given),
+        spent: Spent {
+            spend_from: if given.is_some() {
+                SpendFrom::Given
+            } else {
+                SpendFrom::Stored
+            },
+            ad_clicks: counted(Metric::AdClicks),
+            ad_impressions: counted(Metric::AdImpressions),
+            spend_not_filtered_by: if given.is_some() { Vec::new() } else { unknown },
+            spend_without_rate: without_rate,
+            by: by.map(Dimension::key),
+            rows,
+            total_rows,
+        },
     }))
 }
 
 pub(super) fn endpoint() -> Endpoint {
     let mut schemas = describe::common_schemas();
     describe::schemas_of::<Roi>(&mut schemas);
+    describe::schemas_of::<Spent>(&mut schemas);
     let mut parameters = describe::scope_parameters();
     parameters.push(describe::text(
         "ad_spend",
-        "Required: money spent, in the site's currency, for example 5000 or 4999.90.",
+        "Money spent, in the site's currency, for example 5000 or 4999.90; the stored spend of the period's days unless given.",
+    ));
+    let names: Vec<_> = splits().into_iter().map(|(name, _)| name).collect();
+    parameters.push(describe::choice("by", &names, "Rows by this, from the stored spend."));
+    parameters.push(describe::number(
+        "limit",
+        (1, MAX_LIMIT),
+        "Rows at most, the largest spend first; 100 unless given.",
     ));
     Endpoint {
         path: "roi",
@@ -139,11 +254,12 @@ pub(super) fn endpoint() -> Endpoint {
         operations: describe::get(describe::operation(
             "roi",
             "Return on ad spend",
-            "Spend as given against the revenue of the period and filters.",
+            "Spend, given or stored, against the revenue of the period and filters. Stored spend counts on its own local day, whatever attribution_date says.",
             parameters,
             utoipa::openapi::schema::AllOfBuilder::new()
                 .item(describe::reference::<ScopeAnswer>())
                 .item(describe::reference::<Roi>())
+                .item(describe::reference::<Spent>())
                 .into(),
         )),
         schemas,
@@ -156,7 +272,7 @@ mod tests {
 
     #[test]
     fn profit_and_costs_follow_from_spend_and_revenue() {
-        let roi = roi_of(Decimal::from(5_000), 12_000.into(), 1_000.into(), 60.into(), 40.into());
+        let roi = roi_of(5_000.into(), 12_000.into(), 1_000.into(), 60.into(), 40.into());
         let shown = |figure: Figure| figure.to_string();
         assert_eq!(shown(roi.profit), "7000");
         assert_eq!(shown(roi.roi), "140");
@@ -170,7 +286,7 @@ mod tests {
 
     #[test]
     fn nothing_is_divided_by_zero() {
-        let nothing = roi_of(Decimal::ZERO, 0.into(), 0.into(), 0.into(), 0.into());
+        let nothing = roi_of(0.into(), 0.into(), 0.into(), 0.into(), 0.into());
         for figure in [
             nothing.roi,
             nothing.roas,
