@@ -64,31 +64,37 @@ function pass(request) {
 
 /** Not a landing, but perhaps the request that places the order: the shop's backend learns who asks. */
 function identify(request, env) {
-  if (!request.headers.get("cookie")?.includes(configured(env).cookie_mark)) return pass(request);
-  const known = ask(env, describe(request), Date.now(), randomBytes(), PAGE, false);
+  const site = configured(env);
+  if (!request.headers.get("cookie")?.includes(site.cookie_mark)) return pass(request);
+  const known = ask(env, describe(request, site), Date.now(), randomBytes(), PAGE, false);
   if (known === null) return pass(request);
   counters.passed++;
   return fetch(named(request, known.visitor, known.session));
 }
 
 /** A navigation: capture decides what the origin learns, which cookies the visitor gets, and what is reported. */
-async function land(request, env, ctx) {
+function land(request, env, ctx) {
   const now = Date.now();
   const random = randomBytes();
-  const text = describe(request);
+  const text = describe(request, configured(env));
   const expected = ask(env, text, now, random, PAGE, true);
   if (expected === null) return pass(request);
-  const response = await fetch(named(request, expected.visitor, expected.session));
+  const answer = introduce(request, expected);
   if (!expected.track) {
     counters.passed++;
-    return response;
+    return answer;
   }
-  let answer = response;
+  return answer.then((response) => mark(response, expected, env, ctx, now, text, random));
+}
+
+/** The origin's answer with what capture adds to it; the event is handed over. */
+function mark(response, expected, env, ctx, now, text, random) {
   try {
     const { status } = response;
     const html = isHtml(response);
     const outcome = status === PAGE && html ? expected : ask(env, text, now, random, status, html);
     if (outcome === null) return response;
+    let answer = response;
     if (outcome.headers.length > 0) {
       answer = new Response(response.body, response);
       for (const [name, value] of outcome.headers) answer.headers.append(name, value);
@@ -100,11 +106,27 @@ async function land(request, env, ctx) {
     } else {
       counters.passed++;
     }
+    return answer;
   } catch (error) {
     counters.capture_failed++;
     report("an answer could not be marked", { kind: error?.name });
+    return response;
   }
-  return answer;
+}
+
+/** What a URL parser would write another way: the origin must get the URL as the visitor sent it. */
+const REWRITTEN = /[^\w\-.~!$&()*+,;=:@%/?[\]]|\/(?:\.|%2e)/i;
+
+/**
+ * Asks the origin in the visitor's name. A page's request has no body, so that URL and headers are all there is to copy; a copy of
+ * the whole request would cost three times as much.
+ */
+function introduce(request, { visitor, session }) {
+  const { url } = request;
+  if (request.body !== null || REWRITTEN.test(url)) return fetch(named(request, visitor, session));
+  const headers = new Headers(request.headers);
+  name(headers, visitor, session);
+  return fetch(url, { headers, redirect: "manual" });
 }
 
 /** Asks the WASM; null when it failed. See `decide` in src/lib.rs for the lines. */
@@ -128,12 +150,15 @@ function named(request, visitor, session) {
   const sent = request.headers;
   if (!visitor && !session && !sent.has(VISITOR) && !sent.has(SESSION)) return request;
   const copy = new Request(request);
-  const headers = copy.headers;
+  name(copy.headers, visitor, session);
+  return copy;
+}
+
+function name(headers, visitor, session) {
   if (visitor) headers.set(VISITOR, visitor);
   else headers.delete(VISITOR);
   if (session) headers.set(SESSION, session);
   else headers.delete(SESSION);
-  return copy;
 }
 
 /** An answer with somebody's id must not be kept by caches that others share. How long the browser may keep it stays. */

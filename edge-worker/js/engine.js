@@ -6,6 +6,7 @@ import * as wasm from "#build/edge_worker.js";
 import compiled from "./edge_worker_bg.wasm";
 
 import { counters, report } from "./counters.js";
+import { describe } from "./request.js";
 
 const TEXTS = ["UD_SETTINGS", "UD_CENTRE_URL", "UD_COOKIE_KEYS", "UD_INGEST_KEY", "UD_HASH_KEY"];
 /** Where the health page is found while the settings cannot be read. */
@@ -37,7 +38,7 @@ function instantiate() {
 function warmUp() {
   try {
     site = JSON.parse(hand(bindings));
-    const landing = "GET\nhttps://localhost/?utm_source=a&gclid=b\n{}\naccept,text/html\nreferer,https://example.com/\ncf-connecting-ip,::1";
+    const landing = describe(new Request("https://localhost/?utm_source=a&gclid=b", { headers: { accept: "text/html", referer: "https://example.com/" } }), site);
     wasm.decide(landing, 0, new Uint8Array(64), 200, true);
   } catch {
     site = null;

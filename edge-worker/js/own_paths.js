@@ -40,7 +40,7 @@ async function collect(request, env, ctx) {
   const body = await readUpTo(request, site.max_collect_bytes);
   if (body === null) return answer(413, "");
   const now = Date.now();
-  const text = call(env, "collect", describe(request), body, now, randomBytes());
+  const text = call(env, "collect", describe(request, site), body, now, randomBytes());
   if (text === null) return answer(503, "");
   const { status, reason, rejected, set_cookies: cookies, events } = JSON.parse(text);
   counters.events_rejected += rejected;

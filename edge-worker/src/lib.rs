@@ -41,21 +41,25 @@ pub fn decide(request: &str, now_ms: f64, random: &[u8], status: u16, is_html: b
     #[cfg(feature = "trap")]
     assert!(!hit.url.contains("ud_trap=panic"), "the test asked for it");
     let decision = landing::decide(&hit, &site.settings, now_ms as i64, request::random(random));
-    let mut text = String::with_capacity(2_048);
-    let mut line = |value: &str| {
-        text.push_str(value);
-        text.push('\n');
-    };
-    line(if decision.kind == Kind::Track { "track" } else { "pass" });
-    line(decision.visitor.as_deref().unwrap_or_default());
-    line(decision.session.as_deref().unwrap_or_default());
+    let visitor = decision.visitor.clone();
+    let session = decision.session.clone();
+    let kind = if decision.kind == Kind::Track { "track" } else { "pass" };
     let outcome = decision.outcome(status, is_html);
+    let mut text = Vec::with_capacity(4_096);
+    let mut line = |value: &str| {
+        text.extend_from_slice(value.as_bytes());
+        text.push(b'\n');
+    };
+    line(kind);
+    line(visitor.as_deref().unwrap_or_default());
+    line(session.as_deref().unwrap_or_default());
     line(if outcome.accept_ch { ACCEPT_CH } else { "" });
     outcome.set_cookies.iter().for_each(|cookie| line(cookie));
     if let Some(event) = outcome.event {
-        text.push_str(&serde_json::to_string(&event).unwrap_or_default());
+        // Writes to memory and keys that are texts: nothing here can fail.
+        let _ = serde_json::to_writer(&mut text, &event);
     }
-    text
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// The signature header of a post to the central API.

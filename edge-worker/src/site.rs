@@ -8,6 +8,8 @@ use edge_core::settings::{Secrets, Settings};
 use serde::Serialize;
 use shared::signature;
 
+use crate::request::{HEADERS, PLACE};
+
 static SITE: OnceLock<Site> = OnceLock::new();
 
 /// Settings that were read and found good.
@@ -26,6 +28,9 @@ struct ForJavaScript<'a> {
     /// A Cookie header without this holds nothing of ours.
     cookie_mark: &'a str,
     max_collect_bytes: usize,
+    /// What of a request's headers and of its `cf` is read, in the order of the lines that it becomes.
+    headers: [&'static str; HEADERS.len()],
+    place: [&'static str; PLACE.len()],
     /// What stands around the events of a queue message.
     message: [&'a str; 2],
 }
@@ -78,6 +83,8 @@ pub(crate) fn configure(
         centre_url,
         cookie_mark: "ud_v=",
         max_collect_bytes: MAX_BODY_BYTES,
+        headers: HEADERS,
+        place: PLACE,
         message: [MESSAGE_START, MESSAGE_END],
     };
     serde_json::to_string(&for_javascript).map_err(|error| error.to_string())

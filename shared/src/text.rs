@@ -25,6 +25,11 @@ pub fn decode_path(raw: &str) -> Cow<'_, str> {
 /// Takes out what cannot be seen, trims, and cuts at `max_chars` characters. `None` when nothing is left.
 /// Cleaning twice changes nothing.
 pub fn clean(text: &str, max_chars: usize) -> Option<String> {
+    // Nearly every value is plain ASCII that needs nothing done.
+    if text.len() <= max_chars && text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        let trimmed = text.trim_ascii();
+        return (!trimmed.is_empty()).then(|| trimmed.to_owned());
+    }
     let mut out = String::with_capacity(text.len().min(max_chars * 4));
     let mut count = 0;
     for c in text

@@ -3,10 +3,9 @@
 use shared::event::BotReason;
 
 use crate::hit::Hit;
-use crate::place::Place;
 
 /// The platform's score of a request that is surely automated (its scale is 1 to 99).
-const AUTOMATED_SCORE: u32 = 1;
+const AUTOMATED_SCORE: &str = "1";
 
 /// Words in a user agent, lower-case, sorted. Declared crawlers come with `bot`, `crawl` or `spider` in most cases; the rest are
 /// named.
@@ -50,8 +49,8 @@ const DATA_CENTRES: &[u32] = &[
     136907, // Huawei
 ];
 
-/// The reason to take the request for a bot's, if there is one; the surest first.
-pub(crate) fn verdict(hit: &Hit, place: &Place) -> Option<BotReason> {
+/// The reason to take the request for a bot's, if there is one; the surest first. `asn` is the number of its network.
+pub(crate) fn verdict(hit: &Hit, asn: Option<u32>) -> Option<BotReason> {
     let agent = hit.user_agent.unwrap_or_default();
     if agent.trim().is_empty() {
         return Some(BotReason::NoUserAgent);
@@ -63,9 +62,9 @@ pub(crate) fn verdict(hit: &Hit, place: &Place) -> Option<BotReason> {
     if brands.contains("Headless") {
         return Some(BotReason::Headless);
     }
-    if place.bot_management.verified
-        || place.verified_bot_category.is_some()
-        || place.bot_management.score == Some(AUTOMATED_SCORE)
+    if hit.cf.verified_bot == Some("true")
+        || hit.cf.verified_bot_category.is_some()
+        || hit.cf.bot_score == Some(AUTOMATED_SCORE)
     {
         return Some(BotReason::PlatformVerdict);
     }
@@ -73,9 +72,7 @@ pub(crate) fn verdict(hit: &Hit, place: &Place) -> Option<BotReason> {
     if !brands.is_empty() && !agent.contains("Chrome/") && (agent.contains("Firefox/") || agent.contains("Version/")) {
         return Some(BotReason::Inconsistent);
     }
-    place
-        .asn
-        .filter(|asn| DATA_CENTRES.contains(asn))
+    asn.filter(|asn| DATA_CENTRES.contains(asn))
         .map(|_| BotReason::DataCentre)
 }
 
@@ -90,17 +87,16 @@ fn declared(agent: &str) -> Option<BotReason> {
     let bytes = agent.as_bytes();
     let bytes = &bytes[..bytes.len().min(512)];
     for (at, pair) in bytes.windows(2).enumerate() {
-        let letter = usize::from(pair[0].to_ascii_lowercase().wrapping_sub(b'a'));
-        let Some((from, to)) = WORDS_OF.get(letter) else {
+        // Two letters tell nearly all apart; this loop is the largest cost of a request.
+        let letter = usize::from(pair[0] | 0x20).wrapping_sub(usize::from(b'a'));
+        if letter >= 26 || SECOND_LETTERS[letter] & (1 << (pair[1] & 31)) == 0 {
             continue;
-        };
-        let second = pair[1].to_ascii_lowercase();
-        for (word, reason) in &WORDS[*from..*to] {
-            // One byte tells most apart; this loop is the largest cost of a request.
-            if word.as_bytes()[1] == second
-                && bytes
-                    .get(at..at + word.len())
-                    .is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+        }
+        let (from, to) = WORDS_OF[letter];
+        for (word, reason) in &WORDS[from..to] {
+            if bytes
+                .get(at..at + word.len())
+                .is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
                 && !is_innocent(bytes, at, word)
             {
                 return Some(*reason);
@@ -125,6 +121,18 @@ const WORDS_OF: [(usize, usize); 26] = {
     ranges
 };
 
+/// Which bytes (their lowest five bits, the same for both cases of a letter) come second in the words of each letter.
+const SECOND_LETTERS: [u32; 26] = {
+    let mut seconds = [0; 26];
+    let mut at = 0;
+    while at < WORDS.len() {
+        let word = WORDS[at].0.as_bytes();
+        seconds[(word[0] - b'a') as usize] |= 1 << (word[1] & 31);
+        at += 1;
+    }
+    seconds
+};
+
 /// Words inside other words: the phone maker Cubot, and WhatsApp's name after a browser's (in-app, not its link preview).
 fn is_innocent(agent: &[u8], at: usize, word: &str) -> bool {
     match word {
@@ -140,6 +148,7 @@ fn is_innocent(agent: &[u8], at: usize, word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hit::Cf;
 
     const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
     const SAFARI: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1";
@@ -181,12 +190,9 @@ mod tests {
                 user_agent: Some(agent),
                 ..Hit::default()
             };
-            assert_eq!(verdict(&hit, &Place::default()), Some(reason), "{agent}");
+            assert_eq!(verdict(&hit, None), Some(reason), "{agent}");
         }
-        assert_eq!(
-            verdict(&Hit::default(), &Place::default()),
-            Some(BotReason::NoUserAgent)
-        );
+        assert_eq!(verdict(&Hit::default(), None), Some(BotReason::NoUserAgent));
     }
 
     #[test]
@@ -205,32 +211,37 @@ mod tests {
                 user_agent: Some(agent),
                 ..Hit::default()
             };
-            assert_eq!(verdict(&hit, &Place::default()), None, "{agent}");
+            assert_eq!(verdict(&hit, None), None, "{agent}");
         }
     }
 
     #[test]
     fn the_platform_headers_and_networks_speak_too() {
-        let cf = |text| Place::read(Some(text));
         let hit = Hit {
             user_agent: Some(CHROME),
             ..Hit::default()
         };
-        assert_eq!(
-            verdict(&hit, &cf(r#"{"botManagement":{"verifiedBot":true}}"#)),
-            Some(BotReason::PlatformVerdict)
-        );
-        assert_eq!(
-            verdict(&hit, &cf(r#"{"botManagement":{"score":1}}"#)),
-            Some(BotReason::PlatformVerdict)
-        );
-        assert_eq!(verdict(&hit, &cf(r#"{"botManagement":{"score":0}}"#)), None);
-        assert_eq!(verdict(&hit, &cf(r#"{"botManagement":{"score":30}}"#)), None);
-        assert_eq!(
-            verdict(&hit, &cf(r#"{"verifiedBotCategory":"Search Engine Crawler"}"#)),
-            Some(BotReason::PlatformVerdict)
-        );
-        assert_eq!(verdict(&hit, &cf(r#"{"asn":16509}"#)), Some(BotReason::DataCentre));
+        for (verified_bot, bot_score, verified_bot_category, reason) in [
+            (Some("true"), None, None, Some(BotReason::PlatformVerdict)),
+            (Some("false"), Some("1"), None, Some(BotReason::PlatformVerdict)),
+            (None, Some("0"), None, None),
+            (None, Some("30"), None, None),
+            (
+                None,
+                None,
+                Some("Search Engine Crawler"),
+                Some(BotReason::PlatformVerdict),
+            ),
+        ] {
+            let cf = Cf {
+                verified_bot,
+                bot_score,
+                verified_bot_category,
+                ..Cf::default()
+            };
+            assert_eq!(verdict(&Hit { cf, ..hit }, None), reason, "{cf:?}");
+        }
+        assert_eq!(verdict(&hit, Some(16509)), Some(BotReason::DataCentre));
         let brands = Some(r#""Chromium";v="142""#);
         assert_eq!(
             verdict(
@@ -238,7 +249,7 @@ mod tests {
                     sec_ch_ua: brands,
                     ..hit
                 },
-                &Place::default()
+                None
             ),
             None
         );
@@ -249,7 +260,7 @@ mod tests {
                     user_agent: Some(SAFARI),
                     ..hit
                 },
-                &Place::default()
+                None
             ),
             Some(BotReason::Inconsistent)
         );
@@ -259,7 +270,7 @@ mod tests {
                     sec_ch_ua: Some(r#""HeadlessChrome";v="1""#),
                     ..hit
                 },
-                &Place::default()
+                None
             ),
             Some(BotReason::Headless)
         );
@@ -287,7 +298,7 @@ mod tests {
                 user_agent: Some(agent),
                 ..Hit::default()
             };
-            assert_eq!(verdict(&hit, &Place::default()), None);
+            assert_eq!(verdict(&hit, None), None);
         }
         assert_eq!(declared("bot"), Some(BotReason::DeclaredCrawler));
     }

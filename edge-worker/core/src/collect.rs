@@ -108,7 +108,7 @@ pub fn collect(hit: &Hit, body: &[u8], settings: &Settings, now_ms: i64, random:
         return Collected::refused(status, reason);
     }
     let now_ms = entropy::possible(now_ms);
-    let place = Place::read(hit.cf);
+    let place = Place::read(&hit.cf);
     // A list would be taken for the object's fields in their order.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Collected::refused(400, "the body must be a JSON object like {\"e\":[…]}");
@@ -122,7 +122,7 @@ pub fn collect(hit: &Hit, body: &[u8], settings: &Settings, now_ms: i64, random:
     }
     let cookies = Cookies::read(hit.cookie, settings);
     // Silently: a bot learns nothing from the answer.
-    let bot = bots::verdict(hit, &place)
+    let bot = bots::verdict(hit, place.asn)
         .filter(|reason| !(bots::is_refutable(*reason) && (body.hu || cookies.visitor(settings, now_ms).is_some())));
     if bot.is_some() {
         return Collected {

@@ -55,8 +55,33 @@ pub struct Hit<'a> {
     pub content_type: Option<&'a str>,
     /// Address that connected.
     pub ip: Option<&'a str>,
-    /// `request.cf` as JSON; read only when needed, every field of it optional and of any type.
-    pub cf: Option<&'a str>,
+    /// What the platform knows about the connection.
+    pub cf: Cf<'a>,
+}
+
+/// Fields of the platform's `request.cf`, each as text. All of them may be missing and may hold anything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cf<'a> {
+    /// Two letters; `T1` is Tor, `XX` is unknown.
+    pub country: Option<&'a str>,
+    /// Name of the region.
+    pub region: Option<&'a str>,
+    /// Name of the city.
+    pub city: Option<&'a str>,
+    /// IANA name.
+    pub timezone: Option<&'a str>,
+    /// Two letters.
+    pub continent: Option<&'a str>,
+    /// Number of the network.
+    pub asn: Option<&'a str>,
+    /// Who runs the network.
+    pub as_organization: Option<&'a str>,
+    /// Category of a bot that the platform knows by name.
+    pub verified_bot_category: Option<&'a str>,
+    /// Bot management's score, 1 (automated) to 99 (human); present only with that add-on.
+    pub bot_score: Option<&'a str>,
+    /// `true` for a bot that the platform has verified; present only with that add-on.
+    pub verified_bot: Option<&'a str>,
 }
 
 /// Parts of a URL, as they stand in it.

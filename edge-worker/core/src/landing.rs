@@ -124,8 +124,8 @@ pub fn decide(hit: &Hit, settings: &Settings, now_ms: i64, random: [u8; 64]) -> 
     if !is_landing(hit, page, settings) {
         return known(&cookies, consent, settings, now_ms);
     }
-    let place = Place::read(hit.cf);
-    let bot = bots::verdict(hit, &place)
+    let place = Place::read(&hit.cf);
+    let bot = bots::verdict(hit, place.asn)
         .filter(|reason| !(bots::is_refutable(*reason) && cookies.visitor(settings, now_ms).is_some()));
     if bot.is_some() && settings.bots == Bots::Drop {
         return Decision::pass();

@@ -1,86 +1,45 @@
-//! Where the visitor is, as the platform says in `request.cf`. Every field may be missing or of another type; text that is no
-//! JSON at all is a visitor from nowhere.
+//! Where the visitor is, as the platform says in `request.cf`. What is not what it should be is left out.
 
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 use shared::limits::MAX_UTM_CHARS;
 use shared::text::clean;
 
-/// Fields of `request.cf` that are read.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct Place {
-    #[serde(deserialize_with = "text")]
-    pub(crate) country: Option<String>,
-    #[serde(deserialize_with = "text")]
-    pub(crate) region: Option<String>,
-    #[serde(deserialize_with = "text")]
-    pub(crate) city: Option<String>,
-    #[serde(deserialize_with = "text")]
-    pub(crate) timezone: Option<String>,
-    #[serde(deserialize_with = "text")]
-    pub(crate) continent: Option<String>,
-    #[serde(deserialize_with = "number")]
-    pub(crate) asn: Option<u32>,
-    #[serde(deserialize_with = "text")]
-    pub(crate) as_organization: Option<String>,
-    #[serde(deserialize_with = "text")]
-    pub(crate) verified_bot_category: Option<String>,
-    #[serde(deserialize_with = "bot_management")]
-    pub(crate) bot_management: BotManagement,
-}
+use crate::hit::Cf;
 
-/// What the platform's bot management says; present only with that add-on.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct BotManagement {
-    /// 1 (automated) to 99 (human); 0 is "not computed".
-    pub(crate) score: Option<u32>,
-    pub(crate) verified: bool,
+/// A place, checked.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) country: Option<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) city: Option<String>,
+    pub(crate) timezone: Option<String>,
+    pub(crate) continent: Option<String>,
+    pub(crate) asn: Option<u32>,
+    pub(crate) as_organization: Option<String>,
 }
 
 impl Place {
-    /// Reads the JSON text.
-    pub(crate) fn read(cf: Option<&str>) -> Place {
-        let mut place: Place = cf.and_then(|cf| serde_json::from_str(cf).ok()).unwrap_or_default();
-        // "T1" is Tor, "XX" is unknown: no countries.
-        place.country = place.country.and_then(two_letters).filter(|country| country != "XX");
-        place.continent = place.continent.and_then(two_letters);
-        let zone = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '+');
-        place.timezone = place.timezone.filter(|name| name.len() <= 64 && name.chars().all(zone));
-        place
+    /// Reads the fields.
+    pub(crate) fn read(cf: &Cf) -> Place {
+        let text = |value: Option<&str>| value.and_then(|value| clean(value, MAX_UTM_CHARS));
+        let zone = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+');
+        Place {
+            // "T1" is Tor, "XX" is unknown: no countries.
+            country: cf.country.and_then(two_letters).filter(|country| country != "XX"),
+            region: text(cf.region),
+            city: text(cf.city),
+            timezone: cf
+                .timezone
+                .filter(|name| (1..=64).contains(&name.len()) && name.bytes().all(zone))
+                .map(str::to_owned),
+            continent: cf.continent.and_then(two_letters),
+            asn: cf.asn.and_then(|asn| asn.parse().ok()),
+            as_organization: text(cf.as_organization),
+        }
     }
 }
 
-fn two_letters(mut text: String) -> Option<String> {
-    text.make_ascii_uppercase();
-    (text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase())).then_some(text)
-}
-
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::String(text) => clean(&text, MAX_UTM_CHARS),
-        _ => None,
-    })
-}
-
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    Ok(as_number(&Value::deserialize(deserializer)?))
-}
-
-fn as_number(value: &Value) -> Option<u32> {
-    // JavaScript has only floats: 13335.0 is a whole number there.
-    let number = value
-        .as_f64()
-        .filter(|number| number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(number))?;
-    Some(number as u32)
-}
-
-fn bot_management<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BotManagement, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    Ok(BotManagement {
-        score: value.get("score").and_then(as_number),
-        verified: value.get("verifiedBot").and_then(Value::as_bool).unwrap_or(false),
-    })
+fn two_letters(text: &str) -> Option<String> {
+    (text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic())).then(|| text.to_ascii_uppercase())
 }
 
 #[cfg(test)]
@@ -89,54 +48,56 @@ mod tests {
 
     #[test]
     fn fields_are_read_where_they_are_what_they_should_be() {
-        let place = Place::read(Some(
-            r#"{"country":"ua","region":"Kyiv City","city":"Київ","timezone":"Europe/Kyiv","continent":"EU","asn":13335.0,
-                "asOrganization":"Kyivstar","botManagement":{"score":1,"verifiedBot":true},"tlsVersion":{"a":[1]}}"#,
-        ));
-        assert_eq!(place.country.as_deref(), Some("UA"));
-        assert_eq!((place.city.as_deref(), place.asn), (Some("Київ"), Some(13335)));
+        let place = Place::read(&Cf {
+            country: Some("ua"),
+            region: Some("Kyiv City"),
+            city: Some("Київ"),
+            timezone: Some("Europe/Kyiv"),
+            continent: Some("EU"),
+            asn: Some("13335"),
+            as_organization: Some("Kyivstar"),
+            ..Cf::default()
+        });
         assert_eq!(
-            place.bot_management,
-            BotManagement {
-                score: Some(1),
-                verified: true
-            }
+            (place.country.as_deref(), place.continent.as_deref()),
+            (Some("UA"), Some("EU"))
         );
+        assert_eq!((place.city.as_deref(), place.asn), (Some("Київ"), Some(13335)));
+        assert_eq!(place.timezone.as_deref(), Some("Europe/Kyiv"));
     }
 
     #[test]
     fn hostile_fields_are_left_out() {
-        for cf in [
-            "",
-            "null",
-            "[]",
-            "1",
-            "{",
-            r#"{"country":"\ud800"}"#,
-            r#"{"country":"T1"}"#,
-            r#"{"country":"XX"}"#,
-            r#"{"country":["UA"]}"#,
-            r#"{"country":"UKR"}"#,
-            r#"{"asn":-1}"#,
-            r#"{"asn":1e300}"#,
-            r#"{"asn":"13335"}"#,
-            r#"{"timezone":"a b"}"#,
-            r#"{"city":""}"#,
-            r#"{"city":{}}"#,
-            r#"{"botManagement":7}"#,
-            r#"{"botManagement":{"score":"low","verifiedBot":1}}"#,
+        let long = "1".repeat(1_000_000);
+        for (country, timezone, asn, city) in [
+            ("", "", "", ""),
+            ("T1", "a b", "-1", "\0"),
+            ("XX", "\0", "1e300", "\u{200b}"),
+            ("UKR", "Київ", "13335.5", " "),
+            ("[object Object]", "a\u{202e}b", "4294967296", "\r"),
+            ("ї", &long, &long, "\u{feff}\u{2066}"),
         ] {
-            assert_eq!(Place::read(Some(cf)), Place::default(), "{cf}");
+            let (country, timezone, asn, city) = (Some(country), Some(timezone), Some(asn), Some(city));
+            let continent = country.filter(|country| *country != "XX");
+            let cf = Cf {
+                country,
+                timezone,
+                asn,
+                city,
+                continent,
+                ..Cf::default()
+            };
+            assert_eq!(Place::read(&cf), Place::default(), "{country:?}");
         }
-        assert_eq!(Place::read(Some(r#"{"city":"a\u0000b"}"#)).city.as_deref(), Some("ab"));
+        let cf = |city| Cf {
+            city: Some(city),
+            ..Cf::default()
+        };
+        assert_eq!(Place::read(&cf("a\0b")).city.as_deref(), Some("ab"));
         assert_eq!(
-            Place::read(Some(&format!(r#"{{"city":"{}"}}"#, "ї".repeat(100_000))))
-                .city
-                .unwrap()
-                .chars()
-                .count(),
+            Place::read(&cf(&"ї".repeat(100_000))).city.unwrap().chars().count(),
             255
         );
-        assert_eq!(Place::read(None), Place::default());
+        assert_eq!(Place::read(&Cf::default()), Place::default());
     }
 }

@@ -4,7 +4,7 @@ mod browser;
 
 use browser::{Browser, CHROME, NOW, navigation, settings};
 use edge_core::collect::{Collected, HUMAN_SEEN, MAX_BODY_BYTES, collect};
-use edge_core::hit::Hit;
+use edge_core::hit::{Cf, Hit};
 use proptest::prelude::*;
 use shared::action::Action;
 use shared::event::{BotReason, Origin};
@@ -294,7 +294,11 @@ fn bots_get_a_quiet_answer_and_send_nothing() {
 
 #[test]
 fn a_person_behind_a_data_centre_proves_it_by_hand() {
-    let cf = Some(r#"{"country":"UA","asn":14061}"#);
+    let cf = Cf {
+        country: Some("UA"),
+        asn: Some("14061"),
+        ..Cf::default()
+    };
     let mut browser = Browser::new("");
     let page = Hit {
         cf,

@@ -484,7 +484,7 @@ fn hostile_headers_and_urls_do_no_harm() {
             sec_ch_ua: Some(text),
             sec_ch_ua_model: Some(text),
             ip: Some(text),
-            cf: Some(text),
+            cf: browser::everywhere(text),
             ..Hit::default()
         };
         let outcome = decide(&hit, &settings(""), browser::NOW, [3; 64]).outcome(200, true);

@@ -2,7 +2,7 @@
 
 mod browser;
 
-use browser::{Browser, IPHONE, NOW, navigation, settings};
+use browser::{Browser, IPHONE, NOW, everywhere, navigation, settings};
 use edge_core::collect::collect;
 use edge_core::hit::Hit;
 use edge_core::landing::decide;
@@ -195,7 +195,7 @@ proptest! {
         let url = format!("https://shop.ua/{}?{}", texts[0], texts[1]);
         let hit = Hit {
             method: "GET", url: &url, host: t(2), accept: Some("text/html"), user_agent: t(3), referer: t(4), cookie: t(5), accept_language: t(6),
-            sec_ch_ua: t(7), sec_ch_ua_platform: t(8), ip: t(9), cf: t(10), sec_fetch_site: t(11), ..Hit::default()
+            sec_ch_ua: t(7), sec_ch_ua_platform: t(8), ip: t(9), cf: everywhere(&texts[10]), sec_fetch_site: t(11), ..Hit::default()
         };
         let decision = decide(&hit, &settings, now, bytes);
         let (visitor, session) = (decision.visitor.clone(), decision.session.clone());

@@ -4,6 +4,9 @@
 
 mod table;
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use table::{AD_SPELLINGS, GATEWAYS, SOURCES};
 
 /// What kind of site a source is.
@@ -65,8 +68,11 @@ pub fn is_within(host: &str, domain: &str) -> bool {
 
 /// Whether the host only passes visitors on: payment, bank checks, sign-in.
 pub fn is_gateway(host: &str) -> bool {
+    static DOMAINS: LazyLock<HashSet<&str>> = LazyLock::new(|| GATEWAYS.iter().copied().collect());
     let first_label = host.split('.').next().unwrap_or_default();
-    ACS_LABELS.contains(&first_label) || GATEWAYS.iter().any(|domain| is_within(host, domain))
+    // The host itself, then what stands behind each of its dots: a few look-ups instead of the whole list on each landing.
+    let mut within = std::iter::successors(Some(host), |name| name.split_once('.').map(|(_, rest)| rest));
+    ACS_LABELS.contains(&first_label) || within.any(|name| DOMAINS.contains(name))
 }
 
 /// Lower-case, without port, trailing dot and `www.`; `None` when it is no host name.

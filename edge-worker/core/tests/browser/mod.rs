@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use edge_core::collect::{Collected, collect};
-use edge_core::hit::Hit;
+use edge_core::hit::{Cf, Hit};
 use edge_core::landing::{Decision, Outcome, decide};
 use edge_core::settings::{Secrets, Settings};
 
@@ -35,8 +35,28 @@ pub fn navigation(url: &str) -> Hit<'_> {
         sec_fetch_site: Some("none"),
         accept_language: Some("uk-UA,uk;q=0.9"),
         ip: Some("203.0.113.77"),
-        cf: Some(r#"{"country":"UA","city":"Київ","asn":15895}"#),
+        cf: Cf {
+            country: Some("UA"),
+            city: Some("Київ"),
+            asn: Some("15895"),
+            ..Cf::default()
+        },
         ..Hit::default()
+    }
+}
+
+/// A platform that says `text` in every field.
+pub fn everywhere(text: &str) -> Cf<'_> {
+    let text = Some(text);
+    Cf {
+        country: text,
+        region: text,
+        city: text,
+        timezone: text,
+        continent: text,
+        asn: text,
+        as_organization: text,
+        ..Cf::default()
     }
 }
 
