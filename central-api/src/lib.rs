@@ -3,6 +3,7 @@
 //! Handlers in [`endpoints`] call queries in [`db`] directly; there is no service layer. Logic worth testing alone is a pure module.
 
 pub mod auth;
+pub mod business;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;

@@ -18,12 +18,14 @@ use crate::installation::Installation;
 use crate::postgres::Cluster;
 use crate::rollup::upkeep::{self, Take};
 use crate::state::AppState;
-use crate::{jobs, router, telemetry};
+use crate::{business, jobs, router, telemetry};
 
 /// How often the list of sites is read again: a change made by another process is known here after at most this.
 const SITES: Duration = Duration::from_secs(5);
 /// How often dirty hours are recomputed. Reports are exact in between; they read those hours from the sessions.
 const ROLLUPS: Duration = Duration::from_secs(5);
+/// How often changed orders are brought into the customer and business figures.
+const BUSINESS: Duration = Duration::from_secs(2);
 /// How often due jobs are looked for.
 const JOBS: Duration = Duration::from_secs(60);
 /// How often orders that wait for their session are looked at.
@@ -127,6 +129,8 @@ fn background(state: &AppState, stopped: &watch::Receiver<bool>) -> JoinSet<()> 
         });
         let shared = state.clone();
         every(&mut tasks, stopped, ROLLUPS, move || keep_rollups(shared.clone()));
+        let shared = state.clone();
+        every(&mut tasks, stopped, BUSINESS, move || keep_business(shared.clone()));
     }
     if let Some(cluster) = &state.cluster {
         let cluster = cluster.clone();
@@ -165,6 +169,21 @@ async fn keep_rollups(state: AppState) {
         let rested = started + started.elapsed() * (REST_SHARE + 1);
         while Instant::now() < rested && !state.shutting_down.load(Ordering::Relaxed) {
             tokio::time::sleep(STEP.min(rested - Instant::now())).await;
+        }
+    }
+}
+
+async fn keep_business(state: AppState) {
+    for site in state.sites.all() {
+        while !state.shutting_down.load(Ordering::Relaxed) {
+            match business::upkeep::round(&state.pool, &state.config.secret, &site, state.clock.now()).await {
+                Ok(Some(round)) if round.more => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(site = site.key, %error, "customer and business figures were not brought up to date");
+                    break;
+                }
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use shared::action::Action;
 
+use crate::business::segments::SegmentRules;
 use crate::error::ApiError;
 
 /// One shop.
@@ -59,6 +60,10 @@ pub struct SiteSettings {
     pub max_cpa_share: Decimal,
     /// LTV per session from which a source is shown as good and as fair, in the site's currency.
     pub ltv_thresholds: (Decimal, Decimal),
+    /// Where the customer segments begin and end.
+    pub customer_segments: SegmentRules,
+    /// Revenue streams of the shop's own, beside [`crate::business::streams::Stream`]'s. Others are kept under their name and flagged.
+    pub revenue_streams: Vec<String>,
 }
 
 impl Default for SiteSettings {
@@ -75,6 +80,8 @@ impl Default for SiteSettings {
             retention_days: 760,
             max_cpa_share: Decimal::new(7, 1),
             ltv_thresholds: (Decimal::new(500, 0), Decimal::new(200, 0)),
+            customer_segments: SegmentRules::default(),
+            revenue_streams: Vec::new(),
         }
     }
 }

@@ -145,7 +145,30 @@ pub fn settings(settings: &SiteSettings) -> Result<(), ApiError> {
         good >= fair && fair >= Decimal::ZERO,
         "settings.ltv_thresholds",
         "thresholds are two amounts, the larger one first, neither below zero",
+    )?;
+    let rules = &settings.customer_segments;
+    check(
+        (1..=3_650).contains(&rules.new_days)
+            && rules.at_risk_after_days < rules.lost_after_days
+            && rules.lost_after_days <= 3_650,
+        "settings.customer_segments",
+        "new_days is 1 to 3650, lost_after_days more than at_risk_after_days and at most 3650",
+    )?;
+    check(
+        rules.loyal_orders >= 2 && rules.vip_revenue > Decimal::ZERO,
+        "settings.customer_segments",
+        "loyal_orders is at least 2, vip_revenue more than 0",
+    )?;
+    let streams = &settings.revenue_streams;
+    check(
+        streams.len() <= 100 && streams.iter().all(|name| is_stream(name)),
+        "settings.revenue_streams",
+        "at most 100 names of 1 to 100 characters, without spaces around them",
     )
+}
+
+fn is_stream(text: &str) -> bool {
+    (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control) && text.trim() == text
 }
 
 fn is_alias(text: &str) -> bool {

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{the_site, with_state};
+use crate::business;
 use crate::config::Config;
 use crate::demo::{self, DemoOptions};
 use crate::rollup::upkeep;
@@ -69,6 +70,8 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
         let done = upkeep::catch_up(&state.pool, until, |done| bar.set_position(done as u64)).await?;
         bar.finish_and_clear();
         println!("{done} hours summed up.");
+        business::upkeep::rebuild(&state.pool, &state.config.secret, &site, state.clock.now(), |_| {}).await?;
+        println!("Customers and business figures made.");
         Ok(())
     })
     .await

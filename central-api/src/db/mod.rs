@@ -12,6 +12,7 @@ pub mod exchange_rates;
 pub mod import_progress;
 pub mod ingest_keys;
 pub mod jobs;
+pub mod order_marks;
 pub mod orders;
 pub mod partitions;
 pub mod password_links;

@@ -16,7 +16,7 @@ use super::payment::{PaymentStatus, revenue};
 use super::rates::{Rates, day_of};
 use super::state::OrderState;
 use crate::db::orders::{self, OrderRow, SessionMoney};
-use crate::db::rollup_marks;
+use crate::db::{order_marks, rollup_marks};
 use crate::site::Site;
 
 /// What a state did to its order.
@@ -431,6 +431,10 @@ async fn write(
     }
     if !known.is_empty() {
         orders::write(conn, &known, true).await?;
+    }
+    let changed: Vec<String> = known.iter().chain(&new).map(|row| row.order_id.clone()).collect();
+    if !changed.is_empty() {
+        order_marks::insert(conn, site.id, &changed).await?;
     }
     let mut sessions: BTreeMap<(Uuid, Uuid), ()> = BTreeMap::new();
     let mut marks: BTreeMap<(Uuid, DateTime<Utc>), ()> = BTreeMap::new();

@@ -435,6 +435,34 @@ pub fn spend_rows(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
     }
 }
 
+/// Purchases of a scope: from order facts `f`, joined with what the filters need, and the condition on them.
+pub fn from_purchases(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
+    let filtered = scope.filters.iter().next().is_some();
+    sql.push(" from order_facts f");
+    if filtered || scope.confirmed {
+        sql.push(" join orders o on o.site_id = f.site_id and o.order_id = f.order_id");
+    }
+    if scope.confirmed || scope.filters.iter().any(|(d, _)| d.needs_session_of_order()) {
+        sql.push(" left join sessions s on s.site_id = o.site_id and s.visitor_id = o.visitor_id and s.session_id = o.session_id");
+    }
+    let time = match scope.attribution_date {
+        AttributionDate::Session => "f.session_first_seen",
+        AttributionDate::Order => "f.created_at",
+    };
+    sql.push(" where f.purchase and f.site_id = ").push_bind(scope.site.id);
+    sql.push(format_args!(" and {time} < ")).push_bind(scope.period.to);
+    if let Some(from) = scope.period.from {
+        sql.push(format_args!(" and {time} >= ")).push_bind(from);
+    }
+    bots(sql, "f.bot_reason", scope.bots);
+    if scope.confirmed {
+        sql.push(" and coalesce(s.human_seen, false)");
+    }
+    for (dimension, choice) in scope.filters.iter() {
+        chosen(sql, dimension.sql(Side::Orders), choice);
+    }
+}
+
 /// The condition on a column that holds the reason why a row is a bot's.
 pub fn bots(sql: &mut QueryBuilder<Postgres>, column: &str, bots: Bots) {
     match bots {

@@ -108,6 +108,33 @@ pub fn join(groups: &[OrderGroup], blocked: &HashSet<ContactHash>) -> Customers 
     }
 }
 
+/// Whether a contact on so many orders, seen with so many different values of another kind, is not one person's.
+pub fn is_shared(orders: usize, identities: usize) -> bool {
+    let many = identities > SHARED_IDENTITIES && identities * SHARED_ORDERS_PER_IDENTITY >= orders;
+    many || orders > SHARED_ORDERS
+}
+
+/// Joins contacts that stand together, transitively. Answers the sets of contacts, each sorted, the sets by their first contact.
+pub fn unite<'a>(together: impl IntoIterator<Item = &'a [ContactHash]>) -> Vec<Vec<ContactHash>> {
+    let mut numbers: HashMap<ContactHash, usize> = HashMap::new();
+    let mut union = UnionFind::new(0);
+    for contacts in together {
+        let mut first = None;
+        for contact in contacts {
+            let number = *numbers.entry(*contact).or_insert_with(|| union.add());
+            union.join(*first.get_or_insert(number), number);
+        }
+    }
+    let mut sets: HashMap<usize, Vec<ContactHash>> = HashMap::new();
+    for (contact, number) in numbers {
+        sets.entry(union.root(number)).or_default().push(contact);
+    }
+    let mut sets: Vec<_> = sets.into_values().collect();
+    sets.iter_mut().for_each(|set| set.sort_unstable());
+    sets.sort_unstable();
+    sets
+}
+
 /// Contacts that are not one person's, by the rules at the top of the file.
 fn shared(
     groups: &[[Option<usize>; 3]],
@@ -135,14 +162,13 @@ fn shared(
         .enumerate()
         .filter_map(|(number, (kind, hash, orders))| {
             let identities = most.get(&number).copied().unwrap_or(0);
-            let many = identities > SHARED_IDENTITIES && identities * SHARED_ORDERS_PER_IDENTITY >= *orders;
             let contact = SharedContact {
                 kind: *kind,
                 hash: *hash,
                 orders: *orders,
                 identities,
             };
-            (many || *orders > SHARED_ORDERS).then_some((number, contact))
+            is_shared(*orders, identities).then_some((number, contact))
         })
         .collect()
 }
@@ -159,6 +185,12 @@ impl UnionFind {
             parent: (0..count).collect(),
             size: vec![1; count],
         }
+    }
+
+    fn add(&mut self) -> usize {
+        self.parent.push(self.parent.len());
+        self.size.push(1);
+        self.parent.len() - 1
     }
 
     fn root(&mut self, mut node: usize) -> usize {

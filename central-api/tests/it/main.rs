@@ -4,6 +4,7 @@
 mod access;
 mod account;
 mod ad_spend;
+mod business;
 mod cron;
 mod health;
 mod import;

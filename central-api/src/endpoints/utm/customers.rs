@@ -13,11 +13,13 @@ use utoipa::ToSchema;
 use super::Endpoint;
 use super::asked::Asked;
 use super::describe;
+use crate::business::repeat;
+use crate::business::upkeep::{self, Rules, Standing};
 use crate::error::ApiError;
 use crate::orders::identity::Identifier;
 use crate::reports::customers;
 use crate::reports::figure::Figure;
-use crate::reports::scope::ScopeAnswer;
+use crate::reports::scope::{Scope, ScopeAnswer};
 use crate::state::AppState;
 use crate::statistics::customers::{Customers, OrderGroup, Repeats, SharedContact, join, repeats};
 
@@ -58,11 +60,11 @@ struct RepeatRate {
 #[derive(Debug, Serialize, ToSchema)]
 struct Shared {
     /// `customer`, `email` or `phone`.
-    kind: &'static str,
+    kind: String,
     /// Orders that carry it, of any status and date.
-    orders: usize,
+    orders: i64,
     /// The most different customer ids, e-mails or phones that were seen with it.
-    identities: usize,
+    identities: i64,
     /// The latest order that carries it: contacts are kept as keyed hashes only.
     example_order: Option<String>,
 }
@@ -87,8 +89,57 @@ struct Answer {
 async fn repeat_rate(State(state): State<AppState>, mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
     let scope = asked.scope()?;
     asked.params.finish()?;
-    let pool = asked.pool;
-    let groups = customers::groups(&pool, &scope).await?;
+    let rules = Rules::of(&state.config.secret, &scope.site);
+    let repeat_rate = match upkeep::standing(&asked.pool, scope.site.id, &rules).await? {
+        Standing::Built | Standing::OldSegments => kept(&asked.pool, &scope).await?,
+        // Until customers are joined for the first time (or anew, by another block list) every order is read.
+        Standing::Unbuilt => plain(&state, &asked.pool, &scope).await?,
+    };
+    Ok(Json(Answer {
+        scope: scope.describe(),
+        repeat_rate,
+    }))
+}
+
+/// From the customers that are kept.
+async fn kept(pool: &PgPool, scope: &Scope) -> Result<RepeatRate, ApiError> {
+    let found = repeat::counts(pool, scope).await?;
+    let (possible_duplicates_total, same_minute) = repeat::same_minute(pool, scope, MAX_LISTED as i64).await?;
+    let (shared_contacts_total, shared) = repeat::shared_contacts(pool, scope.site.id, MAX_LISTED as i64).await?;
+    let total_customers = found.repeat_customers + found.one_time_customers;
+    Ok(RepeatRate {
+        repeat_rate: Figure::ratio(100, found.repeat_customers.into(), total_customers.into()),
+        repeat_customers: found.repeat_customers,
+        one_time_customers: found.one_time_customers,
+        total_customers,
+        total_orders: found.orders,
+        unidentified_orders: found.unidentified_orders,
+        avg_orders_per_customer: Figure::ratio(1, found.orders.into(), total_customers.into()),
+        avg_time_between_orders: days(found.between_ms, found.orders - total_customers),
+        shared_contacts_total: shared_contacts_total.unsigned_abs() as usize,
+        shared_contacts: shared
+            .into_iter()
+            .map(|contact| Shared {
+                kind: contact.kind,
+                orders: contact.orders,
+                identities: contact.identities,
+                example_order: contact.example_order,
+            })
+            .collect(),
+        possible_duplicates_total: possible_duplicates_total.unsigned_abs() as usize,
+        possible_duplicates: same_minute
+            .into_iter()
+            .map(|same| Duplicates {
+                minute: same.minute,
+                orders: same.orders,
+            })
+            .collect(),
+    })
+}
+
+/// From every order of the site.
+async fn plain(state: &AppState, pool: &PgPool, scope: &Scope) -> Result<RepeatRate, ApiError> {
+    let groups = customers::groups(pool, scope).await?;
     let identifier = Identifier::new(&state.config.secret, &scope.site);
     // A million orders take a moment: not on a thread that serves others.
     let joining = move || {
@@ -100,41 +151,38 @@ async fn repeat_rate(State(state): State<AppState>, mut asked: Asked) -> Result<
         .await
         .context("joining customers")?;
     let listed: Vec<SharedContact> = joined.shared.iter().take(MAX_LISTED).copied().collect();
-    let examples = customers::example_orders(&pool, scope.site.id, &listed).await?;
+    let examples = customers::example_orders(pool, scope.site.id, &listed).await?;
     let shared = listed
         .iter()
         .zip(examples)
         .map(|(contact, example_order)| Shared {
-            kind: contact.kind.name(),
-            orders: contact.orders,
-            identities: contact.identities,
+            kind: contact.kind.name().to_owned(),
+            orders: contact.orders as i64,
+            identities: contact.identities as i64,
             example_order,
         })
         .collect();
-    let possible_duplicates = duplicates(&pool, scope.site.id, &groups, &joined, &found).await?;
+    let possible_duplicates = duplicates(pool, scope.site.id, &groups, &joined, &found).await?;
     let customers = found.customers().into();
-    Ok(Json(Answer {
-        scope: scope.describe(),
-        repeat_rate: RepeatRate {
-            repeat_rate: Figure::ratio(100, found.repeat_customers.into(), customers),
-            repeat_customers: found.repeat_customers,
-            one_time_customers: found.one_time_customers,
-            total_customers: found.customers(),
-            total_orders: found.orders,
-            unidentified_orders: found.unidentified_orders,
-            avg_orders_per_customer: Figure::ratio(1, found.orders.into(), customers),
-            avg_time_between_orders: days_between(&found),
-            shared_contacts_total: joined.shared.len(),
-            shared_contacts: shared,
-            possible_duplicates_total: found.same_minute.len(),
-            possible_duplicates,
-        },
-    }))
+    Ok(RepeatRate {
+        repeat_rate: Figure::ratio(100, found.repeat_customers.into(), customers),
+        repeat_customers: found.repeat_customers,
+        one_time_customers: found.one_time_customers,
+        total_customers: found.customers(),
+        total_orders: found.orders,
+        unidentified_orders: found.unidentified_orders,
+        avg_orders_per_customer: Figure::ratio(1, found.orders.into(), customers),
+        avg_time_between_orders: days(found.between.num_milliseconds(), found.gaps),
+        shared_contacts_total: joined.shared.len(),
+        shared_contacts: shared,
+        possible_duplicates_total: found.same_minute.len(),
+        possible_duplicates,
+    })
 }
 
-fn days_between(found: &Repeats) -> Figure {
-    let gaps = found.gaps.checked_mul(MILLISECONDS_A_DAY).map(Decimal::from);
-    Figure::ratio(1, found.between.num_milliseconds().into(), Figure(gaps))
+fn days(between_ms: i64, gaps: i64) -> Figure {
+    let gaps = gaps.checked_mul(MILLISECONDS_A_DAY).map(Decimal::from);
+    Figure::ratio(1, between_ms.into(), Figure(gaps))
 }
 
 /// Ids of the latest possible duplicates.

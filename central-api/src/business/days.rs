@@ -1,0 +1,135 @@
+//! Tables `daily_analytics_snapshots`, `revenue_streams` and `campaign_performance`: sums over the facts of a local day.
+
+use std::collections::BTreeSet;
+
+use chrono::NaiveDate;
+use sqlx::{PgConnection, PgExecutor};
+
+/// Makes the sums of these days anew.
+///
+/// # Errors
+/// The database's.
+pub async fn recompute(conn: &mut PgConnection, site_id: i32, days: &[NaiveDate]) -> sqlx::Result<()> {
+    if days.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "delete from daily_analytics_snapshots where site_id = $1 and day = any($2)",
+        site_id,
+        days
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "with f as materialized (
+            select day, purchase, revenue, discount, customer_no, purchase_no, vip_tier, subscription, payment_method, payment_status
+            from order_facts where site_id = $1 and day = any($2)
+        ), sums as (
+            select day, count(*) as orders, count(*) filter (where purchase) as purchases, coalesce(sum(revenue), 0) as revenue,
+                coalesce(sum(discount) filter (where purchase), 0) as discounts,
+                count(distinct customer_no) filter (where purchase) as unique_customers,
+                count(*) filter (where purchase_no = 1) as new_customers,
+                count(*) filter (where purchase and customer_no is null) as unidentified,
+                count(*) filter (where purchase and vip_tier is not null) as vip,
+                count(*) filter (where purchase and subscription is not null) as subscriptions,
+                count(*) filter (where revenue is null) as unvalued
+            from f group by day
+        ), methods as (
+            select day, jsonb_object_agg(method, n) as counts
+            from (select day, coalesce(payment_method, '') as method, count(*) as n from f where purchase group by 1, 2) m group by day
+        ), states as (
+            select day, jsonb_object_agg(payment_status, n) as counts
+            from (select day, payment_status, count(*) as n from f group by 1, 2) m group by day
+        )
+        insert into daily_analytics_snapshots (site_id, day, orders, purchases, revenue, discounts, unique_customers, new_customers,
+            unidentified_purchases, vip_orders, subscription_orders, unvalued_orders, payment_methods, statuses)
+        select $1, s.day, orders, purchases, revenue, discounts, unique_customers, new_customers, unidentified, vip, subscriptions, unvalued,
+            coalesce(m.counts, '{}'), t.counts
+        from sums s join states t on t.day = s.day left join methods m on m.day = s.day",
+        site_id,
+        days
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "delete from revenue_streams where site_id = $1 and day = any($2)",
+        site_id,
+        days
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "insert into revenue_streams (site_id, day, stream, amount, transactions)
+        select $1, day, stream, coalesce(sum(revenue), 0), count(*) from order_facts
+        where site_id = $1 and day = any($2) and purchase group by day, stream",
+        site_id,
+        days
+    )
+    .execute(&mut *conn)
+    .await?;
+    campaigns(conn, site_id, None, Some(days)).await
+}
+
+/// Makes the performance of a campaign (or all) anew on these days (or all).
+///
+/// # Errors
+/// The database's.
+pub async fn campaigns(
+    conn: &mut PgConnection,
+    site_id: i32,
+    campaign: Option<i64>,
+    days: Option<&[NaiveDate]>,
+) -> sqlx::Result<()> {
+    let before = sqlx::query_scalar!(
+        "delete from campaign_performance where site_id = $1 and ($2::bigint is null or campaign_id = $2) and ($3::date[] is null or day = any($3))
+        returning campaign_id",
+        site_id,
+        campaign,
+        days
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let after = sqlx::query_scalar!(
+        "insert into campaign_performance (site_id, campaign_id, day, orders, purchases, revenue, discount_cost, customers)
+        select $1, c.campaign_id, f.day, count(*), count(*) filter (where f.purchase), coalesce(sum(f.revenue), 0),
+            coalesce(sum(f.discount) filter (where f.purchase), 0), count(distinct f.customer_no) filter (where f.purchase)
+        from campaigns c join order_facts f on f.site_id = c.site_id and f.day >= c.start_day and (c.end_day is null or f.day <= c.end_day)
+            and (f.utm_campaign = any(c.utm_campaigns) or f.promo_code = any(c.promo_codes))
+        where c.site_id = $1 and c.status <> 'draft' and ($2::bigint is null or c.campaign_id = $2) and ($3::date[] is null or f.day = any($3))
+        group by c.campaign_id, f.day returning campaign_id",
+        site_id,
+        campaign,
+        days
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let changed: BTreeSet<i64> = before.into_iter().chain(after).collect();
+    let changed: Vec<i64> = changed.into_iter().collect();
+    sqlx::query!(
+        "update campaigns c set customers_reached = (
+            select count(distinct f.customer_no) from order_facts f
+            where f.site_id = c.site_id and f.purchase and c.status <> 'draft'
+                and f.day >= c.start_day and (c.end_day is null or f.day <= c.end_day)
+                and (f.utm_campaign = any(c.utm_campaigns) or f.promo_code = any(c.promo_codes)))
+        where c.site_id = $1 and c.campaign_id = any($2)",
+        site_id,
+        &changed
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+/// Every local day that has an order or a sum.
+///
+/// # Errors
+/// The database's.
+pub async fn all(db: impl PgExecutor<'_>, site_id: i32) -> sqlx::Result<Vec<NaiveDate>> {
+    sqlx::query_scalar!(
+        r#"select day as "day!" from order_facts where site_id = $1 union select day from daily_analytics_snapshots where site_id = $1
+        order by 1"#,
+        site_id
+    )
+    .fetch_all(db)
+    .await
+}

@@ -1,0 +1,223 @@
+//! Customers as they are kept against the plain union over all orders.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use central_api::orders::identity::{ContactHash, Identifier};
+use central_api::statistics::customers::{OrderGroup, join};
+use chrono::TimeDelta;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::{Value, json};
+use sqlx::Row as _;
+
+use super::{Shop, now};
+
+/// Any order in any state: few ids, few people, many meetings, some contacts that a whole crowd shares.
+fn any_order(rng: &mut StdRng) -> Value {
+    let minutes = rng.random_range(0..200_000) / 30 * 30;
+    let at = now() - TimeDelta::minutes(minutes) - TimeDelta::days(1);
+    let status = [
+        "paid",
+        "paid",
+        "paid",
+        "partially_refunded",
+        "refunded",
+        "cancelled",
+        "unpaid",
+        "prepaid",
+    ][rng.random_range(0..8)];
+    let mut order = json!({
+        "order_id": format!("o{}", rng.random_range(0..150)), "total": "100.00", "refunded": if status == "paid" { "0" } else { "30.50" },
+        "payment_status": status, "created_at": at, "updated_at": at + TimeDelta::minutes(rng.random_range(0..1_000)),
+        "discount": rng.random_range(0..20).to_string(),
+    });
+    if rng.random_bool(0.5) {
+        order["customer_id"] = rng.random_range(0..60).to_string().into();
+    }
+    if rng.random_bool(0.6) {
+        order["email"] = format!("p{}@a.example", rng.random_range(0..80)).into();
+    }
+    if rng.random_bool(0.5) {
+        // Every third is the call centre's.
+        let n = if rng.random_bool(0.3) {
+            0
+        } else {
+            rng.random_range(0..50)
+        };
+        order["phone"] = format!("+3806700000{n:02}").into();
+    }
+    for (field, values) in [
+        ("vip_tier", &["gold", "silver"][..]),
+        ("subscription", &["monthly"]),
+        ("referred_by", &["1", "2", "3"]),
+        ("promo_code", &["WINTER", "spring"]),
+        ("revenue_stream", &["corporate", "own stream"]),
+    ] {
+        if rng.random_bool(0.2) {
+            order[field] = values[rng.random_range(0..values.len())].into();
+        }
+    }
+    if rng.random_bool(0.2) {
+        order["subscription_active"] = rng.random_bool(0.5).into();
+    }
+    order
+}
+
+/// Which orders are whose, by every order: sets of ids.
+async fn plain(shop: &Shop) -> BTreeSet<BTreeSet<String>> {
+    let rows = sqlx::query("select order_id, customer_hash, email_hash, phone_hash from orders where site_id = $1")
+        .bind(shop.site.id)
+        .fetch_all(&shop.app.db.pool)
+        .await
+        .unwrap();
+    let groups: Vec<OrderGroup> = rows
+        .iter()
+        .map(|row| OrderGroup {
+            contacts: ["customer_hash", "email_hash", "phone_hash"].map(|column| {
+                let hash: Option<Vec<u8>> = row.get(column);
+                hash.map(|hash| -> ContactHash { hash.try_into().unwrap() })
+            }),
+            orders: 1,
+            counted: Vec::new(),
+        })
+        .collect();
+    let site = shop.app.state.sites.by_id(shop.site.id).unwrap();
+    let blocked: HashSet<ContactHash> = Identifier::new(&shop.app.state.config.secret, &site).blocked().clone();
+    let joined = join(&groups, &blocked);
+    let mut sets: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+    for (row, customer) in rows.iter().zip(joined.customer_of) {
+        if let Some(customer) = customer {
+            sets.entry(customer).or_default().insert(row.get("order_id"));
+        }
+    }
+    sets.into_values().collect()
+}
+
+/// The same as it is kept.
+async fn kept(shop: &Shop) -> BTreeSet<BTreeSet<String>> {
+    let rows = sqlx::query("select array_agg(order_id) from order_facts where site_id = $1 and customer_no is not null group by customer_no")
+        .bind(shop.site.id)
+        .fetch_all(&shop.app.db.pool)
+        .await
+        .unwrap();
+    rows.iter()
+        .map(|row| row.get::<Vec<String>, _>(0).into_iter().collect())
+        .collect()
+}
+
+#[tokio::test]
+async fn whatever_orders_come_change_meet_and_go_customers_are_those_of_the_plain_union() {
+    let shop = Shop::open().await;
+    shop.catch_up().await;
+    let mut rng = StdRng::seed_from_u64(7);
+    let mut sizes = BTreeSet::new();
+    let mut shared = 0;
+    for step in 0..40 {
+        let batches: Vec<Vec<Value>> = (0..3)
+            .map(|_| (0..rng.random_range(1..15)).map(|_| any_order(&mut rng)).collect())
+            .collect();
+        // At once, also of the same orders, while marks are worked off.
+        let (a, b, c, ()) = tokio::join!(
+            shop.send(&batches[0]),
+            shop.send(&batches[1]),
+            shop.send(&batches[2]),
+            shop.catch_up()
+        );
+        let ((), (), ()) = (a, b, c);
+        match step {
+            10 | 25 => {
+                shop.execute("with gone as (delete from orders where order_id like '%7' returning site_id, order_id) insert into order_marks select * from gone").await;
+            }
+            15 => {
+                shop.execute(
+                    "update sites set settings = '{\"blocked_contacts\": [\"+380670000000\", \"p3@a.example\"]}'",
+                )
+                .await;
+                shop.app.reload_sites().await;
+            }
+            30 => {
+                shop.execute("update sites set settings = '{}'").await;
+                shop.app.reload_sites().await;
+            }
+            _ => {}
+        }
+        shop.catch_up().await;
+        let (told, found) = (plain(&shop).await, kept(&shop).await);
+        assert_eq!(told, found, "after step {step}");
+        sizes.insert(found.iter().map(BTreeSet::len).max());
+        let asked = shop
+            .get("/api/utm/repeat-rate?period=all_time&attribution_date=order")
+            .await;
+        shared = shared.max(asked["shared_contacts_total"].as_i64().unwrap());
+
+        // The figures are the same as those from every order, which is how they are made while nothing is built.
+        shop.execute("alter table business_states rename to business_states_aside")
+            .await;
+        shop.execute("create table business_states (like business_states_aside)")
+            .await;
+        let every = shop
+            .get("/api/utm/repeat-rate?period=all_time&attribution_date=order")
+            .await;
+        shop.execute("drop table business_states").await;
+        shop.execute("alter table business_states_aside rename to business_states")
+            .await;
+        let sorted = |mut body: Value| {
+            // Of customers in the same minute either may come first.
+            let list = body["possible_duplicates"].as_array_mut().unwrap();
+            list.sort_by_key(|entry| (entry["minute"].to_string(), entry["orders"].to_string()));
+            body
+        };
+        if asked["possible_duplicates_total"].as_i64().unwrap() <= 20 {
+            assert_eq!(sorted(asked), sorted(every), "after step {step}");
+        }
+
+        if step % 8 == 7 {
+            let before = shop.kept().await;
+            shop.rebuild().await;
+            assert_eq!(before, shop.kept().await, "rebuilt after step {step}");
+            assert_eq!(told, kept(&shop).await);
+        }
+    }
+    // The sequence met what it is about: merges of several orders, and contacts of a crowd.
+    assert!(sizes.len() > 5 && shared > 0, "{sizes:?} {shared}");
+}
+
+#[tokio::test]
+async fn a_merge_keeps_the_smaller_number_and_a_split_gives_a_new_one() {
+    let shop = Shop::open().await;
+    shop.catch_up().await;
+    let order = |id: &str, customer: &str, email: &str, minutes: i64| {
+        json!({"order_id": id, "total": "10", "payment_status": "paid", "customer_id": customer, "email": email,
+            "created_at": now() - TimeDelta::days(2), "updated_at": now() - TimeDelta::minutes(60 - minutes)})
+    };
+    let number = async |id: &'static str| -> Option<i64> {
+        sqlx::query_scalar("select customer_no from order_facts where order_id = $1")
+            .bind(id)
+            .fetch_one(&shop.app.db.pool)
+            .await
+            .unwrap()
+    };
+    shop.send(&[order("a", "1", "one@a.example", 0)]).await;
+    shop.catch_up().await;
+    shop.send(&[order("b", "2", "two@a.example", 0)]).await;
+    shop.catch_up().await;
+    let (a, b) = (number("a").await.unwrap(), number("b").await.unwrap());
+    assert!(a < b);
+    shop.send(&[order("c", "2", "one@a.example", 0)]).await;
+    shop.catch_up().await;
+    assert_eq!(
+        (number("a").await, number("b").await, number("c").await),
+        (Some(a), Some(a), Some(a))
+    );
+    // The shop corrects the e-mail: what it tied together comes apart.
+    shop.send(&[order("c", "2", "two@a.example", 10)]).await;
+    shop.catch_up().await;
+    let (first, second) = (number("a").await.unwrap(), number("b").await.unwrap());
+    assert_ne!(first, second);
+    assert_eq!(number("c").await, Some(second));
+    let rows: i64 = sqlx::query_scalar("select count(*) from customer_metrics")
+        .fetch_one(&shop.app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(rows, 2);
+}
