@@ -1,11 +1,13 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
 
+import { world } from "./world.mjs";
+
 // `npm run dev -w central-api/ui` shows changes at once and asks a central-api that runs here.
 const centre = process.env["UD_PANEL_API"] ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), world()],
   build: {
     target: "es2022",
     assetsDir: "assets",

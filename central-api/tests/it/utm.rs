@@ -490,6 +490,14 @@ async fn the_catalogue_lists_what_query_takes() {
         assert!(!body["rows"].as_array().unwrap().is_empty(), "{dimension}");
     }
     assert_eq!(catalogue["metrics"][0]["label"]["uk"], "Сесії");
+    let dimensions = catalogue["dimensions"].as_array().unwrap();
+    let channel = dimensions.iter().find(|one| one["key"] == "channel").unwrap();
+    let paid = channel["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["key"] == "paid_social");
+    assert_eq!(paid.unwrap()["label"]["uk"], "Платні соцмережі");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::routing::get;
 use serde::Serialize;
+use shared::channel::Channel;
 use utoipa::ToSchema;
 
 use super::Endpoint;
@@ -45,6 +46,38 @@ struct DimensionAnswer {
     not_set: &'static str,
     /// What it means.
     definition: Text,
+    /// Its values in words, where the values are ours; empty where they are the shop's or the platforms'.
+    values: Vec<ValueAnswer>,
+}
+
+/// A value that a dimension can have.
+#[derive(Serialize, ToSchema)]
+struct ValueAnswer {
+    /// As it stands in rows and filters.
+    key: &'static str,
+    /// Name for people.
+    label: Text,
+    /// What it means.
+    definition: Text,
+}
+
+/// The values that are ours to name.
+fn values(dimension: Dimension) -> Vec<ValueAnswer> {
+    if dimension != Dimension::Channel {
+        return Vec::new();
+    }
+    let channels = Channel::ALL.into_iter().map(|channel| ValueAnswer {
+        key: channel.name(),
+        label: Text {
+            uk: channel.label_uk(),
+            en: channel.label_en(),
+        },
+        definition: Text {
+            uk: channel.sentence_uk(),
+            en: channel.sentence_en(),
+        },
+    });
+    channels.collect()
 }
 
 /// Everything that can be asked for.
@@ -88,6 +121,7 @@ async fn catalogue(asked: Asked) -> Result<Json<Catalogue>, ApiError> {
             filter: !dimension.is_time(),
             not_set: NOT_SET,
             definition: row.definition,
+            values: values(dimension),
         }
     });
     Ok(Json(Catalogue {

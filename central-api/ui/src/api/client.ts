@@ -84,8 +84,10 @@ export type SessionRow = Sessions["sessions"][number];
 export type SessionDetail = Answer<"/api/utm/{id}/session-detail">;
 export type Coverage = Answer<"/api/utm/coverage">;
 export type Freshness = Answer<"/api/utm/freshness">;
+export type QueryAnswer = Answer<"/api/utm/query">;
 export type ExportType = NonNullable<Query<"export_csv">["type"]>;
 export type ExportFormat = NonNullable<Query<"export_csv">["format"]>;
+export const EXPORT_FORMATS: readonly ExportFormat[] = ["csv"];
 
 export const catalogue = (site: string, signal?: AbortSignal) => taken(client.GET("/api/utm/catalogue", { params: { query: { site } }, ...(signal && { signal }) }));
 export const compare = (query: Scope, signal: AbortSignal) => taken(client.GET("/api/utm/compare", { params: { query }, signal }));
@@ -103,6 +105,10 @@ export const sessionDetail = (id: string, site: string, signal: AbortSignal) =>
   taken(client.GET("/api/utm/{id}/session-detail", { params: { path: { id }, query: { site } }, signal }));
 export const coverage = (query: Scope, signal: AbortSignal) => taken(client.GET("/api/utm/coverage", { params: { query }, signal }));
 export const freshness = (site: string, signal: AbortSignal) => taken(client.GET("/api/utm/freshness", { params: { query: { site } }, signal }));
+
+/** Registrations by source, the five largest. */
+export const registrations = (scope: Scope, signal: AbortSignal) =>
+  taken(client.GET("/api/utm/query", { params: { query: { ...scope, metrics: "registrations,sessions", dimensions: "utm_source", sort: "-registrations", limit: 5 } }, signal }));
 
 /** The lists that have a row per value of a dimension; all of one shape. */
 export type ListName = "sources" | "campaigns" | "content" | "mediums" | "terms" | "channels" | "landing-pages" | "referrers" | "devices" | "browsers" | "operating-systems";
