@@ -1,5 +1,5 @@
 // Names of values that the API tells by key. A channel's name comes with the catalogue.
-import { t, type Text } from "../app/language.svelte";
+import type { Text } from "../app/language.svelte";
 
 export const VALUES: Record<string, Record<string, Text>> = {
   device_type: {
@@ -60,9 +60,3 @@ export const VALUES: Record<string, Record<string, Text>> = {
     off: { uk: "облік вимкнено", en: "tracking is off" },
   },
 };
-
-/** A value's name; one that is not known here is shown as it is. */
-export function valueName(kind: string, key: string): string {
-  const text = VALUES[kind]?.[key];
-  return text ? t(text) : key;
-}

@@ -5,7 +5,7 @@ import { router } from "../../app/router.svelte";
 import { catalogue, session } from "../../app/session.svelte";
 import { language, t } from "../../app/language.svelte";
 import { dispatcher } from "../../texts/dispatcher";
-import { valueName } from "../../texts/values";
+import { valueName } from "../../app/values";
 
 const NO_FILTERS = new Set(["site", "period", "start_date", "end_date", "attribution_date", "bots", "confirmed"]);
 /** How the API writes the absent value. */
