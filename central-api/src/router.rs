@@ -7,7 +7,8 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use tower::Layer;
+use tower::util::MapResponseLayer;
+use tower::{Layer, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
@@ -116,16 +117,21 @@ fn people(config: &Config) -> OpenApiRouter<AppState> {
 /// What every path has, from the outside in: an id and a line in the log, headers, other origins, no cross-site writes, no panics.
 fn finish(router: Router, config: &Config) -> Router {
     let https = config.is_https();
+    // One layer made of several: each layer of a router of its own is a box, cloned for every request.
+    let layers = ServiceBuilder::new()
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            telemetry::observe(request, move |request| headers(https, request, next))
+        }))
+        .layer(other_origins(&config.cors_origins))
+        .layer(same_origin(config))
+        .layer(MapResponseLayer::new(IntoResponse::into_response))
+        .layer(CatchPanicLayer::custom(|_| {
+            ApiError::Internal(anyhow::anyhow!("a handler panicked")).into_response()
+        }));
     let inner = router
         .fallback(panel::page_or_nothing)
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
-        .layer(CatchPanicLayer::custom(|_| {
-            ApiError::Internal(anyhow::anyhow!("a handler panicked")).into_response()
-        }))
-        .layer(same_origin(config))
-        .layer(other_origins(&config.cors_origins))
-        .layer(middleware::from_fn(move |request, next| headers(https, request, next)))
-        .layer(middleware::from_fn(telemetry::observe));
+        .layer(layers);
     // A path is looked up after its slash is gone, so this stands around the table rather than in it.
     Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(inner))
 }

@@ -54,7 +54,7 @@ impl AppState {
     pub fn new(config: Config, pool: PgPool, read_pool: PgPool, clock: Clock, cluster: Option<Arc<Cluster>>) -> Self {
         Self(Arc::new(Shared {
             config: Arc::new(config),
-            ingest: Ingest::start(pool.clone(), clock.clone()),
+            ingest: Ingest::start(&pool, clock.clone()),
             pool,
             read_pool,
             clock,

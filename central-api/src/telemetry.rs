@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, Method};
-use axum::middleware::Next;
 use axum::response::Response;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::Instrument;
@@ -94,8 +93,11 @@ pub fn resident_bytes() -> Option<u64> {
     Some(pages * u64::try_from(rustix::param::page_size()).ok()?)
 }
 
-/// Gives a request its id, its span, its line in the log and its place in the metrics.
-pub async fn observe(mut request: Request, next: Next) -> Response {
+/// Gives a request that `answer` answers its id, its span, its line in the log and its place in the metrics.
+pub async fn observe<F: Future<Output = Response>>(
+    mut request: Request,
+    answer: impl FnOnce(Request) -> F,
+) -> Response {
     let id = request
         .headers()
         .get(&REQUEST_ID)
@@ -113,7 +115,7 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
 
     let started = Instant::now();
     let in_flight = InFlight::enter();
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = answer(request).instrument(span.clone()).await;
     drop(in_flight);
     let seconds = started.elapsed().as_secs_f64();
     let status = response.status();

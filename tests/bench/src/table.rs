@@ -17,10 +17,10 @@ pub struct Row {
     pub reference: Option<f64>,
     /// Ours to the reference.
     pub ratio: Option<f64>,
-    /// The least or the most that is allowed: of the ratio where there is one, else of ours.
-    pub budget: f64,
+    /// The least or the most that is allowed: of the ratio where there is one, else of ours. None where the figure only explains others.
+    pub budget: Option<f64>,
     /// Whether it is kept.
-    pub met: bool,
+    pub met: Option<bool>,
 }
 
 impl Row {
@@ -33,29 +33,39 @@ impl Row {
             ours,
             reference: Some(reference),
             ratio: Some(ratio),
-            budget: least,
-            met: ratio >= least,
+            budget: Some(least),
+            met: Some(ratio >= least),
         }
     }
 
-    /// Ours must be at most `most`.
-    pub fn at_most(name: &str, unit: &'static str, ours: f64, most: f64) -> Self {
+    /// A figure without a budget.
+    pub fn told(name: &str, unit: &'static str, ours: f64) -> Self {
         Self {
             name: name.into(),
             unit,
             ours,
             reference: None,
             ratio: None,
-            budget: most,
-            met: ours <= most,
+            budget: None,
+            met: None,
+        }
+    }
+
+    /// Ours must be at most `most`.
+    pub fn at_most(name: &str, unit: &'static str, ours: f64, most: f64) -> Self {
+        Self {
+            budget: Some(most),
+            met: Some(ours <= most),
+            ..Self::told(name, unit, ours)
         }
     }
 
     /// Ours must be at least `least`.
     pub fn at_least(name: &str, unit: &'static str, ours: f64, least: f64) -> Self {
         Self {
-            met: ours >= least,
-            ..Self::at_most(name, unit, ours, least)
+            budget: Some(least),
+            met: Some(ours >= least),
+            ..Self::told(name, unit, ours)
         }
     }
 }
@@ -83,8 +93,12 @@ pub fn publish(rows: &[Row], out: &Path) -> anyhow::Result<()> {
             number(row.reference),
             row.unit,
             number(row.ratio),
-            number(Some(row.budget)),
-            if row.met { "yes" } else { "NO" }
+            number(row.budget),
+            match row.met {
+                Some(true) => "yes",
+                Some(false) => "NO",
+                None => "-",
+            }
         );
     }
     if let Some(folder) = out.parent() {

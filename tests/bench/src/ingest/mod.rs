@@ -2,19 +2,34 @@
 
 mod bare;
 mod generate;
+mod growth;
 mod http;
+mod load;
 mod server;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
 use crate::table::{Row, median, percentile, publish};
-use generate::Generator;
-use server::Server;
+use generate::{BATCH, Generator};
+use server::{Cpu, Server};
+
+/// One of the things that are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Start to ready, memory when idle.
+    Start,
+    /// Batches as fast as they go, against the bare SQL.
+    Batches,
+    /// Batches at half that load.
+    Half,
+    /// One event per request.
+    Single,
+    /// Batches again with many more events stored.
+    Growth,
+}
 
 /// What to measure, and with what.
 #[derive(clap::Args)]
@@ -25,24 +40,33 @@ pub struct Args {
     /// Server on which a database is made and dropped; the role must be allowed to.
     #[arg(long, env = "UD_BENCH_DATABASE_URL")]
     database_url: String,
-    /// Rounds of ours and the reference in turn.
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// Batches of 500 in a round; 1,600 take about twelve seconds.
-    #[arg(long, default_value_t = 1_600)]
-    batches: usize,
-    /// Events stored before measuring, to see whether it slows down as data grows.
-    #[arg(long, default_value_t = 0)]
-    preload: usize,
+    /// Seconds for which each load is measured; few for a try.
+    #[arg(long, default_value_t = 60.0)]
+    seconds: f64,
+    /// Seconds of a slice: ours and the reference take turns.
+    #[arg(long, default_value_t = 6.0)]
+    slice: f64,
+    /// Which parts; all without.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Events stored for the last part; ten times and more of the first million takes minutes and gigabytes.
+    #[arg(long, default_value_t = 10_000_000)]
+    grow_to: i64,
     /// Requests at once.
     #[arg(long, default_value_t = 8)]
     connections: usize,
     /// Requests at once when each holds one event.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 256)]
     single_connections: usize,
     /// Where the figures go.
     #[arg(long, default_value = ".dev/bench-ingest.json")]
     out: PathBuf,
+}
+
+impl Args {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
 }
 
 /// Runs everything, prints the table, writes the JSON.
@@ -50,177 +74,198 @@ pub struct Args {
 /// # Errors
 /// Anything that keeps it from measuring; a budget that is not met is a row of the table, not an error.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let server = Server::start(&args.program, &args.database_url).await?;
-    let result = measure(&args, &server).await;
+    let mut server = Server::start(&args.program, &args.database_url).await?;
+    let result = measure(&args, &mut server).await;
     server.stop().await?;
     publish(&result?, &args.out)
 }
 
-async fn measure(args: &Args, server: &Server) -> anyhow::Result<Vec<Row>> {
+async fn measure(args: &Args, server: &mut Server) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    if args.wants(Part::Start) {
+        start(server, &mut rows).await?;
+    }
     let mut generator = Generator::new(server.ours.clone(), server.bare.clone());
-    if args.preload > 0 {
-        let batches = generator.records(args.preload / generate::BATCH);
-        bare::run(&server.pool, batches).await?;
+    // Nobody measures a cold start from here on: one short load for both that does not count, and tells how much a slice is.
+    let mut ours = Pace::new();
+    let mut bare = Pace::new();
+    for seconds in [0.5, 1.0] {
+        ours.ours(args, server, &mut generator, seconds).await?;
+        bare.bare(server, &mut generator, seconds).await?;
     }
-    // Nobody measures a cold start here: one round for both that does not count.
-    batches_round(args, server, generator.requests(args.batches / 8, server)).await?;
-    bare::run(&server.pool, generator.records(args.batches / 8)).await?;
-
-    let (mut ours, mut bare_rates) = (Vec::new(), Vec::new());
+    ours.rates.clear();
+    bare.rates.clear();
     let mut rss: f64 = 0.0;
-    let before = server.stored_events().await?;
-    for round in 0..args.rounds {
-        let requests = generator.requests(args.batches, server);
-        let rate = batches_round(args, server, requests).await?;
-        rss = rss.max(server.rss_mib()?);
-        let records = generator.records(args.batches);
-        let reference = bare::run(&server.pool, records).await?;
-        println!("round {}: ours {rate:.0} events/s, bare SQL {reference:.0}", round + 1);
-        ours.push(rate);
-        bare_rates.push(reference);
+    if args.wants(Part::Batches) {
+        let before = server.stored_events().await?;
+        let (mut spent, mut sent) = (0.0, 0);
+        while spent < args.seconds {
+            let (events, seconds) = ours.ours(args, server, &mut generator, args.slice).await?;
+            rss = rss.max(server.rss_mib()?);
+            let (events_bare, _) = bare.bare(server, &mut generator, args.slice).await?;
+            println!(
+                "{spent:.0} s: ours {:.0} events/s, bare SQL {:.0}",
+                ours.last, bare.last
+            );
+            spent += seconds;
+            sent += events + events_bare;
+        }
+        let stored = server.stored_events().await? - before;
+        ensure!(
+            stored == sent as i64,
+            "{stored} events are stored, {sent} were acknowledged"
+        );
+        rows.push(Row::ratio(
+            "ingest, batches of 500",
+            "events/s",
+            median(ours.rates.clone()),
+            median(bare.rates.clone()),
+            0.65,
+        ));
+        rows.push(Row::told(
+            "its processor time, central-api",
+            "µs/event",
+            ours.cpu.program,
+        ));
+        rows.push(Row::told("its processor time, Postgres", "µs/event", ours.cpu.database));
     }
-    let stored = server.stored_events().await? - before;
-    let sent = (2 * args.rounds * args.batches * generate::BATCH) as i64;
-    ensure!(stored == sent, "{stored} events are stored, {sent} were acknowledged");
-    let rate = median(ours);
-    let mut rows = vec![Row::ratio(
-        "ingest, batches of 500",
-        "events/s",
-        rate,
-        median(bare_rates),
-        0.65,
-    )];
+    if args.wants(Part::Half) {
+        let rate = ours.median() / 2.0;
+        let requests = generator.requests((rate * args.seconds) as usize / BATCH, server);
+        let mut waits = load::on_time(server, requests, rate).await?;
+        let name = "ingest at half that load";
+        rows.push(Row::at_most(
+            &format!("{name}, p99"),
+            "ms",
+            percentile(&mut waits, 0.99),
+            50.0,
+        ));
+        rows.push(Row::told(&format!("{name}, p50"), "ms", percentile(&mut waits, 0.5)));
+        rows.push(Row::told(
+            &format!("{name}, longest"),
+            "ms",
+            percentile(&mut waits, 1.0),
+        ));
+        rss = rss.max(server.rss_mib()?);
+    }
+    if args.wants(Part::Single) {
+        single(args, server, &generator, &mut rows).await?;
+        rss = rss.max(server.rss_mib()?);
+    }
+    if [Part::Batches, Part::Half, Part::Single]
+        .into_iter()
+        .any(|part| args.wants(part))
+    {
+        let peak = rss.max(server.peak_rss_mib()?);
+        rows.push(Row::at_most("resident memory under ingest", "MiB", peak, 100.0));
+        rows.push(Row::at_most(
+            "stored per event, sessions and indexes in",
+            "bytes",
+            server.bytes_per_event().await?,
+            480.0,
+        ));
+    }
+    if args.wants(Part::Growth) {
+        growth::measure(args, server, &mut generator, &mut ours, &mut rows).await?;
+    }
+    Ok(rows)
+}
 
-    let mut latencies = half_load(server, generator.requests(args.batches / 2, server), rate / 2.0).await?;
+async fn start(server: &mut Server, rows: &mut Vec<Row>) -> anyhow::Result<()> {
+    let mut seconds = Vec::new();
+    for _ in 0..5 {
+        seconds.push(server.restart().await?);
+    }
     rows.push(Row::at_most(
-        "ingest at half that load, p99",
-        "ms",
-        percentile(&mut latencies, 0.99),
-        50.0,
+        "start to ready, migrated database",
+        "s",
+        median(seconds),
+        1.0,
     ));
-    rss = rss.max(server.rss_mib()?);
+    // Long enough for everything that goes on by itself to have happened once.
+    tokio::time::sleep(std::time::Duration::from_secs(8)).await;
+    rows.push(Row::at_most("resident memory, idle", "MiB", server.rss_mib()?, 40.0));
+    Ok(())
+}
 
-    let (singles, mut waits) = single_events(args, server, &generator).await?;
-    rows.push(Row::at_least(
-        "one event per request, durable",
-        "requests/s",
-        singles,
-        15_000.0,
-    ));
+async fn single(args: &Args, server: &Server, generator: &Generator, rows: &mut Vec<Row>) -> anyhow::Result<()> {
+    let before = server.cpu().await?;
+    let requests = generator.single_requests(server);
+    let (rate, mut waits) = load::one_by_one(args.single_connections, args.seconds, server, requests).await?;
+    let cpu = server.cpu().await?.since(before).per(waits.len());
+    let name = "one event per request, durable";
+    rows.push(Row::at_least(name, "requests/s", rate, 15_000.0));
     rows.push(Row::at_most(
         "one event per request at full load, p99",
         "ms",
         percentile(&mut waits, 0.99),
         50.0,
     ));
-    rss = rss.max(server.rss_mib()?);
-    rows.push(Row::at_most(
-        "resident memory under ingest",
-        "MiB",
-        rss.max(server.peak_rss_mib()?),
-        100.0,
-    ));
-    rows.push(Row::at_most(
-        "stored per event, sessions and indexes in",
-        "bytes",
-        server.bytes_per_event().await?,
-        480.0,
-    ));
-    Ok(rows)
+    rows.push(Row::told("its processor time, central-api", "µs/event", cpu.program));
+    rows.push(Row::told("its processor time, Postgres", "µs/event", cpu.database));
+    Ok(())
 }
 
-/// Sends all requests over so many connections; events per second.
-async fn batches_round(args: &Args, server: &Server, requests: Vec<Vec<u8>>) -> anyhow::Result<f64> {
-    let events = requests.len() * generate::BATCH;
-    let requests = Arc::new(requests);
-    let next = Arc::new(AtomicUsize::new(0));
-    let started = Instant::now();
-    let tasks: Vec<_> = (0..args.connections)
-        .map(|_| {
-            let (requests, next, address) = (requests.clone(), next.clone(), server.address);
-            tokio::spawn(async move {
-                let mut connection = http::Connection::open(address).await?;
-                while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let body = connection.send(request).await?;
-                    ensure!(
-                        body.starts_with(br#"{"accepted":500,"duplicates":0,"#),
-                        "{}",
-                        String::from_utf8_lossy(&body)
-                    );
-                }
-                anyhow::Ok(())
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await??;
-    }
-    Ok(events as f64 / started.elapsed().as_secs_f64())
+/// How fast one of the two was so far.
+struct Pace {
+    /// Events per second of each slice.
+    rates: Vec<f64>,
+    /// Of the last slice.
+    last: f64,
+    /// Microseconds per event in the last slice.
+    cpu: Cpu,
 }
 
-/// Sends on a fixed timetable, whether or not earlier ones were answered; milliseconds from the time each was due.
-async fn half_load(server: &Server, requests: Vec<Vec<u8>>, events_per_second: f64) -> anyhow::Result<Vec<f64>> {
-    const CONNECTIONS: usize = 16;
-    let gap = Duration::from_secs_f64(generate::BATCH as f64 / events_per_second);
-    let requests = Arc::new(requests);
-    let next = Arc::new(AtomicUsize::new(0));
-    let start = Instant::now() + Duration::from_millis(50);
-    let tasks: Vec<_> = (0..CONNECTIONS)
-        .map(|_| {
-            let (requests, next, address) = (requests.clone(), next.clone(), server.address);
-            tokio::spawn(async move {
-                let mut connection = http::Connection::open(address).await?;
-                let mut waits = Vec::new();
-                loop {
-                    let n = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(request) = requests.get(n) else {
-                        return anyhow::Ok(waits);
-                    };
-                    let due = start + gap * u32::try_from(n)?;
-                    tokio::time::sleep_until(due.into()).await;
-                    connection.send(request).await?;
-                    waits.push(due.elapsed().as_secs_f64() * 1_000.0);
-                }
-            })
-        })
-        .collect();
-    let mut waits = Vec::new();
-    for task in tasks {
-        waits.extend(task.await??);
+impl Pace {
+    fn new() -> Self {
+        Self {
+            rates: Vec::new(),
+            // Before the first slice; far from it is only a shorter or longer first slice.
+            last: 50_000.0,
+            cpu: Cpu::default(),
+        }
     }
-    Ok(waits)
-}
 
-/// One event per request for ten seconds; requests per second, and milliseconds each took.
-async fn single_events(args: &Args, server: &Server, generator: &Generator) -> anyhow::Result<(f64, Vec<f64>)> {
-    let requests = Arc::new(generator.single_requests(server));
-    let started = Instant::now();
-    let end = started + Duration::from_secs(10);
-    let tasks: Vec<_> = (0..args.single_connections)
-        .map(|lane| {
-            let (requests, address) = (requests.clone(), server.address);
-            tokio::spawn(async move {
-                let mut connection = http::Connection::open(address).await?;
-                let mut waits = Vec::new();
-                let mut n = lane * 97;
-                while Instant::now() < end {
-                    let sent = Instant::now();
-                    let body = connection.send(&requests[n % requests.len()]).await?;
-                    n += 1;
-                    ensure!(
-                        body.windows(8).any(|part| part == b"accepted"),
-                        "{}",
-                        String::from_utf8_lossy(&body)
-                    );
-                    waits.push(sent.elapsed().as_secs_f64() * 1_000.0);
-                }
-                anyhow::Ok(waits)
-            })
-        })
-        .collect();
-    let mut waits = Vec::new();
-    for task in tasks {
-        waits.extend(task.await.context("a load task ended")??);
+    fn median(&self) -> f64 {
+        if self.rates.is_empty() {
+            self.last
+        } else {
+            median(self.rates.clone())
+        }
     }
-    Ok((waits.len() as f64 / started.elapsed().as_secs_f64(), waits))
+
+    fn batches(&self, seconds: f64) -> usize {
+        ((self.last * seconds) as usize / BATCH).max(4)
+    }
+
+    fn note(&mut self, events: usize, seconds: f64) -> (usize, f64) {
+        self.last = events as f64 / seconds;
+        self.rates.push(self.last);
+        (events, seconds)
+    }
+
+    /// A slice over HTTP of about so many seconds; its events and seconds.
+    async fn ours(
+        &mut self,
+        args: &Args,
+        server: &Server,
+        generator: &mut Generator,
+        seconds: f64,
+    ) -> anyhow::Result<(usize, f64)> {
+        let requests = generator.requests(self.batches(seconds), server);
+        let events = requests.len() * BATCH;
+        let before = server.cpu().await?;
+        let took = load::flat_out(args.connections, server, requests).await?;
+        self.cpu = server.cpu().await?.since(before).per(events);
+        Ok(self.note(events, took))
+    }
+
+    /// The same of the bare SQL.
+    async fn bare(&mut self, server: &Server, generator: &mut Generator, seconds: f64) -> anyhow::Result<(usize, f64)> {
+        let records = generator.records(self.batches(seconds));
+        let events = records.iter().map(Vec::len).sum();
+        let started = Instant::now();
+        bare::run(&server.pool, records).await?;
+        Ok(self.note(events, started.elapsed().as_secs_f64()))
+    }
 }

@@ -1,11 +1,11 @@
 //! The real program on a database of its own.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use central_api::auth::{Scope, token};
@@ -17,11 +17,43 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use tokio::process::{Child, Command};
 
+use super::http;
+
 const SECRET: &str = "the secret of a bench is at least thirty-two characters";
+
+/// Processor time: seconds spent so far, or microseconds for one event.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cpu {
+    /// Of central-api.
+    pub program: f64,
+    /// Of Postgres' processes for its database.
+    pub database: f64,
+}
+
+impl Cpu {
+    /// What came on top of `before`.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            program: self.program - before.program,
+            database: self.database - before.database,
+        }
+    }
+
+    /// Microseconds for one of so many events.
+    pub fn per(self, events: usize) -> Self {
+        let one = 1e6 / events as f64;
+        Self {
+            program: self.program * one,
+            database: self.database * one,
+        }
+    }
+}
 
 /// A running program, and what is needed to talk to it.
 pub struct Server {
     child: Child,
+    program: PathBuf,
+    database_url: String,
     admin: PgConnectOptions,
     database: String,
     /// To the database, for the reference.
@@ -98,27 +130,11 @@ impl Server {
         drop(listener);
         let mut database_url = admin.clone().database(&database);
         database_url = database_url.application_name("central-api");
-        let child = Command::new(program)
-            .arg("serve")
-            .env_clear()
-            .env(
-                "DATABASE_URL",
-                sqlx::ConnectOptions::to_url_lossy(&database_url).as_str(),
-            )
-            .env("UD_SECRET", SECRET)
-            .env("UD_LISTEN", address.to_string())
-            .env("RUST_LOG", "warn")
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| {
-                format!(
-                    "starting {}; build it with cargo build --release -p central-api",
-                    program.display()
-                )
-            })?;
+        let database_url = sqlx::ConnectOptions::to_url_lossy(&database_url).to_string();
         let server = Self {
-            child,
+            child: spawn(program, &database_url, address)?,
+            program: program.to_owned(),
+            database_url,
             admin,
             database,
             address,
@@ -129,13 +145,31 @@ impl Server {
             token: api.expose().to_owned(),
             pool,
         };
-        for _ in 0..200 {
-            if tokio::net::TcpStream::connect(address).await.is_ok() {
-                return Ok(server);
+        server.ready().await?;
+        Ok(server)
+    }
+
+    /// Ends the program and starts it again; seconds until it was ready.
+    pub async fn restart(&mut self) -> anyhow::Result<f64> {
+        self.child.kill().await?;
+        let started = Instant::now();
+        self.child = spawn(&self.program, &self.database_url, self.address)?;
+        self.ready().await?;
+        Ok(started.elapsed().as_secs_f64())
+    }
+
+    /// Asks again and again whether it is ready.
+    async fn ready(&self) -> anyhow::Result<()> {
+        const ASK: &[u8] = b"GET /readyz HTTP/1.1\r\nhost: bench\r\n\r\n";
+        for _ in 0..2_000 {
+            if let Ok(mut connection) = http::Connection::open(self.address).await
+                && connection.send(ASK).await.is_ok()
+            {
+                return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        bail!("the program does not listen on {address}")
+        bail!("the program is not ready on {}", self.address)
     }
 
     /// Stops the program and drops the database.
@@ -147,6 +181,64 @@ impl Server {
             .execute(&mut connection)
             .await?;
         Ok(())
+    }
+
+    /// Stores copies of up to so many events and a quarter as many sessions under other visitors, each `copy` under others.
+    pub async fn multiply(&self, copy: i32, events: i64) -> anyhow::Result<()> {
+        let columns: Vec<String> = sqlx::query_scalar(
+            "select column_name::text from information_schema.columns where table_name = 'sessions' and column_name <> 'visitor_id' order by ordinal_position",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let columns = columns.join(", ");
+        let copied = "md5(visitor_id::text || $1::int)::uuid";
+        let event_columns: Vec<String> = sqlx::query_scalar(
+            "select column_name::text from information_schema.columns where table_name = 'events' and column_name <> 'visitor_id' order by ordinal_position",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let event_columns = event_columns.join(", ");
+        sqlx::query(AssertSqlSafe(format!(
+            "insert into events (visitor_id, {event_columns}) select {copied}, {event_columns} from events limit $2 on conflict do nothing"
+        )))
+        .bind(copy)
+        .bind(events)
+        .execute(&self.pool)
+        .await?;
+        sqlx::query(AssertSqlSafe(format!(
+            "insert into sessions (visitor_id, {columns}) select {copied}, {columns} from sessions limit $2 / 4 on conflict do nothing"
+        )))
+        .bind(copy)
+        .bind(events)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Lets the database write down what it holds back, so that it does not do so while something is measured.
+    pub async fn settle(&self) -> anyhow::Result<()> {
+        for statement in ["vacuum analyze events", "vacuum analyze sessions", "checkpoint"] {
+            sqlx::query(statement).execute(&self.pool).await?;
+        }
+        Ok(())
+    }
+
+    /// Processor time spent so far.
+    pub async fn cpu(&self) -> anyhow::Result<Cpu> {
+        let backends: Vec<i32> = sqlx::query_scalar(
+            "select pid from pg_stat_activity where application_name = 'central-api' and datname = current_database()",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let program = self.child.id().context("the program has ended")?;
+        Ok(Cpu {
+            program: cpu_seconds(program)?,
+            // Only where Postgres runs here too.
+            database: backends
+                .iter()
+                .filter_map(|pid| cpu_seconds(pid.unsigned_abs()).ok())
+                .sum(),
+        })
     }
 
     /// Events in the table.
@@ -187,4 +279,35 @@ impl Server {
         let kib: f64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
         Ok(kib / 1_024.0)
     }
+}
+
+fn spawn(program: &Path, database_url: &str, address: SocketAddr) -> anyhow::Result<Child> {
+    Command::new(program)
+        .arg("serve")
+        .env_clear()
+        .env("DATABASE_URL", database_url)
+        .env("UD_SECRET", SECRET)
+        .env("UD_LISTEN", address.to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| {
+            format!(
+                "starting {}; build it with cargo build --release -p central-api",
+                program.display()
+            )
+        })
+}
+
+/// User and system time of a process and all its threads, from `/proc`.
+fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
+    /// Fixed by the kernel's interface on every architecture that this runs on.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The program's name stands in parentheses and may hold anything.
+    let (_, rest) = stat.rsplit_once(')').context("a name in /proc")?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let ticks = |at: usize| -> anyhow::Result<f64> { Ok(fields.get(at).context("times in /proc")?.parse()?) };
+    Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
 }
