@@ -55,6 +55,37 @@ pub fn read_pool(config: &Config, options: PgConnectOptions) -> anyhow::Result<P
     Ok(pool_options(config.database_read_connections).connect_lazy_with(logged(config, options)))
 }
 
+/// What an error of the database says about trying again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is away, overloaded or going down, or two transactions were in each other's way: the same may succeed later.
+    Passing,
+    /// It refuses the values and always will.
+    Data,
+    /// Anything else: a fault of this program, or of who changed the schema.
+    Other,
+}
+
+/// Which of them an error is.
+pub fn fault(error: &sqlx::Error) -> Fault {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => {
+            Fault::Passing
+        }
+        sqlx::Error::Encode(_) => Fault::Data,
+        sqlx::Error::Database(error) => match error.code().as_deref() {
+            // Classes: 08 connections, 40 deadlocks and serialization, 53 resources; 57P0x going down or starting. XX000 is how a
+            // distributed database reports a node that went away.
+            Some(code) if ["08", "40", "53", "57P0"].iter().any(|class| code.starts_with(class)) || code == "XX000" => {
+                Fault::Passing
+            }
+            Some(code) if code.starts_with("22") || code.starts_with("23") => Fault::Data,
+            _ => Fault::Other,
+        },
+        _ => Fault::Other,
+    }
+}
+
 fn pool_options(connections: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(connections)
@@ -146,4 +177,17 @@ pub async fn missing_migrations(pool: &PgPool) -> sqlx::Result<Vec<i64>> {
         .map(|migration| migration.version)
         .filter(|version| !applied.contains(version))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_without_a_free_connection_passes_and_a_missing_row_does_not() {
+        assert_eq!(fault(&sqlx::Error::PoolTimedOut), Fault::Passing);
+        assert_eq!(fault(&sqlx::Error::WorkerCrashed), Fault::Passing);
+        assert_eq!(fault(&sqlx::Error::Encode("too long".into())), Fault::Data);
+        assert_eq!(fault(&sqlx::Error::RowNotFound), Fault::Other);
+    }
 }

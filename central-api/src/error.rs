@@ -5,6 +5,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::database::{Fault, fault};
+
 /// What an endpoint answers when it cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -140,18 +142,7 @@ impl IntoResponse for ApiError {
 impl From<sqlx::Error> for ApiError {
     /// A database that cannot be reached or is overloaded is a 503; everything else is a fault of ours.
     fn from(error: sqlx::Error) -> Self {
-        let unavailable = match &error {
-            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => true,
-            sqlx::Error::Database(db) => db.code().is_some_and(|code| {
-                code.starts_with("08")
-                    || code.starts_with("53")
-                    || code.starts_with("57P0")
-                    || code == "40P01"
-                    || code == "40001"
-            }),
-            _ => false,
-        };
-        if unavailable {
+        if fault(&error) == Fault::Passing {
             tracing::warn!(%error, "database unavailable");
             Self::Unavailable(5)
         } else {

@@ -4,14 +4,10 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::orders::identity::{ContactHash, ContactKind};
+use crate::orders::identity::Sight;
 
 /// Remembers which visitor a contact was seen with; `rows` are sorted by contact and visitor, each pair once.
-pub async fn upsert(
-    conn: &mut PgConnection,
-    site_id: i32,
-    rows: &[(ContactHash, Uuid, ContactKind, DateTime<Utc>)],
-) -> sqlx::Result<()> {
+pub async fn upsert(conn: &mut PgConnection, site_id: i32, rows: &[Sight]) -> sqlx::Result<()> {
     let hashes: Vec<Vec<u8>> = rows.iter().map(|row| row.0.to_vec()).collect();
     let visitors: Vec<Uuid> = rows.iter().map(|row| row.1).collect();
     let kinds: Vec<String> = rows.iter().map(|row| row.2.name().to_owned()).collect();

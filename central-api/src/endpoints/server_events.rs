@@ -13,11 +13,12 @@ use uuid::Uuid;
 
 use crate::auth::{ApiKey, Scope};
 use crate::error::{ApiError, ErrorBody};
+use crate::ingest;
 use crate::ingest::envelope::Item;
 use crate::ingest::server_event::{FoundBy, ServerEvent, places};
 use crate::ingest::validate::{self, Refusal, Rules};
 use crate::ingest::writer::{Delivery, Verdict};
-use crate::orders::identity::{self, Identifier};
+use crate::orders::identity::Identifier;
 use crate::record::{FieldError, Record};
 use crate::site::Site;
 use crate::state::AppState;
@@ -52,7 +53,7 @@ pub struct ServerEventBody {
     value: Option<String>,
     /// ISO 4217; the site's when absent.
     currency: Option<String>,
-    /// The shop's order id.
+    /// The shop's order id. A purchase with one counts once in its session, however often it is sent.
     order_id: Option<String>,
     /// Percent scrolled, seconds on the page.
     amount: Option<u32>,
@@ -223,7 +224,6 @@ pub async fn receive(
         max_age_ms,
     };
     let mut answers = Vec::with_capacity(raws.len());
-    let mut identified = Vec::new();
     let items: Vec<Item> = read
         .into_iter()
         .zip(raws)
@@ -239,20 +239,21 @@ pub async fn receive(
                     message: error.message,
                 })
                 .and_then(|(event, place)| {
-                    let answer = EventAnswer {
+                    let (by, session_id) = (place.by, place.session.map(|found| found.session_id));
+                    let warnings = event.contacts.warnings.clone();
+                    let contacts = event.contacts.hashes().collect();
+                    let mut record = validate::record(event.into_event(&place), &rules)?;
+                    if let ingest::record::Record::Event(event) = &mut record {
+                        event.contacts = contacts;
+                    }
+                    answers.push(Some(EventAnswer {
                         index: answers.len(),
-                        event_id: event.id(),
+                        event_id: record.event_id(),
                         status: "accepted",
-                        found_by: place.by,
-                        session_id: place.session.map(|found| found.session_id),
-                        warnings: event.contacts.warnings.clone(),
-                    };
-                    let seen = place
-                        .session
-                        .map(|found| (event.contacts.clone(), found.visitor_id, event.occurred_at));
-                    let record = validate::record(event.into_event(&place), &rules)?;
-                    identified.extend(seen.filter(|(contacts, ..)| contacts.hashes().next().is_some()));
-                    answers.push(Some(answer));
+                        found_by: by,
+                        session_id,
+                        warnings,
+                    }));
                     Ok(record)
                 });
             if record.is_err() {
@@ -274,10 +275,6 @@ pub async fn receive(
         share: Some(share),
     };
     let verdicts = state.ingest.store(delivery).await?;
-    if !identified.is_empty() {
-        let mut connection = state.pool.acquire().await?;
-        identity::remember(&mut connection, site.id, &identified).await?;
-    }
     let mut answer = EventsAnswer {
         events: Vec::new(),
         rejected: Vec::new(),

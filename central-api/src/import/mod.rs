@@ -1,12 +1,14 @@
 //! `central-api import`: history from files, so that an installation does not begin empty.
 //!
-//! Reading order: [`source`] (a file as rows), [`ids`] (identifiers that a second run makes again), [`sessions`], [`events`] and
-//! [`orders`] (a row of each kind as what the live paths take in), [`run`] (batches, progress, refused rows), [`spend`] (reports of ad spend). Rows are stored by the
+//! Reading order: [`source`] (a file as rows, `csv_rows` where a row of CSV ends), [`ids`] (identifiers that a second run makes again),
+//! [`sessions`], [`events`] and [`orders`] (a row of each kind as what the live paths take in), [`run`] (batches, progress, refused
+//! rows), [`spend`] (reports of ad spend). Rows are stored by the
 //! code that stores live events and orders, so an import cannot mean something else than they do.
 //!
 //! Two layouts are understood, told apart row by row: the one of `docs/import.md`, and the three tables of the Django module that
 //! this product succeeds (`storefront_utmsession`, `storefront_useraction`, `orders_order`).
 
+mod csv_rows;
 pub mod events;
 pub mod ids;
 pub mod orders;

@@ -11,6 +11,7 @@ use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
+use super::csv_rows::Rows;
 use crate::record::{FieldError, Record};
 
 /// Rows that travel together from the reader, and to the database.
@@ -156,13 +157,14 @@ pub fn open(input: &Input, format: Option<Format>) -> anyhow::Result<Source> {
         }
         Format::Csv => {
             let separator = separator(text.fill_buf()?);
-            let mut reader = csv::ReaderBuilder::new()
-                .delimiter(separator)
-                .flexible(true)
-                .from_reader(text);
-            let headers: Vec<String> = reader
-                .headers()
+            let mut rows = Rows::new(text, separator);
+            let header = rows.header().context("the header cannot be read")?;
+            let headers: Vec<String> = parser(&header, separator)
+                .into_records()
+                .next()
+                .transpose()
                 .context("the header cannot be read")?
+                .unwrap_or_default()
                 .iter()
                 .map(|name| name.trim().to_owned())
                 .collect();
@@ -171,7 +173,7 @@ pub fn open(input: &Input, format: Option<Format>) -> anyhow::Result<Source> {
             }
             let headers = Arc::new(headers);
             let shared = headers.clone();
-            std::thread::spawn(move || send_records(reader, &shared, &sender));
+            std::thread::spawn(move || send_records(rows, separator, &shared, &sender));
             Some(headers)
         }
     };
@@ -260,7 +262,11 @@ fn send_lines(mut text: impl BufRead, sender: &Sender) {
     let _ = sender.blocking_send(Ok(batch));
 }
 
-fn skip_line(text: &mut impl BufRead) -> std::io::Result<()> {
+/// Reads on to the end of the line.
+///
+/// # Errors
+/// The text cannot be read.
+pub(super) fn skip_line(text: &mut impl BufRead) -> std::io::Result<()> {
     loop {
         let buffer = text.fill_buf()?;
         if buffer.is_empty() {
@@ -279,30 +285,57 @@ fn skip_line(text: &mut impl BufRead) -> std::io::Result<()> {
     }
 }
 
-fn send_records(mut reader: csv::Reader<impl Read>, headers: &Arc<Vec<String>>, sender: &Sender) {
-    let mut batch = Vec::new();
-    let mut record = csv::ByteRecord::new();
+fn parser(rows: &[u8], separator: u8) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new()
+        .delimiter(separator)
+        .flexible(true)
+        .has_headers(false)
+        .from_reader(rows)
+}
+
+fn send_records(mut rows: Rows<impl BufRead>, separator: u8, headers: &Arc<Vec<String>>, sender: &Sender) {
     loop {
-        match reader.read_byte_record(&mut record) {
+        let mut batch = Vec::new();
+        match chunk_of_rows(&mut rows, separator, headers, &mut batch) {
+            Ok(true) => {}
+            Ok(false) => return,
             Err(error) => {
-                let _ = sender.blocking_send(Ok(std::mem::take(&mut batch)));
-                let _ = sender.blocking_send(Err(error.into()));
+                let _ = sender.blocking_send(Ok(batch));
+                let _ = sender.blocking_send(Err(error));
                 return;
             }
-            Ok(false) => break,
-            Ok(true) => {
-                let line = record.position().map_or(0, csv::Position::line);
-                batch.push(Row {
-                    line,
-                    content: cells(headers, &record),
-                });
-                if batch.len() == BATCH && sender.blocking_send(Ok(std::mem::take(&mut batch))).is_err() {
-                    return;
-                }
+        }
+        while !batch.is_empty() {
+            let rest = batch.split_off(batch.len().min(BATCH));
+            if sender.blocking_send(Ok(std::mem::replace(&mut batch, rest))).is_err() {
+                return;
             }
         }
     }
-    let _ = sender.blocking_send(Ok(batch));
+}
+
+/// Puts the next rows into `batch`; `false` at the end.
+fn chunk_of_rows(
+    rows: &mut Rows<impl BufRead>,
+    separator: u8,
+    headers: &Arc<Vec<String>>,
+    batch: &mut Vec<Row>,
+) -> anyhow::Result<bool> {
+    let Some(chunk) = rows.chunk()? else { return Ok(false) };
+    let mut reader = parser(&chunk.bytes, separator);
+    let mut record = csv::ByteRecord::new();
+    while reader.read_byte_record(&mut record)? {
+        let line = record.position().map_or(1, csv::Position::line) + chunk.line - 1;
+        batch.push(Row {
+            line,
+            content: cells(headers, &record),
+        });
+    }
+    batch.extend(chunk.refused.map(|(line, reason)| Row {
+        line,
+        content: Err(reason),
+    }));
+    Ok(true)
 }
 
 fn cells(headers: &Arc<Vec<String>>, record: &csv::ByteRecord) -> Result<Content, String> {

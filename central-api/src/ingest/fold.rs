@@ -232,6 +232,7 @@ mod tests {
                     ..ContextRecord::default()
                 })
             }),
+            contacts: Vec::new(),
         }
     }
 

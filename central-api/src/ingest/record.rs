@@ -7,6 +7,8 @@ use rust_decimal::Decimal;
 use shared::action::Action;
 use uuid::Uuid;
 
+use crate::orders::identity::{ContactHash, ContactKind};
+
 /// An event of a visitor who allowed an id.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventRecord {
@@ -65,6 +67,8 @@ pub struct EventRecord {
     pub touch: Option<Box<TouchRecord>>,
     /// For the session: device and place.
     pub context: Option<Box<ContextRecord>>,
+    /// Who did it, as the shop's backend knows; remembered beside the visitor.
+    pub contacts: Vec<(ContactKind, ContactHash)>,
 }
 
 /// What brought a session, normalised and attributed.
@@ -191,4 +195,14 @@ pub enum Record {
     Event(Box<EventRecord>),
     /// Only counted.
     Anonymous(Box<AnonymousRecord>),
+}
+
+impl Record {
+    /// The id that it is stored under.
+    pub fn event_id(&self) -> Uuid {
+        match self {
+            Self::Event(event) => event.event_id,
+            Self::Anonymous(hit) => hit.event_id,
+        }
+    }
 }

@@ -121,11 +121,6 @@ impl ServerEvent {
         })
     }
 
-    /// Its id.
-    pub fn id(&self) -> Uuid {
-        self.event.id
-    }
-
     /// The event in the session that was found for it, or counted without one.
     pub fn into_event(self, place: &Place) -> Event {
         let mut event = self.event;

@@ -1,8 +1,8 @@
-//! One transaction for many records: events, sessions, marks, user agents and dead letters stand or fall together. It is retried as a
+//! One transaction for many records: events, sessions, marks, user agents, contacts and dead letters stand or fall together. It is retried as a
 //! whole while the database is away or busy; when the database refuses a record that validation let through, halves are tried until
 //! the culprit stands alone.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,12 @@ use std::time::Duration;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use sqlx::PgPool;
 
+use crate::database::{Fault, fault};
 use crate::db::dead_letters::{self, NewDeadLetter};
 use crate::db::{anonymous_hits, events, partitions, rollup_marks, sessions, user_agents};
 use crate::ingest::fold::fold;
 use crate::ingest::record::{AnonymousRecord, EventRecord, Record};
+use crate::orders::identity;
 
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,30 +42,6 @@ pub struct KnownAgents(Arc<quick_cache::sync::Cache<(i64, i64), ()>>);
 impl Default for KnownAgents {
     fn default() -> Self {
         Self(Arc::new(quick_cache::sync::Cache::new(16_384)))
-    }
-}
-
-enum Failure {
-    /// Try again later.
-    Passing(sqlx::Error),
-    /// Never with these records.
-    Refused(String),
-}
-
-fn judge(error: sqlx::Error) -> Failure {
-    let refused = match &error {
-        // Data that the database refuses. XX000 is how a dead worker of a distributed database looks; everything else that is not
-        // about the data (08, 40, 53, 57, a missing table during a restore) may be over at the next try.
-        sqlx::Error::Database(db) => db
-            .code()
-            .is_some_and(|code| code.starts_with("22") || code.starts_with("23")),
-        sqlx::Error::Encode(_) => true,
-        _ => false,
-    };
-    if refused {
-        Failure::Refused(error.to_string())
-    } else {
-        Failure::Passing(error)
     }
 }
 
@@ -134,16 +112,15 @@ async fn with_retries(
                 continue;
             }
         }
-        match judge(error) {
-            Failure::Refused(reason) => return Ok(Err(reason)),
-            Failure::Passing(error) => {
-                metrics::counter!("ud_ingest_transaction_retries_total").increment(1);
-                tracing::warn!(%error, records = records.len(), "ingest transaction failed");
-                match pause {
-                    Some(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
-                    None => return Err(Unavailable),
-                }
-            }
+        // Whatever is not about the data, a table that is missing during a restore too, may be over at the next try.
+        if fault(&error) == Fault::Data {
+            return Ok(Err(error.to_string()));
+        }
+        metrics::counter!("ud_ingest_transaction_retries_total").increment(1);
+        tracing::warn!(%error, records = records.len(), "ingest transaction failed");
+        match pause {
+            Some(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            None => return Err(Unavailable),
         }
     }
     Err(Unavailable)
@@ -231,6 +208,22 @@ async fn attempt(
             }
         }
     }
+    // Those of a repeated event too: its first delivery may have been stored before the shop named the customer.
+    let mut contacts: BTreeMap<i32, Vec<identity::Sight>> = BTreeMap::new();
+    for record in records {
+        if let Record::Event(event) = record
+            && !event.contacts.is_empty()
+        {
+            let sights = event
+                .contacts
+                .iter()
+                .map(|(kind, hash)| (*hash, event.visitor_id, *kind, event.occurred_at));
+            contacts.entry(event.site_id).or_default().extend(sights);
+        }
+    }
+    for (site_id, sights) in contacts {
+        identity::remember(&mut tx, site_id, sights).await?;
+    }
     if !hits.is_empty() {
         let offered: Vec<&AnonymousRecord> = hits.iter().map(|(_, hit)| *hit).collect();
         let stored: HashSet<_> = anonymous_hits::insert(&mut tx, &offered).await?.into_iter().collect();
@@ -250,19 +243,4 @@ async fn attempt(
         agents.0.insert(seen, ());
     }
     Ok(is_new)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_outage_is_tried_again_and_bad_data_is_not() {
-        assert!(matches!(judge(sqlx::Error::PoolTimedOut), Failure::Passing(_)));
-        assert!(matches!(judge(sqlx::Error::WorkerCrashed), Failure::Passing(_)));
-        assert!(matches!(
-            judge(sqlx::Error::Encode("too long".into())),
-            Failure::Refused(_)
-        ));
-    }
 }

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use shared::action::Action;
 use shared::attribution::{self, Aliases, Attribution};
-use shared::event::{Consent, Context, Event, Origin, Touch};
-use shared::ids::minted_at_ms;
+use shared::event::{Consent, Context, Event, Origin, SessionRef, Touch};
+use shared::ids::{minted_at_ms, uuid_v7};
 use shared::limits::{
     MAX_CLICK_ID_CHARS, MAX_CLOCK_AHEAD_MS, MAX_PATH_CHARS, MAX_PROPS, MAX_PROPS_BYTES, MAX_UTM_CHARS,
     VISITOR_COOKIE_SECONDS,
@@ -110,10 +111,16 @@ pub fn record(event: Event, rules: &Rules<'_>) -> Result<Record, Refusal> {
         .context
         .map(|context| context_record(*context, rules))
         .transpose()?;
+    let order_id = event.order.map(|id| id_text("order", &id)).transpose()?;
+    let (event_id, minted_at) = match &order_id {
+        Some(order_id) if event.action == Action::Purchase => purchase_id(&session, order_id),
+        _ => None,
+    }
+    .unwrap_or((event.id, minted_at));
     Ok(Record::Event(Box::new(EventRecord {
         site_id: rules.site.id,
         visitor_id,
-        event_id: event.id,
+        event_id,
         minted_at,
         session_id: session.id,
         session_started,
@@ -129,7 +136,7 @@ pub fn record(event: Event, rules: &Rules<'_>) -> Result<Record, Refusal> {
         name,
         path: event.path.and_then(|path| clean(&path, MAX_PATH_CHARS)),
         product_id: event.product.map(|id| id_text("product", &id)).transpose()?,
-        order_id: event.order.map(|id| id_text("order", &id)).transpose()?,
+        order_id,
         label: event.label.and_then(|label| clean(&label, MAX_UTM_CHARS)),
         props: event.props.map(props).transpose()?,
         consent: event.consent.code(),
@@ -140,7 +147,26 @@ pub fn record(event: Event, rules: &Rules<'_>) -> Result<Record, Refusal> {
         currency,
         touch: touch.map(Box::new),
         context: context.map(Box::new),
+        contacts: Vec::new(),
     })))
+}
+
+/// The id of an order's purchase in a session, and the time inside it: a thank-you page that is loaded again, or told of by browser and
+/// backend, is the same event and counts once. The first that arrives is kept.
+fn purchase_id(session: &SessionRef, order_id: &str) -> Option<(Uuid, DateTime<Utc>)> {
+    // The same for every event of the session; most ids hold it, and a start that was told could differ between two machines.
+    let began_ms = minted_at_ms(session.id)
+        .filter(|ms| (EARLIEST_MS..=session.started.saturating_add(MAX_CLOCK_AHEAD_MS)).contains(ms))
+        .unwrap_or(session.started);
+    let digest: [u8; 32] = Sha256::new()
+        .chain_update(b"purchase\0")
+        .chain_update(session.id.as_bytes())
+        .chain_update(order_id)
+        .finalize()
+        .into();
+    let mut bytes = [0; 10];
+    bytes.copy_from_slice(&digest[..10]);
+    Some((uuid_v7(began_ms, bytes), DateTime::from_timestamp_millis(began_ms)?))
 }
 
 fn time(field: &str, ms: i64, rules: &Rules<'_>) -> Result<DateTime<Utc>, Refusal> {

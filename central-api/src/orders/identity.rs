@@ -38,6 +38,9 @@ impl ContactKind {
     }
 }
 
+/// A contact that was seen with a visitor, and when (UTC).
+pub type Sight = (ContactHash, Uuid, ContactKind, DateTime<Utc>);
+
 /// The identities that came with an order or event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contacts {
@@ -195,15 +198,7 @@ pub fn phone(text: &str, country: Option<country::Id>) -> Option<String> {
 ///
 /// # Errors
 /// The database's.
-pub async fn remember(
-    conn: &mut PgConnection,
-    site_id: i32,
-    seen: &[(Contacts, Uuid, DateTime<Utc>)],
-) -> sqlx::Result<()> {
-    let mut rows: Vec<_> = seen
-        .iter()
-        .flat_map(|(contacts, visitor, at)| contacts.hashes().map(move |(kind, hash)| (hash, *visitor, kind, *at)))
-        .collect();
+pub async fn remember(conn: &mut PgConnection, site_id: i32, mut rows: Vec<Sight>) -> sqlx::Result<()> {
     // Sorted by key, the latest first, one a key: an upsert must not meet a row twice.
     rows.sort_by(|a, b| (a.0, a.1, b.3).cmp(&(b.0, b.1, a.3)));
     rows.dedup_by_key(|row| (row.0, row.1));

@@ -12,7 +12,7 @@ use shared::limits::MAX_EVENT_AGE_MS;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::identity::{ContactHash, Contacts, remember};
+use super::identity::{ContactHash, Contacts, Sight, remember};
 use crate::db::orders::{self, OrderRow, SessionTouch};
 use crate::db::visitor_contacts;
 use crate::site::Site;
@@ -146,7 +146,7 @@ pub async fn link(conn: &mut PgConnection, site: &Site, rows: &mut [&mut OrderRo
         .collect();
 
     // What that tells about contacts, then those contacts for the others.
-    let seen: Vec<(Contacts, Uuid, DateTime<Utc>)> = rows
+    let seen: Vec<Sight> = rows
         .iter()
         .zip(&found)
         .filter_map(|(row, link)| {
@@ -156,10 +156,17 @@ pub async fn link(conn: &mut PgConnection, site: &Site, rows: &mut [&mut OrderRo
                 phone: fixed(&row.phone_hash),
                 ..Contacts::default()
             };
-            Some((contacts, link.as_ref()?.1.visitor_id, row.created_at))
+            let visitor = link.as_ref()?.1.visitor_id;
+            Some(
+                contacts
+                    .hashes()
+                    .map(|(kind, hash)| (hash, visitor, kind, row.created_at))
+                    .collect::<Vec<_>>(),
+            )
         })
+        .flatten()
         .collect();
-    remember(conn, site.id, &seen).await?;
+    remember(conn, site.id, seen).await?;
     let open = || {
         rows.iter()
             .zip(&found)

@@ -8,13 +8,14 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::linking::{UnlinkedCause, link, next_check};
 use super::payment::{PaymentStatus, revenue};
 use super::rates::{Rates, day_of};
 use super::state::OrderState;
+use crate::database::{Fault, fault};
 use crate::db::orders::{self, OrderRow, SessionMoney};
 use crate::db::{order_marks, rollup_marks};
 use crate::site::Site;
@@ -58,16 +59,8 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Raced => true,
-            Self::Database(error) => Self::is_passing(error),
+            Self::Database(error) => fault(error) == Fault::Passing,
         }
-    }
-
-    fn is_passing(error: &sqlx::Error) -> bool {
-        // XX000 is how a distributed Postgres reports a node that went away.
-        error
-            .as_database_error()
-            .and_then(|error| error.code())
-            .is_some_and(|code| matches!(code.as_ref(), "40P01" | "40001" | "XX000" | "57P01"))
     }
 }
 
@@ -79,10 +72,9 @@ const REFRESH_BATCH: i64 = 500;
 /// # Errors
 /// The database's.
 pub async fn store(pool: &PgPool, site: &Site, now: DateTime<Utc>, states: &[OrderState]) -> sqlx::Result<Vec<Stored>> {
-    let mut conn = pool.acquire().await?;
     let mut attempt = 1;
     loop {
-        let mut tx = conn.begin().await?;
+        let mut tx = pool.begin().await?;
         match store_in(&mut tx, site, now, states, Freshness::Live).await {
             Ok(stored) => {
                 tx.commit().await?;
@@ -103,7 +95,7 @@ pub async fn store(pool: &PgPool, site: &Site, now: DateTime<Utc>, states: &[Ord
 /// What is still transient after some tries means: come again later.
 fn into_database(error: StoreError) -> sqlx::Error {
     match error {
-        StoreError::Database(error) if !StoreError::is_passing(&error) => error,
+        StoreError::Database(error) if fault(&error) != Fault::Passing => error,
         error => {
             tracing::warn!(%error, "orders were not stored after several tries");
             sqlx::Error::PoolTimedOut
