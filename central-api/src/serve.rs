@@ -16,6 +16,7 @@ use crate::auth::password_link;
 use crate::db::{sites, users};
 use crate::installation::Installation;
 use crate::postgres::Cluster;
+use crate::rollup::cohorts;
 use crate::rollup::upkeep::{self, Take};
 use crate::state::AppState;
 use crate::{business, jobs, router, telemetry};
@@ -131,6 +132,8 @@ fn background(state: &AppState, stopped: &watch::Receiver<bool>) -> JoinSet<()> 
         every(&mut tasks, stopped, ROLLUPS, move || keep_rollups(shared.clone()));
         let shared = state.clone();
         every(&mut tasks, stopped, BUSINESS, move || keep_business(shared.clone()));
+        let shared = state.clone();
+        every(&mut tasks, stopped, ROLLUPS, move || keep_cohorts(shared.clone()));
     }
     if let Some(cluster) = &state.cluster {
         let cluster = cluster.clone();
@@ -152,19 +155,54 @@ async fn run_jobs(state: AppState) {
     }
 }
 
+async fn keep_rollups(state: AppState) {
+    with_rests(&state, rollup_round).await;
+}
+
+/// Whether there is more to do.
+async fn rollup_round(state: AppState) -> bool {
+    match upkeep::round(&state.pool, state.clock.now(), Take::Due).await {
+        Ok(round) => round.is_some_and(|round| round.more),
+        Err(error) => {
+            tracing::warn!(%error, "rollups were not brought up to date; reports read the sessions instead");
+            false
+        }
+    }
+}
+
+async fn keep_cohorts(state: AppState) {
+    with_rests(&state, cohort_round).await;
+}
+
+/// Whether there is more to do.
+async fn cohort_round(state: AppState) -> bool {
+    let round = async {
+        // As they are stored: a process that has not read a new time zone yet must not undo another's work.
+        let sites = sites::all(&state.pool).await?;
+        anyhow::Ok(cohorts::upkeep::round(&state.pool, &sites, state.clock.now(), Take::Due).await?)
+    };
+    match round.await {
+        Ok(round) => round.is_some_and(|round| round.more),
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::warn!(
+                error,
+                "cohorts were not brought up to date; reports read the sessions instead"
+            );
+            false
+        }
+    }
+}
+
 /// As many rounds as there is work for, with rests in between that leave the database to others, and never so long that a shutdown
 /// would have to wait.
-async fn keep_rollups(state: AppState) {
+async fn with_rests<F: Future<Output = bool>>(state: &AppState, round: fn(AppState) -> F) {
     const REST_SHARE: u32 = 4;
     const STEP: Duration = Duration::from_millis(200);
     while !state.shutting_down.load(Ordering::Relaxed) {
         let started = Instant::now();
-        match upkeep::round(&state.pool, state.clock.now(), Take::Due).await {
-            Ok(Some(round)) if round.more => {}
-            Ok(_) => return,
-            Err(error) => {
-                return tracing::warn!(%error, "rollups were not brought up to date; reports read the sessions instead");
-            }
+        if !round(state.clone()).await {
+            return;
         }
         let rested = started + started.elapsed() * (REST_SHARE + 1);
         while Instant::now() < rested && !state.shutting_down.load(Ordering::Relaxed) {

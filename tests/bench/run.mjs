@@ -10,6 +10,7 @@ const out = join(root, ".dev", "bench");
 const BENCHES = [
   { name: "edge", command: (file) => [process.execPath, "tests/bench/edge/run.mjs", "--out", file] },
   { name: "ingest", command: (file) => ["target/release/bench", "ingest", "--out", file] },
+  { name: "statistics", command: (file) => [process.execPath, "tests/bench/statistics/run.mjs", "--out", file] },
 ];
 
 const wanted = process.argv.slice(2);

@@ -70,6 +70,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
         let done = upkeep::catch_up(&state.pool, until, |done| bar.set_position(done as u64)).await?;
         bar.finish_and_clear();
         println!("{done} hours summed up.");
+        super::rollup::make_cohorts(&state.pool, &site, until).await?;
         business::upkeep::rebuild(&state.pool, &state.config.secret, &site, state.clock.now(), |_| {}).await?;
         println!("Customers and business figures made.");
         Ok(())

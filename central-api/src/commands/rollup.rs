@@ -3,11 +3,12 @@
 use anyhow::bail;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
+use sqlx::PgPool;
 
 use super::{the_site, with_state};
 use crate::config::Config;
 use crate::reports::period::start_of_day;
-use crate::rollup::upkeep;
+use crate::rollup::{cohorts, upkeep};
 use crate::site::Site;
 
 /// What to do with the sums.
@@ -67,6 +68,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
                     );
                 }
                 println!("Every sum equals what the sessions say.");
+                verify_cohorts(&state.pool, &site).await?;
             }
             Command::Rebuild(_) => {
                 upkeep::mark_period(&state.pool, site.id, from, to).await?;
@@ -75,11 +77,45 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
                 let done = upkeep::catch_up(&state.pool, now, |done| bar.set_position(done as u64)).await?;
                 bar.finish_and_clear();
                 println!("{done} hours made anew; the hour that is open follows when it is over.");
+                cohorts::upkeep::forget(&state.pool, site.id).await?;
+                make_cohorts(&state.pool, &site, now).await?;
             }
         }
         Ok(())
     })
     .await
+}
+
+/// Brings the visitors that cohorts are made of up to date, with a bar.
+///
+/// # Errors
+/// The database's.
+pub async fn make_cohorts(pool: &PgPool, site: &Site, now: DateTime<Utc>) -> anyhow::Result<()> {
+    let style = ProgressStyle::with_template("{msg} {human_pos} ({per_sec})")?;
+    let bar = ProgressBar::new_spinner().with_style(style).with_message("visitors");
+    let done = cohorts::upkeep::catch_up(pool, site, now, |done| bar.set_position(done as u64)).await?;
+    bar.finish_and_clear();
+    println!("{done} visitors put into cohorts.");
+    Ok(())
+}
+
+async fn verify_cohorts(pool: &PgPool, site: &Site) -> anyhow::Result<()> {
+    let style = ProgressStyle::with_template("{msg} {human_pos} ({per_sec})")?;
+    let bar = ProgressBar::new_spinner().with_style(style).with_message("visitors");
+    let wrong = cohorts::verify::verify(pool, site, |done| bar.set_position(done)).await?;
+    bar.finish_and_clear();
+    match wrong {
+        None => println!("Cohorts have not been made yet, or for another time zone: reports read the sessions."),
+        Some(wrong) if wrong == cohorts::verify::Wrong::default() => {
+            println!("Every cohort equals what the sessions say.")
+        }
+        Some(wrong) => bail!(
+            "{} visitors and {} sums of cohorts differ from the sessions; `central-api rollup rebuild` makes them anew",
+            wrong.visitors,
+            wrong.sums
+        ),
+    }
+    Ok(())
 }
 
 fn period(

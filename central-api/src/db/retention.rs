@@ -33,12 +33,17 @@ pub async fn delete_before(pool: &PgPool, site_id: i32, cutoff: DateTime<Utc>) -
         cutoff
     );
     rows += done.execute(pool).await?.rows_affected();
-    let done = sqlx::query!(
-        "delete from sessions where site_id = $1 and last_seen < $2",
+    // Their visitors' rows of cohorts go, or follow what is left, with the next upkeep.
+    let deleted = sqlx::query_scalar!(
+        r#"with gone as (delete from sessions where site_id = $1 and last_seen < $2 returning visitor_id),
+             visitors as (
+               insert into cohort_dirty (site_id, visitor_id, marked_at)
+               select distinct $1::integer, visitor_id, $2::timestamptz from gone order by visitor_id on conflict do nothing)
+           select count(*) as "count!" from gone"#,
         site_id,
         cutoff
     );
-    rows += done.execute(pool).await?.rows_affected();
+    rows += deleted.fetch_one(pool).await?.unsigned_abs();
     let done = sqlx::query!(
         "delete from anonymous_hits where site_id = $1 and minted_at < $2",
         site_id,

@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 use crate::db::partitions;
-use crate::rollup::upkeep;
+use crate::rollup::{cohorts, upkeep};
 use crate::site::Site;
 use copy::Rows;
 use story::Story;
@@ -75,6 +75,7 @@ pub async fn generate(pool: &PgPool, site: &Site, options: DemoOptions, progress
     partitions::ensure_months(pool, from, options.until).await?;
     // Before the first row, so that no report takes an hour without sums for an hour without sessions.
     upkeep::mark_every_hour(pool, site.id, from, options.until).await?;
+    cohorts::upkeep::forget(pool, site.id).await?;
 
     // Two connections: the generator and they share two cores, more would only wait.
     let (chunks, first) = mpsc::channel::<(Table, Vec<u8>, u64)>(4);
@@ -103,6 +104,8 @@ pub async fn generate(pool: &PgPool, site: &Site, options: DemoOptions, progress
         progress(stored);
     }
     generator.await.context("the generator stopped")?;
+    // A server may have begun anew in between.
+    cohorts::upkeep::forget(pool, site.id).await?;
     Ok(())
 }
 

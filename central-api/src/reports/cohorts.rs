@@ -1,23 +1,25 @@
-//! What happened to visitors after their first session: counts per cohort from sessions and orders, for
-//! [`crate::statistics::cohorts::matrix`].
+//! What happened to visitors after their first session: counts per cohort, for [`crate::statistics::cohorts::matrix`].
+//!
+//! From what [`crate::rollup::cohorts`] keeps where it can answer, else from sessions and orders; both give the same counts.
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 use rust_decimal::Decimal;
-use shared::limits::VISIT_IDLE_MS;
-use sqlx::{PgExecutor, Postgres, QueryBuilder, Row as _};
+use sqlx::{PgExecutor, PgPool, Postgres, QueryBuilder, Row as _};
+use uuid::Uuid;
 
-use super::scope::Scope;
-use super::sql::{bots, sessions_where};
-use crate::catalogue::{CONVERTED, Formula, Metric};
+use super::filter::Choice;
+use super::period::start_of_day;
+use super::scope::{Bots, Scope};
+use super::sql::{bots, chosen, sessions_where};
+use crate::catalogue::{CONVERTED, Dimension, Metric};
+use crate::rollup::cohorts as kept;
+use crate::rollup::cohorts::facts::{self, Part, bucket_of, by_order, instants_of_visit};
 use crate::statistics::cohorts::{Bucket, Cohort};
 
-/// No local day is shorter.
-const HALF_DAY_MS: i64 = 12 * 60 * 60 * 1000;
-
-/// Counts cohorts whose visitors had their first session ever in the scope. Bots the scope leaves out never were; its other filters are
-/// about that first session. With `activity`, also who was active in the buckets after their own.
+/// Counts cohorts whose visitors had their first session ever on the scope's local days. Bots the scope leaves out never were; its other
+/// filters are about that first session. With `activity`, also who was active in the buckets after their own.
 ///
 /// A visitor's activity is read from the sessions' visits, not from the events: events of one visit are at most 30 minutes apart, so a
 /// visit that touches a day has an event in it.
@@ -25,18 +27,56 @@ const HALF_DAY_MS: i64 = 12 * 60 * 60 * 1000;
 /// # Errors
 /// The database's.
 pub async fn count(
+    pool: &PgPool,
+    scope: &Scope,
+    bucket: Bucket,
+    activity: bool,
+) -> sqlx::Result<BTreeMap<NaiveDate, Cohort>> {
+    let scope = whole_days(scope);
+    // One snapshot: a visitor who changes meanwhile is dirty in it or unchanged.
+    let mut tx = pool
+        .begin_with("begin isolation level repeatable read read only")
+        .await?;
+    let dirty = match may_use_kept(&scope) {
+        true => kept::dirty(&mut tx, &scope.site).await?,
+        false => None,
+    };
+    match dirty {
+        Some(dirty) => read(&mut *tx, from_kept(&scope, bucket, activity, &dirty)).await,
+        None => read(&mut *tx, from_sessions(&scope, bucket, activity)).await,
+    }
+}
+
+/// The same, from sessions and orders alone.
+///
+/// # Errors
+/// The database's.
+pub async fn count_plainly(
     executor: impl PgExecutor<'_>,
     scope: &Scope,
     bucket: Bucket,
     activity: bool,
 ) -> sqlx::Result<BTreeMap<NaiveDate, Cohort>> {
-    let mut statement = statement(scope, bucket, activity);
+    read(executor, from_sessions(&whole_days(scope), bucket, activity)).await
+}
+
+/// Whole days: the last one also where the period ends now, for who came by a clock that is ahead.
+fn whole_days(scope: &Scope) -> Scope {
+    let mut scope = scope.clone();
+    scope.period.to = start_of_day(scope.period.last_day + Days::new(1), scope.site.time_zone);
+    scope
+}
+
+async fn read(
+    executor: impl PgExecutor<'_>,
+    mut statement: QueryBuilder<Postgres>,
+) -> sqlx::Result<BTreeMap<NaiveDate, Cohort>> {
     let mut cohorts: BTreeMap<NaiveDate, Cohort> = BTreeMap::new();
     for row in statement.build().persistent(false).fetch_all(executor).await? {
         let cohort = cohorts.entry(row.try_get("cohort")?).or_default();
         let (count, at): (i64, Option<NaiveDate>) = (row.try_get("count")?, row.try_get("bucket")?);
         match (row.try_get("part")?, at) {
-            ("size", _) => cohort.size = count,
+            ("visitors", _) => cohort.size = count,
             ("converted", _) => cohort.converted = count,
             ("active", Some(at)) => {
                 cohort.active.insert(at, count);
@@ -48,11 +88,100 @@ pub async fn count(
             (part, _) => return Err(sqlx::Error::Decode(format!("a cohort's part is {part}").into())),
         }
     }
+    // Sums that were taken back leave zeros.
+    for cohort in cohorts.values_mut() {
+        cohort.active.retain(|_, count| *count != 0);
+        cohort
+            .money
+            .retain(|_, (orders, revenue)| *orders != 0 || !revenue.is_zero());
+    }
+    cohorts.retain(|_, cohort| cohort.size > 0);
     Ok(cohorts)
 }
 
+/// Whether what is kept knows all that the scope asks about.
+fn may_use_kept(scope: &Scope) -> bool {
+    scope.bots == Bots::Exclude
+        && scope
+            .filters
+            .iter()
+            .all(|(asked, _)| kept::dimensions().any(|d| d == asked))
+}
+
+/// Columns as of [`from_sessions`]. Without filters the sums, with some the visitors' rows; dirty visitors from their sessions and orders.
+fn from_kept(scope: &Scope, bucket: Bucket, activity: bool, dirty: &[Uuid]) -> QueryBuilder<Postgres> {
+    let mut parts = vec![Part::Visitors, Part::Converted, Part::Money];
+    if activity {
+        parts.push(Part::Active(bucket));
+    }
+    let filters: Vec<(Dimension, &Choice)> = scope.filters.iter().collect();
+    let all = filters.is_empty() && !scope.confirmed;
+    let days = |sql: &mut QueryBuilder<Postgres>| {
+        sql.push(" and first_day <= ").push_bind(scope.period.last_day);
+        if let Some(first) = scope.period.first_day {
+            sql.push(" and first_day >= ").push_bind(first);
+        }
+    };
+    let filtered = |sql: &mut QueryBuilder<Postgres>| {
+        days(sql);
+        if scope.confirmed {
+            sql.push(" and human_seen");
+        }
+        for (dimension, choice) in &filters {
+            chosen(sql, dimension.key(), choice);
+        }
+    };
+
+    let mut sql = QueryBuilder::new("with ");
+    if !dirty.is_empty() {
+        facts::fresh(&mut sql, &scope.site, dirty);
+        sql.push(", now as materialized (select * from fresh where true");
+        filtered(&mut sql);
+        sql.push("), ");
+    }
+    // What was kept of dirty visitors is taken off the sums; of the rows it is left out.
+    sql.push("kept as (select * from cohort_visitors where site_id = ");
+    sql.push_bind(scope.site.id);
+    filtered(&mut sql);
+    sql.push(" and visitor_id ")
+        .push(if all { "= any(" } else { "<> all(" });
+    sql.push_bind(dirty.to_vec())
+        .push(")) select case when part in ('visitors', 'converted', 'money') then part else 'active' end as part, ");
+    sql.push(bucket_of(bucket, "first_day")).push(" as cohort, ");
+    sql.push(bucket_of(bucket, "at"));
+    sql.push(
+        " as bucket, (case when part = 'money' then sum(orders) else sum(visitors) end)::bigint as count, sum(revenue) as revenue from (",
+    );
+    let mut sources = Vec::new();
+    if all {
+        let names: Vec<&str> = parts.iter().map(|part| part.name()).collect();
+        sql.push("select part, first_day, at, visitors, orders, revenue from cohort_cells where site_id = ");
+        sql.push_bind(scope.site.id)
+            .push(" and part = any(")
+            .push_bind(names)
+            .push(")");
+        days(&mut sql);
+        if !dirty.is_empty() {
+            sources.push(format!(
+                "select part, first_day, at, -visitors, -orders, -revenue from ({}) k",
+                facts::sums(&parts, "kept")
+            ));
+        }
+    } else {
+        sql.push(facts::sums(&parts, "kept"));
+    }
+    if !dirty.is_empty() {
+        sources.push(facts::sums(&parts, "now"));
+    }
+    for source in sources {
+        sql.push(" union all ").push(source);
+    }
+    sql.push(") u group by u.part, 2, 3");
+    sql
+}
+
 /// Columns `part`, `cohort`, `bucket` (first local days), `count`, `revenue`.
-fn statement(scope: &Scope, bucket: Bucket, activity: bool) -> QueryBuilder<Postgres> {
+fn from_sessions(scope: &Scope, bucket: Bucket, activity: bool) -> QueryBuilder<Postgres> {
     let mut sql = QueryBuilder::new("with first as materialized (select visitor_id, cohort, ");
     sql.push(format_args!("(cohort + interval '1 {}') at time zone ", bucket.name()));
     sql.push_bind(scope.site.time_zone.name());
@@ -82,7 +211,7 @@ fn statement(scope: &Scope, bucket: Bucket, activity: bool) -> QueryBuilder<Post
         sql.push(" and s.first_seen >= ").push_bind(from);
     }
     sql.push(
-        ") select 'size' as part, cohort, null::date as bucket, count(*) as count, 0::numeric as revenue from first group by cohort \
+        ") select 'visitors' as part, cohort, null::date as bucket, count(*) as count, 0::numeric as revenue from first group by cohort \
          union all select 'converted', cohort, null, count(*), 0 from (select cohort, visitor_id from visited where converted \
          group by 1, 2) c group by cohort",
     );
@@ -91,10 +220,9 @@ fn statement(scope: &Scope, bucket: Bucket, activity: bool) -> QueryBuilder<Post
         sql.push(" union all select 'active', cohort, bucket, count(*), 0 from (select distinct cohort, visitor_id, ");
         local_bucket(&mut sql, scope, bucket, "to_timestamp(ms / 1000.0)");
         sql.push(format_args!(
-            " as bucket from (select cohort, visitor_id, unnest(case when upper(visit) - lower(visit) <= {VISIT_IDLE_MS} \
-             then array[lower(visit)] else array_append(array(select generate_series(lower(visit), upper(visit) - {VISIT_IDLE_MS}, \
-             {HALF_DAY_MS})), upper(visit) - {VISIT_IDLE_MS}) end) as ms from (select cohort, visitor_id, unnest(active) as visit \
-             from visited) v) m) a where bucket > cohort group by cohort, bucket"
+            " as bucket from (select cohort, visitor_id, unnest({}) as ms from (select cohort, visitor_id, unnest(active) as visit \
+             from visited) v) m) a where bucket > cohort group by cohort, bucket",
+            instants_of_visit()
         ));
     }
     sql.push(" union all select 'money', cohort, ");
@@ -104,10 +232,6 @@ fn statement(scope: &Scope, bucket: Bucket, activity: bool) -> QueryBuilder<Post
         return sql;
     }
     local_bucket(&mut sql, scope, bucket, "o.created_at");
-    let by_order = |metric: Metric| match metric.definition().formula {
-        Formula::Money { by_order, .. } => by_order,
-        _ => "0",
-    };
     sql.push(format_args!(
         ", {}, {} from first f join orders o on o.visitor_id = f.visitor_id and o.site_id = ",
         by_order(Metric::Orders),

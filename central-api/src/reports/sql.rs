@@ -472,7 +472,8 @@ pub fn bots(sql: &mut QueryBuilder<Postgres>, column: &str, bots: Bots) {
     };
 }
 
-fn chosen(sql: &mut QueryBuilder<Postgres>, expression: &str, choice: &Choice) {
+/// The condition that an expression of type text has one of the values asked for.
+pub fn chosen(sql: &mut QueryBuilder<Postgres>, expression: &str, choice: &Choice) {
     let split = |values: &[Option<String>]| {
         let texts: Vec<String> = values.iter().flatten().cloned().collect();
         (texts, values.contains(&None))

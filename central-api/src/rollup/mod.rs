@@ -7,6 +7,7 @@
 //!
 //! What no rollup holds (filters, bots, distinct visitors, splits outside [`SPLITS`]) is read from the sessions.
 
+pub mod cohorts;
 pub mod plan;
 pub mod upkeep;
 

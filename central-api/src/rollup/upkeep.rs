@@ -165,10 +165,14 @@ pub async fn mark_every_hour(pool: &PgPool, site_id: i32, from: DateTime<Utc>, t
     Ok(())
 }
 
-/// Marks into dirty hours: each is due once it was quiet for [`QUIET`], or [`LONGEST_WAIT`] after its first mark.
+/// Marks into dirty hours: each is due once it was quiet for [`QUIET`], or [`LONGEST_WAIT`] after its first mark; and into dirty visitors.
 async fn collect(db: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query!(
-        "with marks as (delete from rollup_marks returning site_id, hour)
+        "with marks as (delete from rollup_marks returning site_id, visitor_id, hour),
+           visitors as (
+             insert into cohort_dirty (site_id, visitor_id, marked_at)
+             select distinct site_id, visitor_id, $1::timestamptz from marks order by site_id, visitor_id
+             on conflict do nothing)
          insert into rollup_dirty as d (site_id, hour, marked_at, due_at)
          select distinct site_id, hour, $1::timestamptz, $2::timestamptz from marks order by site_id, hour
          on conflict (site_id, hour) do update set due_at = least(excluded.due_at, d.marked_at + $3)",

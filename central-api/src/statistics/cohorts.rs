@@ -11,6 +11,9 @@ use serde::Serialize;
 use crate::reports::figure::Figure;
 use crate::reports::period::start_of_day;
 
+/// Periods that a matrix has at most.
+pub const MAX_PERIODS: u32 = 31;
+
 /// Length of a bucket: a local calendar day, a week from Monday, or a calendar month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]

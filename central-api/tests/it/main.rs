@@ -5,6 +5,7 @@ mod access;
 mod account;
 mod ad_spend;
 mod business;
+mod cohorts_kept;
 mod cron;
 mod health;
 mod import;

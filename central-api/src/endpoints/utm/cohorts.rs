@@ -12,12 +12,12 @@ use crate::error::ApiError;
 use crate::reports::cohorts;
 use crate::reports::figure::Figure;
 use crate::reports::scope::ScopeAnswer;
-use crate::statistics::cohorts::{Bucket, CohortMetric, Total, matrix, starts};
+use crate::statistics::cohorts::{Bucket, CohortMetric, MAX_PERIODS, Total, matrix, starts};
 
 /// Days unless a period is given.
 const DEFAULT_DAYS: u64 = 90;
-/// Periods unless asked otherwise, and at most.
-const PERIODS: (i64, i64) = (12, 31);
+/// Periods unless asked otherwise.
+const DEFAULT_PERIODS: i64 = 12;
 /// Rows of the matrix at most.
 const MAX_COHORTS: usize = 400;
 /// The values of `lang`.
@@ -43,7 +43,9 @@ async fn cohort_analysis(mut asked: Asked) -> Result<Json<impl Serialize>, ApiEr
     let metric = asked
         .params
         .choice("metric", &CohortMetric::ALLOWED, CohortMetric::Retention)?;
-    let periods = asked.params.number("periods", 1..=PERIODS.1, PERIODS.0)?;
+    let periods = asked
+        .params
+        .number("periods", 1..=i64::from(MAX_PERIODS), DEFAULT_PERIODS)?;
     let own = if scope.site.language == "en" { "en" } else { "uk" };
     let language = asked.params.choice("lang", &LANGUAGES, own)?;
     asked.params.finish()?;
@@ -113,7 +115,7 @@ pub(super) fn endpoint() -> Endpoint {
             &["retention", "ltv", "orders", "revenue"],
             "What the matrix holds; retention unless given.",
         ),
-        describe::number("periods", (1, PERIODS.1), "Periods at most; 12 unless given."),
+        describe::number("periods", (1, MAX_PERIODS.into()), "Periods at most; 12 unless given."),
         describe::choice(
             "lang",
             &["uk", "en"],

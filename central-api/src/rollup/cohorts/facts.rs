@@ -1,0 +1,179 @@
+//! The SQL of what is known of a visitor, and of what that adds to the sums. Reports, upkeep and verification all take it from here.
+
+use shared::limits::VISIT_IDLE_MS;
+use sqlx::{Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use super::dimensions;
+use crate::catalogue::{CONVERTED, Formula, Metric, Side};
+use crate::site::Site;
+use crate::statistics::cohorts::{Bucket, MAX_PERIODS};
+
+/// No local day is shorter.
+const HALF_DAY_MS: i64 = 12 * 60 * 60 * 1000;
+
+/// Instants, in milliseconds since 1970, that together lie on every local day that a visit touches; SQL of type array over the visit's
+/// range `visit`: its first and last event, and for one that lasts longer an instant of every day between.
+pub fn instants_of_visit() -> String {
+    format!(
+        "case when upper(visit) - lower(visit) <= {VISIT_IDLE_MS} then array[lower(visit)] \
+         else array_append(array(select generate_series(lower(visit), upper(visit) - {VISIT_IDLE_MS}, {HALF_DAY_MS})), \
+         upper(visit) - {VISIT_IDLE_MS}) end"
+    )
+}
+
+/// The columns of `cohort_visitors` after its key, in the order in which the statements here write them.
+pub fn columns() -> String {
+    let keys: Vec<_> = dimensions().map(|dimension| dimension.key()).collect();
+    format!(
+        "first_day, converted, active_days, order_days, order_counts, order_revenue, human_seen, {}",
+        keys.join(", ")
+    )
+}
+
+/// Expressions of a relation: `fresh (visitor_id, …)`, what sessions and orders say of these visitors, with [`columns`].
+/// Visitors without a session, or with bots' alone, have no row.
+pub fn fresh(sql: &mut QueryBuilder<Postgres>, site: &Site, visitors: &[Uuid]) {
+    let local_day = |sql: &mut QueryBuilder<Postgres>, instant: &str| {
+        sql.push(format_args!("({instant} at time zone "));
+        sql.push_bind(site.time_zone.name()).push(")::date");
+    };
+    let dimensions: Vec<_> = dimensions()
+        .map(|dimension| format!("{} as {}", dimension.sql(Side::Sessions), dimension.key()))
+        .collect();
+    sql.push("who as materialized (select distinct unnest(");
+    sql.push_bind(visitors.to_vec());
+    sql.push("::uuid[]) as visitor_id), seen as materialized (select s.visitor_id, s.session_id, s.first_seen, s.active, s.purchase_at, s.event_revenue, ");
+    sql.push(CONVERTED).push(" as converts, s.human_seen, ");
+    local_day(sql, "s.first_seen");
+    // A midnight that the clock passes twice puts the earlier day after the later: three hours more than any such change.
+    sql.push(" as first_day, ");
+    local_day(sql, "(s.last_seen + interval '3 hours')");
+    sql.push(" as last_day, ").push(dimensions.join(", "));
+    sql.push(" from who join sessions s on s.visitor_id = who.visitor_id and s.site_id = ");
+    sql.push_bind(site.id);
+    sql.push(
+        " where s.bot_reason is null), first as materialized (select distinct on (visitor_id) * from seen \
+         order by visitor_id, first_seen, session_id), \
+         ever as (select visitor_id, bool_or(converts) as converted from seen group by visitor_id), \
+         days as (select visitor_id, array_agg(distinct day order by day) as active_days from (select visitor_id, first_day, ",
+    );
+    local_day(sql, "to_timestamp(ms / 1000.0)");
+    sql.push(format_args!(
+        " as day from (select visitor_id, first_day, unnest({}) as ms from (select s.visitor_id, f.first_day, unnest(s.active) as visit \
+         from seen s join first f using (visitor_id) where s.last_day > f.first_day) v) m) d where day > first_day group by visitor_id), ",
+        instants_of_visit()
+    ));
+    sql.push(
+        "money as (select visitor_id, array_agg(day order by day) as order_days, array_agg(orders order by day) as order_counts, \
+         array_agg(revenue order by day) as order_revenue from (",
+    );
+    if site.settings.revenue_from_events {
+        sql.push("select s.visitor_id, ");
+        local_day(sql, "s.purchase_at");
+        sql.push(" as day, count(*)::int as orders, coalesce(sum(s.event_revenue), 0) as revenue from seen s where s.purchase_at is not null");
+    } else {
+        sql.push("select o.visitor_id, ");
+        local_day(sql, "o.created_at");
+        sql.push(format_args!(
+            " as day, ({})::int as orders, {} as revenue from who join orders o on o.visitor_id = who.visitor_id and o.site_id = ",
+            by_order(Metric::Orders),
+            by_order(Metric::Revenue)
+        ));
+        sql.push_bind(site.id);
+        sql.push(" where o.bot_reason is null");
+    }
+    sql.push(" group by 1, 2) o group by visitor_id), fresh as (select visitor_id, ");
+    sql.push(columns());
+    sql.push(" from first join ever using (visitor_id) left join days using (visitor_id) left join money using (visitor_id))");
+}
+
+/// First day of the bucket that holds a day; SQL of type date over one.
+pub fn bucket_of(bucket: Bucket, day: &str) -> String {
+    match bucket {
+        Bucket::Day => day.to_owned(),
+        // A timestamp without zone: of a plain date Postgres would make one with the connection's.
+        Bucket::Week | Bucket::Month => format!("date_trunc('{}', {day}::timestamp)::date", bucket.name()),
+    }
+}
+
+/// The aggregate over orders `o`.
+pub fn by_order(metric: Metric) -> &'static str {
+    match metric.definition().formula {
+        Formula::Money { by_order, .. } => by_order,
+        _ => "0",
+    }
+}
+
+/// Which sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The cohorts' visitors.
+    Visitors,
+    /// Those of them with a lead or purchase.
+    Converted,
+    /// Those active in a later bucket.
+    Active(Bucket),
+    /// Orders and revenue.
+    Money,
+}
+
+impl Part {
+    /// All.
+    pub const ALL: [Self; 6] = [
+        Self::Visitors,
+        Self::Converted,
+        Self::Active(Bucket::Day),
+        Self::Active(Bucket::Week),
+        Self::Active(Bucket::Month),
+        Self::Money,
+    ];
+
+    /// Name in the table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Visitors => "visitors",
+            Self::Converted => "converted",
+            Self::Active(bucket) => bucket.name(),
+            Self::Money => "money",
+        }
+    }
+
+    /// Columns `part, first_day, at, visitors, orders, revenue`: what rows of `relation`, which has [`columns`], add to the sums.
+    fn select(self, relation: &str) -> String {
+        let name = self.name();
+        let counted = |condition: &str| {
+            format!(
+                "select '{name}' as part, first_day, first_day as at, count(*) as visitors, 0::bigint as orders, 0::numeric as revenue \
+                 from {relation} where {condition} group by first_day"
+            )
+        };
+        match self {
+            Self::Visitors => counted("true"),
+            Self::Converted => counted("converted"),
+            // Each day beside the one before it, so that a bucket counts at its first day. Later ones than any matrix shows are left out.
+            Self::Active(bucket) => format!(
+                "select '{name}', first_day, at, count(*), 0::bigint, 0::numeric from (\
+                 select f.first_day, {at} as at, {before} as before \
+                 from {relation} f cross join lateral unnest(f.active_days, f.first_day || f.active_days) as d (day, before) \
+                 where f.active_days is not null and d.day is not null \
+                 and d.day < {cohort} + {MAX_PERIODS} * interval '1 {name}') d \
+                 where at <> before group by first_day, at",
+                at = bucket_of(bucket, "d.day"),
+                before = bucket_of(bucket, "d.before"),
+                cohort = bucket_of(bucket, "f.first_day"),
+            ),
+            Self::Money => format!(
+                "select '{name}', f.first_day, m.day, 0::bigint, sum(m.orders)::bigint, sum(m.revenue) from {relation} f \
+                 cross join lateral unnest(f.order_days, f.order_counts, f.order_revenue) as m (day, orders, revenue) \
+                 where f.order_days is not null group by f.first_day, m.day"
+            ),
+        }
+    }
+}
+
+/// What rows of `relation` add to some sums, as [`Part::select`] has it.
+pub fn sums(parts: &[Part], relation: &str) -> String {
+    let parts: Vec<_> = parts.iter().map(|part| part.select(relation)).collect();
+    parts.join(" union all ")
+}
