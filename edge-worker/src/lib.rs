@@ -10,7 +10,11 @@ mod console;
 mod request;
 mod site;
 
+use std::cell::RefCell;
+
+use edge_core::hit::Hit;
 use edge_core::landing::{self, ACCEPT_CH, Kind};
+use edge_core::rate::Rate;
 use wasm_bindgen::prelude::*;
 
 use crate::site::site;
@@ -37,7 +41,8 @@ pub fn configure(
 #[wasm_bindgen]
 pub fn decide(request: &str, now_ms: f64, random: &[u8], status: u16, is_html: bool) -> String {
     let site = site();
-    let hit = request::read(request);
+    let mut hit = request::read(request);
+    hit.crowded = is_crowded(&hit, now_ms as i64, status == PAGE && is_html);
     #[cfg(feature = "trap")]
     assert!(!hit.url.contains("ud_trap=panic"), "the test asked for it");
     let decision = landing::decide(&hit, &site.settings, now_ms as i64, request::random(random));
@@ -60,6 +65,24 @@ pub fn decide(request: &str, now_ms: f64, random: &[u8], status: u16, is_html: b
         let _ = serde_json::to_writer(&mut text, &event);
     }
     String::from_utf8(text).unwrap_or_default()
+}
+
+/// The answer that JavaScript expects of an origin when it asks for the first time.
+const PAGE: u16 = 200;
+
+/// Whether more landings come from the address than people make. Each counts once: the second question about a request, which comes
+/// when the answer was no page, must get the same answer.
+fn is_crowded(hit: &Hit, now_ms: i64, first: bool) -> bool {
+    thread_local!(static RATE: RefCell<Rate> = RefCell::default());
+    hit.ip.filter(|_| hit.method == "GET").is_some_and(|ip| {
+        RATE.with_borrow_mut(|rate| {
+            if first {
+                rate.count(ip, now_ms)
+            } else {
+                rate.is_crowded(ip)
+            }
+        })
+    })
 }
 
 /// The signature header of a post to the central API.

@@ -90,6 +90,7 @@ pub(crate) fn read(text: &str) -> Hit<'_> {
             bot_score: next(),
             verified_bot: next(),
         },
+        crowded: false,
     }
 }
 

@@ -293,6 +293,23 @@ describe("bots", () => {
   }
 });
 
+describe("an address from which more landings come than people make", () => {
+  it("is a bot's for those without a cookie, until the window ends", async () => {
+    const crowd = { ...NAVIGATION, "cf-connecting-ip": "198.51.100.9" };
+    const visitor = jar(await visit(TAGGED, { headers: crowd }));
+    let refused;
+    for (let landings = 0; landings < 450 && !refused; landings += 15) {
+      const answers = await Promise.all(Array.from({ length: 15 }, () => visit(TAGGED, { headers: crowd })));
+      refused = answers.find(({ cookies }) => cookies.length === 0);
+    }
+    assert.deepEqual(refused?.body, PAGE, "the page comes all the same");
+    await until("the verdict", () => broker.events().some(({ bot }) => bot === "rate"));
+    const known = await visit("/cart", { headers: { ...crowd, cookie: visitor } });
+    assert.ok(known.cookies.length > 0, "whoever was there before is no bot");
+    assert.equal((await visit(TAGGED)).cookies.length, 2, "other addresses are not touched");
+  });
+});
+
 describe("hostile requests get the shop's answer", () => {
   const raw = (headers, path = "/") => new Promise((resolve, reject) => {
     const socket = net.connect(worker.port, "127.0.0.1");

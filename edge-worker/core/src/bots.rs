@@ -72,14 +72,17 @@ pub(crate) fn verdict(hit: &Hit, asn: Option<u32>) -> Option<BotReason> {
     if !brands.is_empty() && !agent.contains("Chrome/") && (agent.contains("Firefox/") || agent.contains("Version/")) {
         return Some(BotReason::Inconsistent);
     }
+    if hit.crowded {
+        return Some(BotReason::Rate);
+    }
     asn.filter(|asn| DATA_CENTRES.contains(asn))
         .map(|_| BotReason::DataCentre)
 }
 
-/// Whether a person may be behind it after all: somebody on a VPN in a data centre. A pointer or a key that the script saw proves
-/// it, and so does the visitor cookie, which nobody gets there without that proof.
+/// Whether a person may be behind it after all: somebody on a VPN in a data centre, or behind an address with very many others. A
+/// pointer or a key that the script saw proves it, and so does the visitor cookie, which nobody gets there without that proof.
 pub(crate) fn is_refutable(reason: BotReason) -> bool {
-    reason == BotReason::DataCentre
+    matches!(reason, BotReason::DataCentre | BotReason::Rate)
 }
 
 /// What the user agent says of itself.
@@ -242,6 +245,7 @@ mod tests {
             assert_eq!(verdict(&Hit { cf, ..hit }, None), reason, "{cf:?}");
         }
         assert_eq!(verdict(&hit, Some(16509)), Some(BotReason::DataCentre));
+        assert_eq!(verdict(&Hit { crowded: true, ..hit }, None), Some(BotReason::Rate));
         let brands = Some(r#""Chromium";v="142""#);
         assert_eq!(
             verdict(

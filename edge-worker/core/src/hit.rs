@@ -57,6 +57,8 @@ pub struct Hit<'a> {
     pub ip: Option<&'a str>,
     /// What the platform knows about the connection.
     pub cf: Cf<'a>,
+    /// More landings came from this address than people make: see [`crate::rate`].
+    pub crowded: bool,
 }
 
 /// Fields of the platform's `request.cf`, each as text. All of them may be missing and may hold anything.

@@ -12,6 +12,7 @@ pub mod glob;
 pub mod hit;
 pub mod landing;
 pub mod queue;
+pub mod rate;
 pub mod settings;
 
 mod bots;

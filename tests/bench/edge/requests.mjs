@@ -2,7 +2,8 @@
 const CF = JSON.stringify({ country: "UA", city: "Kyiv", region: "Kyiv City", regionCode: "30", continent: "EU", timezone: "Europe/Kyiv", asn: 15895, asOrganization: "Kyivstar", colo: "KBP", httpProtocol: "HTTP/2", tlsVersion: "TLSv1.3" });
 const BROWSER = {
   "cf-blob": CF,
-  "CF-Connecting-IP": "203.0.113.77",
+  // A private network's: so many landings from one public address would be a program's.
+  "CF-Connecting-IP": "10.20.30.40",
   "User-Agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
   "Accept-Language": "uk-UA,uk;q=0.9,en;q=0.8",
   "Sec-CH-UA": '"Chromium";v="142", "Google Chrome";v="142", "Not_A Brand";v="99"',

@@ -1,0 +1,82 @@
+// The browser script in a real Chromium, in front of it the worker in workerd: what a person does becomes the events that are queued.
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import http from "node:http";
+import { after, before, it } from "node:test";
+
+import { chromium } from "playwright-core";
+
+import { CHROME, openBroker, settings, until } from "./shop.mjs";
+import { startWorker } from "./workerd.mjs";
+
+const EXECUTABLE = [process.env.UD_TEST_CHROMIUM, "/usr/bin/chromium", "/usr/bin/google-chrome", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"].find((path) => path && existsSync(path));
+const PAGE = `<!doctype html><title>shop</title><link rel="icon" href="data:,"><body style="height: 4000px; margin: 0">
+<script>window.ud = window.ud || function () { (ud.q = ud.q || []).push(arguments) }; ud("product_view", { product: "tee-1" })</script>
+<script async src="/_ud/t.js"></script>`;
+
+let shop, broker, worker, chrome;
+before(async () => {
+  assert.ok(EXECUTABLE, "Chromium is missing (Debian, Ubuntu: apt-get install chromium)");
+  shop = http.createServer((_, response) => response.writeHead(200, { "content-type": "text/html; charset=utf-8" }).end(PAGE));
+  await new Promise((up) => shop.listen(0, "127.0.0.1", up));
+  broker = await openBroker();
+  // Over plain HTTP a browser keeps no Secure cookie, and sends Sec-Fetch headers to localhost alone.
+  worker = await startWorker({ bindings: settings({ hosts: ["localhost"], secure_cookies: false }), origin: shop.address().port, broker: broker.port });
+  // The name as an argument: one that the driver sets is missing from beacons of a page that is being left, and "HeadlessChrome" is a bot's.
+  chrome = await chromium.launch({ executablePath: EXECUTABLE, args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", `--user-agent=${CHROME}`] });
+});
+after(async () => {
+  await chrome?.close();
+  await worker?.stop();
+  shop?.closeAllConnections();
+  await Promise.all([broker?.close(), new Promise((done) => (shop ? shop.close(done) : done()))]);
+});
+
+it("a visit is a landing, the pages that only the script sees, what the shop reports, and how far and how long it was looked at", async () => {
+  const context = await chrome.newContext({ viewport: { width: 1_000, height: 800 } });
+  const page = await context.newPage();
+  const problems = [];
+  page.on("pageerror", (error) => problems.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+
+  await page.goto(`http://localhost:${worker.port}/product/tee?utm_source=chromium&utm_medium=cpc`);
+  await page.waitForFunction(() => !window.ud.q);
+  await page.mouse.move(100, 100);
+  await page.mouse.move(200, 200);
+  await page.evaluate(() => window.ud("add_to_cart", { product: "tee-1", quantity: 2, value: "12.50", currency: "UAH" }));
+  await page.mouse.wheel(0, 1_200);
+  await page.waitForFunction(() => scrollY >= 1_200);
+  await page.waitForTimeout(1_100);
+  await page.evaluate(() => history.pushState({}, "", "/cart"));
+  await until("the page of the single-page app is counted", () => broker.events().some(({ action, path }) => action === "page_view" && path === "/cart"), 15_000);
+  await page.waitForTimeout(1_100);
+  await page.goto("about:blank");
+  const of = (action, path) => broker.events().filter((event) => event.action === action && (!path || event.path === path));
+  await until("the last beacon of the page that was left", () => of("time_on_page", "/cart").length > 0, 15_000);
+
+  const [landing, ...more] = of("page_view", "/product/tee");
+  assert.equal(more.length, 0, "the page that the edge saw is not counted again");
+  assert.equal(landing.origin, "edge");
+  assert.equal(landing.touch.utm_source, "chromium");
+  assert.equal(of("page_view", "/cart").length, 1);
+  const [cart] = of("add_to_cart");
+  assert.deepEqual([cart.product, cart.quantity, cart.value, cart.currency, cart.path], ["tee-1", 2, "12.50", "UAH", "/product/tee"]);
+  assert.equal(of("product_view").length, 1, "what was called before the script came is sent too");
+  const [scroll] = of("scroll", "/product/tee");
+  assert.ok(scroll.amount >= 45 && scroll.amount <= 60, `scrolled to ${scroll.amount} %`);
+  assert.ok(of("time_on_page", "/product/tee")[0].amount >= 1);
+  const browser = broker.events().filter(({ origin }) => origin !== "edge");
+  assert.ok(browser.some(({ human }) => human), "the pointer proves a person");
+  for (const event of browser) assert.deepEqual([event.visitor, event.session.id], [landing.visitor, landing.session.id]);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+it("the script reads no cookie: ours are closed to it", async () => {
+  const context = await chrome.newContext();
+  const page = await context.newPage();
+  await page.goto(`http://localhost:${worker.port}/?utm_source=chromium`);
+  assert.equal(await page.evaluate(() => document.cookie), "");
+  assert.equal((await context.cookies()).filter(({ name, httpOnly }) => name.startsWith("ud_") && httpOnly).length, 2);
+  await context.close();
+});
