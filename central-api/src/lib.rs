@@ -22,6 +22,7 @@ pub mod import;
 pub mod ingest;
 pub mod installation;
 pub mod jobs;
+pub mod mail;
 pub mod orders;
 pub mod postgres;
 pub mod record;

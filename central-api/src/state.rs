@@ -9,6 +9,7 @@ use crate::auth::{Attempts, KeyRing};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ingest::writer::Ingest;
+use crate::mail::run::Wake;
 use crate::postgres::Cluster;
 use crate::site::Sites;
 
@@ -45,6 +46,8 @@ pub struct Shared {
     pub ingest: Ingest,
     /// The embedded Postgres, if that is the database.
     pub cluster: Option<Arc<Cluster>>,
+    /// Wakes the loop that sends reports.
+    pub mail: Wake,
     /// This process is going down: it finishes what it accepted and is not ready for more.
     pub shutting_down: AtomicBool,
 }
@@ -62,6 +65,7 @@ impl AppState {
             keys: KeyRing::default(),
             attempts: Attempts::default(),
             cluster,
+            mail: Wake::default(),
             shutting_down: AtomicBool::default(),
         }))
     }

@@ -79,6 +79,7 @@ fn describe() {
     metrics::describe_counter!("ud_logins_total", "Logins by outcome");
     metrics::describe_gauge!("ud_pool_connections", "Connections to the database by pool and state");
     crate::ingest::describe_metrics();
+    crate::mail::run::describe_metrics();
     metrics::describe_gauge!("process_resident_memory_bytes", "Resident memory");
 }
 

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use load::{ConfigError, Effective};
-pub use value::{LogFormat, Origin};
+pub use value::{LogFormat, MailTransport, Origin, SmtpSecurity};
 
 use crate::secret::Secret;
 use load::settings;
@@ -57,6 +57,28 @@ settings! {
     shutdown_timeout_seconds: u32 = "25", "UD_SHUTDOWN_TIMEOUT_SECONDS";
     /// Run due jobs (partitions, retention) in this process, on a timer. They also run when the worker's cron asks for them.
     run_jobs: bool = "true", "UD_RUN_JOBS";
+    /// How reports leave: `smtp`, `file` (a `.eml` file a mail, for trying out), `console` or `none`.
+    mail_transport: MailTransport = "none", "UD_MAIL_TRANSPORT";
+    /// Whom reports come from, such as `Reports <reports@shop.example>`. Required with smtp.
+    mail_from: Option<String> = "", "UD_MAIL_FROM";
+    /// Directory of the transport `file`; `mail` in the data directory unless given.
+    mail_dir: Option<PathBuf> = "", "UD_MAIL_DIR";
+    /// The SMTP server's host.
+    smtp_host: Option<String> = "", "UD_SMTP_HOST";
+    /// Its port; unless given 587 with starttls, 465 with tls, 25 with none.
+    smtp_port: Option<u32> = "", "UD_SMTP_PORT";
+    /// `starttls` (required of the server, not merely tried), `tls` from the first byte, or `none`.
+    smtp_security: SmtpSecurity = "starttls", "UD_SMTP_SECURITY";
+    /// User name at the SMTP server; without one nobody logs in.
+    smtp_user: Option<String> = "", "UD_SMTP_USER";
+    /// Password at the SMTP server.
+    smtp_password: Option<Secret> = "", "UD_SMTP_PASSWORD";
+    /// File with a certificate (PEM) that signed the SMTP server's, where no public authority did.
+    smtp_ca_file: Option<PathBuf> = "", "UD_SMTP_CA_FILE";
+    /// Seconds that the SMTP server may take for an answer; ten times as long once it has the whole message.
+    smtp_timeout_seconds: u32 = "60", "UD_SMTP_TIMEOUT_SECONDS";
+    /// Most connections to the SMTP server at a time, per report.
+    smtp_connections: u32 = "4", "UD_SMTP_CONNECTIONS";
 }
 
 impl Config {

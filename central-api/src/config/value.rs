@@ -179,3 +179,67 @@ impl Value for LogFormat {
         }
     }
 }
+
+/// How mails leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailTransport {
+    /// They do not.
+    None,
+    /// To an SMTP server.
+    Smtp,
+    /// Into files.
+    File,
+    /// To standard output.
+    Console,
+}
+
+impl Value for MailTransport {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::None),
+            "smtp" => Ok(Self::Smtp),
+            "file" => Ok(Self::File),
+            "console" => Ok(Self::Console),
+            _ => Err("smtp, file, console or none".into()),
+        }
+    }
+    fn show(&self) -> String {
+        match self {
+            Self::None => "none",
+            Self::Smtp => "smtp",
+            Self::File => "file",
+            Self::Console => "console",
+        }
+        .into()
+    }
+}
+
+/// How the connection to an SMTP server is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpSecurity {
+    /// After a greeting in the clear.
+    StartTls,
+    /// From the first byte.
+    Tls,
+    /// Not at all.
+    None,
+}
+
+impl Value for SmtpSecurity {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "starttls" => Ok(Self::StartTls),
+            "tls" => Ok(Self::Tls),
+            "none" => Ok(Self::None),
+            _ => Err("starttls, tls or none".into()),
+        }
+    }
+    fn show(&self) -> String {
+        match self {
+            Self::StartTls => "starttls",
+            Self::Tls => "tls",
+            Self::None => "none",
+        }
+        .into()
+    }
+}

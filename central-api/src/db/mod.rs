@@ -16,6 +16,8 @@ pub mod order_marks;
 pub mod orders;
 pub mod partitions;
 pub mod password_links;
+pub mod report_runs;
+pub mod report_schedules;
 pub mod retention;
 pub mod rollup_marks;
 pub mod session_detail;

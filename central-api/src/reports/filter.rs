@@ -87,6 +87,34 @@ impl Filters {
         Self(kept.map(|(dimension, choice)| (*dimension, choice.clone())).collect())
     }
 
+    /// From an object as [`Filters`] is serialised: dimension → values.
+    ///
+    /// # Errors
+    /// 400 naming the dimension that cannot be filtered by, or whose value is not allowed.
+    pub fn from_values(values: &BTreeMap<String, Vec<String>>) -> Result<Self, ApiError> {
+        let mut filters = Self::default();
+        for (key, values) in values {
+            let dimension = Dimension::filters().find(|d| d.key() == key).ok_or_else(|| {
+                let keys: Vec<_> = Dimension::filters().map(Dimension::key).collect();
+                let key: String = key.chars().take(60).collect();
+                ApiError::invalid(format!("filters.{key}"), format!("allowed are {}", keys.join(", ")))
+            })?;
+            for value in values {
+                filters.add(dimension, value)?;
+            }
+        }
+        Ok(filters)
+    }
+
+    /// Every value as it would be asked for again.
+    pub fn parameters(&self) -> impl Iterator<Item = (Dimension, String)> {
+        self.iter().flat_map(|(dimension, choice)| {
+            let include = choice.include.iter().map(|value| token(false, value.as_deref()));
+            let exclude = choice.exclude.iter().map(|value| token(true, value.as_deref()));
+            include.chain(exclude).map(move |value| (dimension, value))
+        })
+    }
+
     /// Every dimension with a choice.
     pub fn iter(&self) -> impl Iterator<Item = (Dimension, &Choice)> {
         self.0.iter().map(|(dimension, choice)| (*dimension, choice))

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::routing::get;
 use serde::Serialize;
+use sqlx::PgPool;
 
 use super::Endpoint;
 use super::asked::Asked;
@@ -13,25 +14,43 @@ use super::general::{GENERAL, GeneralFigures};
 use crate::error::ApiError;
 use crate::reports::compare::{Change, change};
 use crate::reports::period::PeriodAnswer;
-use crate::reports::scope::ScopeAnswer;
+use crate::reports::scope::{Scope, ScopeAnswer};
 
 #[derive(Serialize)]
 struct Answer {
     #[serde(flatten)]
     scope: ScopeAnswer,
-    previous_period: Option<PeriodAnswer>,
-    current: GeneralFigures,
-    previous: Option<GeneralFigures>,
-    change: Option<BTreeMap<&'static str, Change>>,
+    #[serde(flatten)]
+    comparison: Comparison,
+}
+
+/// Every general figure of a scope and of the period before it. For all time there is none before.
+#[derive(Serialize)]
+pub(crate) struct Comparison {
+    pub(crate) previous_period: Option<PeriodAnswer>,
+    pub(crate) current: GeneralFigures,
+    pub(crate) previous: Option<GeneralFigures>,
+    pub(crate) change: Option<BTreeMap<&'static str, Change>>,
 }
 
 async fn compare(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
     let scope = asked.scope()?;
     asked.params.finish()?;
+    Ok(Json(Answer {
+        scope: scope.describe(),
+        comparison: ask(&asked.pool, &scope).await?,
+    }))
+}
+
+/// Asks for both periods at once.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn ask(pool: &PgPool, scope: &Scope) -> sqlx::Result<Comparison> {
     let before = scope.period.previous().map(|period| scope.in_period(period));
-    let (current, previous) = tokio::try_join!(GeneralFigures::ask(&asked.pool, &scope), async {
+    let (current, previous) = tokio::try_join!(GeneralFigures::ask(pool, scope), async {
         match &before {
-            Some(before) => GeneralFigures::ask(&asked.pool, before).await.map(Some),
+            Some(before) => GeneralFigures::ask(pool, before).await.map(Some),
             None => Ok(None),
         }
     })?;
@@ -43,13 +62,12 @@ async fn compare(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
             .map(|((key, _), (now, then))| (*key, change(*now, *then)))
             .collect()
     });
-    Ok(Json(Answer {
-        scope: scope.describe(),
+    Ok(Comparison {
         previous_period: before.map(|before| before.period.describe()),
         current,
         previous,
         change: changes,
-    }))
+    })
 }
 
 pub(super) fn endpoint() -> Endpoint {

@@ -29,23 +29,23 @@ const MILLISECONDS_A_DAY: i64 = 86_400_000;
 
 /// Repeat purchases. Customers are orders joined by customer id, e-mail or phone; paid orders count.
 #[derive(Debug, Serialize, ToSchema)]
-struct RepeatRate {
+pub(crate) struct RepeatRate {
     /// Repeat customers in percent of all customers.
-    repeat_rate: Figure,
+    pub(crate) repeat_rate: Figure,
     /// Customers with at least two paid orders in the scope.
-    repeat_customers: i64,
+    pub(crate) repeat_customers: i64,
     /// Customers with exactly one.
-    one_time_customers: i64,
+    pub(crate) one_time_customers: i64,
     /// Customers with any.
-    total_customers: i64,
+    pub(crate) total_customers: i64,
     /// Paid orders in the scope that have a customer.
     total_orders: i64,
     /// Paid orders in the scope without a contact that identifies anybody; in no other figure here.
     unidentified_orders: i64,
     /// Orders per customer.
-    avg_orders_per_customer: Figure,
+    pub(crate) avg_orders_per_customer: Figure,
     /// Days, with fractions, between consecutive paid orders of the same customer; null when nobody came back.
-    avg_time_between_orders: Figure,
+    pub(crate) avg_time_between_orders: Figure,
     /// How many contacts too many people share; they join nobody.
     shared_contacts_total: usize,
     /// Those on the most orders.
@@ -89,16 +89,24 @@ struct Answer {
 async fn repeat_rate(State(state): State<AppState>, mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
     let scope = asked.scope()?;
     asked.params.finish()?;
-    let rules = Rules::of(&state.config.secret, &scope.site);
-    let repeat_rate = match upkeep::standing(&asked.pool, scope.site.id, &rules).await? {
-        Standing::Built | Standing::OldSegments => kept(&asked.pool, &scope).await?,
-        // Until customers are joined for the first time (or anew, by another block list) every order is read.
-        Standing::Unbuilt => plain(&state, &asked.pool, &scope).await?,
-    };
     Ok(Json(Answer {
         scope: scope.describe(),
-        repeat_rate,
+        repeat_rate: ask(&state, &scope).await?,
     }))
+}
+
+/// Who came back in the scope.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn ask(state: &AppState, scope: &Scope) -> Result<RepeatRate, ApiError> {
+    let pool = &state.read_pool;
+    let rules = Rules::of(&state.config.secret, &scope.site);
+    match upkeep::standing(pool, scope.site.id, &rules).await? {
+        Standing::Built | Standing::OldSegments => kept(pool, scope).await,
+        // Until customers are joined for the first time (or anew, by another block list) every order is read.
+        Standing::Unbuilt => plain(state, pool, scope).await,
+    }
 }
 
 /// From the customers that are kept.

@@ -13,7 +13,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use super::Endpoint;
 use super::asked::Asked;
 use super::describe;
-use super::lists::{DEFAULT_SORT, LIST_METRICS, LISTS};
+use super::lists::{DEFAULT_SORT, LIST_METRICS, LISTS, List};
 use crate::catalogue::{Dimension, Metric, Text};
 use crate::error::ApiError;
 use crate::reports::csv::{Chunks, harmless};
@@ -255,6 +255,39 @@ async fn export(mut asked: Asked) -> Result<Response, ApiError> {
         Body::from_stream(chunks),
     )
         .into_response())
+}
+
+/// A list's whole file, as the endpoint sends it; none when it is longer than `max_bytes`.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn list_file(
+    pool: &PgPool,
+    scope: &Scope,
+    list: &'static List,
+    language: &str,
+    max_bytes: usize,
+) -> anyhow::Result<Option<Vec<u8>>> {
+    let (sender, mut receiver) = mpsc::channel(WAITING);
+    let mut reader = Reader {
+        chunks: Chunks::default(),
+        bytes: 0,
+        sender,
+    };
+    let written = async move { write(&mut reader, pool, scope, Kind::Rows(list.dimensions), language).await };
+    let gathered = async move {
+        let mut file = Vec::new();
+        while let Some(chunk) = receiver.recv().await {
+            file.extend(chunk?);
+            if file.len() > max_bytes {
+                // Leaving ends the writing too.
+                return Ok(None);
+            }
+        }
+        anyhow::Ok(Some(file))
+    };
+    let ((), file) = tokio::try_join!(written, gathered)?;
+    Ok(file)
 }
 
 pub(super) fn endpoint() -> Endpoint {

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::routing::get;
 use serde::Serialize;
+use sqlx::PgPool;
 use utoipa::ToSchema;
 
 use super::Endpoint;
@@ -11,7 +12,7 @@ use super::describe;
 use crate::catalogue::{Metric, Text};
 use crate::error::ApiError;
 use crate::reports::figure::Figure;
-use crate::reports::scope::ScopeAnswer;
+use crate::reports::scope::{Scope, ScopeAnswer};
 use crate::reports::sql::Question;
 use crate::reports::table;
 
@@ -30,24 +31,24 @@ const STAGES: [(&str, Metric, Metric); 5] = [
 
 /// One stage.
 #[derive(Serialize, ToSchema)]
-struct Stage {
+pub(crate) struct Stage {
     /// Its key.
-    key: &'static str,
+    pub(crate) key: &'static str,
     /// Its name.
-    label: Text,
+    pub(crate) label: Text,
     /// Unique sessions.
-    sessions: Figure,
+    pub(crate) sessions: Figure,
     /// In percent of all sessions; null without sessions.
-    rate: Figure,
+    pub(crate) rate: Figure,
 }
 
 /// The funnel's figures.
 #[derive(Serialize, ToSchema)]
-struct Funnel {
+pub(crate) struct Funnel {
     /// Whether stages count only in the funnel's order.
     strict: bool,
     /// All sessions.
-    total: Figure,
+    pub(crate) total: Figure,
     /// Sessions in which a product was viewed.
     product_views: Figure,
     /// Sessions in which a product was added to the cart.
@@ -69,7 +70,7 @@ struct Funnel {
     /// Percent of all sessions.
     purchase_rate: Figure,
     /// The same as a list, in order, beginning with all sessions.
-    stages: Vec<Stage>,
+    pub(crate) stages: Vec<Stage>,
 }
 
 #[derive(Serialize)]
@@ -86,17 +87,28 @@ async fn funnel(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
         .params
         .choice("strict", &[("true", true), ("false", false)], false)?;
     asked.params.finish()?;
+    Ok(Json(Answer {
+        scope: scope.describe(),
+        funnel: ask(&asked.pool, &scope, strict).await?,
+    }))
+}
+
+/// Counts the stages.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn ask(pool: &PgPool, scope: &Scope, strict: bool) -> sqlx::Result<Funnel> {
     let of_stages = STAGES.map(|(_, any, in_order)| if strict { in_order } else { any });
     let metrics: Vec<Metric> = std::iter::once(Metric::Sessions).chain(of_stages).collect();
     let question = Question {
-        scope: &scope,
+        scope,
         dimensions: &[],
         metrics: &metrics,
         sort: None,
         limit: None,
         offset: 0,
     };
-    let row = table::totals(&asked.pool, &question).await?;
+    let row = table::totals(pool, &question).await?;
     let total = row.figure(Metric::Sessions);
     let counts = of_stages.map(|metric| row.figure(metric));
     let rates = counts.map(|count| Figure::ratio(100, count, total));
@@ -115,24 +127,21 @@ async fn funnel(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
             sessions: *count,
             rate: *rate,
         });
-    Ok(Json(Answer {
-        scope: scope.describe(),
-        funnel: Funnel {
-            strict,
-            total,
-            product_views: counts[0],
-            add_to_cart: counts[1],
-            initiate_checkout: counts[2],
-            leads: counts[3],
-            purchases: counts[4],
-            product_view_rate: rates[0],
-            add_to_cart_rate: rates[1],
-            initiate_checkout_rate: rates[2],
-            lead_rate: rates[3],
-            purchase_rate: rates[4],
-            stages: std::iter::once(all).chain(stages).collect(),
-        },
-    }))
+    Ok(Funnel {
+        strict,
+        total,
+        product_views: counts[0],
+        add_to_cart: counts[1],
+        initiate_checkout: counts[2],
+        leads: counts[3],
+        purchases: counts[4],
+        product_view_rate: rates[0],
+        add_to_cart_rate: rates[1],
+        initiate_checkout_rate: rates[2],
+        lead_rate: rates[3],
+        purchase_rate: rates[4],
+        stages: std::iter::once(all).chain(stages).collect(),
+    })
 }
 
 pub(super) fn endpoint() -> Endpoint {

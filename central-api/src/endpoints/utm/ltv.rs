@@ -4,6 +4,7 @@ use axum::Json;
 use axum::routing::get;
 use rust_decimal::Decimal;
 use serde::Serialize;
+use sqlx::PgPool;
 use utoipa::ToSchema;
 
 use super::Endpoint;
@@ -12,7 +13,7 @@ use super::describe;
 use crate::catalogue::{Dimension, Metric};
 use crate::error::ApiError;
 use crate::reports::figure::Figure;
-use crate::reports::scope::ScopeAnswer;
+use crate::reports::scope::{Scope, ScopeAnswer};
 use crate::reports::sql::{Column, Question, Sort};
 use crate::reports::table::{self, Row};
 use crate::site::SiteSettings;
@@ -33,7 +34,7 @@ const DEFAULT_LIMIT: i64 = 20;
 /// How a source's LTV per session stands against the site's two thresholds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Level {
+pub(crate) enum Level {
     /// At least the upper one.
     Good,
     /// At least the lower one.
@@ -44,27 +45,27 @@ enum Level {
 
 /// One source.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
-struct SourceLtv {
+pub(crate) struct SourceLtv {
     /// Normalised source; null: not set.
-    utm_source: Option<String>,
+    pub(crate) utm_source: Option<String>,
     /// Sessions.
-    total_sessions: Figure,
+    pub(crate) total_sessions: Figure,
     /// Sessions with a lead or purchase.
-    converted_sessions: Figure,
+    pub(crate) converted_sessions: Figure,
     /// Net revenue, in the site's currency.
-    total_revenue: Figure,
+    pub(crate) total_revenue: Figure,
     /// Net revenue per session.
-    ltv_per_session: Figure,
+    pub(crate) ltv_per_session: Figure,
     /// Net revenue per paid order.
     avg_order_value: Figure,
     /// Orders per session.
     orders_per_session: Figure,
     /// Orders of any payment status.
-    total_orders: Figure,
+    pub(crate) total_orders: Figure,
     /// The share of the LTV per session that may be spent on acquiring it, a setting of the site (0.7 unless set), in its currency.
-    max_cpa: Figure,
+    pub(crate) max_cpa: Figure,
     /// Where the LTV stands against the site's thresholds.
-    level: Option<Level>,
+    pub(crate) level: Option<Level>,
 }
 
 impl SourceLtv {
@@ -114,8 +115,23 @@ async fn ltv_comparison(mut asked: Asked) -> Result<Json<impl Serialize>, ApiErr
     let scope = asked.scope()?;
     let (limit, offset) = asked.page(DEFAULT_LIMIT)?;
     asked.params.finish()?;
+    let (ltv_comparison, total_rows) = ask(&asked.pool, &scope, limit, offset).await?;
+    Ok(Json(Answer {
+        scope: scope.describe(),
+        total_rows,
+        ltv_comparison,
+        limit,
+        offset,
+    }))
+}
+
+/// Sources by net revenue per session, the highest first, and how many there are.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn ask(pool: &PgPool, scope: &Scope, limit: i64, offset: i64) -> sqlx::Result<(Vec<SourceLtv>, i64)> {
     let question = Question {
-        scope: &scope,
+        scope,
         dimensions: &[Dimension::UtmSource],
         metrics: &METRICS,
         sort: Some(Sort {
@@ -125,18 +141,10 @@ async fn ltv_comparison(mut asked: Asked) -> Result<Json<impl Serialize>, ApiErr
         limit: Some(limit),
         offset,
     };
-    let table = table::ask(&asked.pool, &question).await?;
-    Ok(Json(Answer {
-        scope: scope.describe(),
-        total_rows: table.total_rows,
-        ltv_comparison: table
-            .rows
-            .iter()
-            .map(|row| SourceLtv::new(row, &scope.site.settings))
-            .collect(),
-        limit,
-        offset,
-    }))
+    let table = table::ask(pool, &question).await?;
+    let settings = &scope.site.settings;
+    let rows = table.rows.iter().map(|row| SourceLtv::new(row, settings)).collect();
+    Ok((rows, table.total_rows))
 }
 
 pub(super) fn endpoint() -> Endpoint {

@@ -3,13 +3,14 @@
 use axum::Json;
 use axum::routing::get;
 use serde::Serialize;
+use sqlx::PgPool;
 
 use super::Endpoint;
 use super::asked::Asked;
 use super::describe;
 use crate::catalogue::{Dimension, Metric};
 use crate::error::ApiError;
-use crate::reports::scope::ScopeAnswer;
+use crate::reports::scope::{Scope, ScopeAnswer};
 use crate::reports::series;
 use crate::reports::sql::Question;
 use crate::reports::table::{self, Row};
@@ -45,20 +46,28 @@ async fn time_series(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError>
     let scope = asked.scope()?;
     let bucket = asked.params.choice("bucket", &BUCKETS, Dimension::Day)?;
     asked.params.finish()?;
+    Ok(Json(Answer {
+        scope: scope.describe(),
+        bucket: bucket.key(),
+        series: ask(&asked.pool, &scope, bucket).await?,
+    }))
+}
+
+/// One row a bucket, without gaps.
+///
+/// # Errors
+/// The database's; 400 for more buckets than one answer may have.
+pub(crate) async fn ask(pool: &PgPool, scope: &Scope, bucket: Dimension) -> Result<Vec<Row>, ApiError> {
     let question = Question {
-        scope: &scope,
+        scope,
         dimensions: &[bucket],
         metrics: &METRICS,
         sort: None,
         limit: None,
         offset: 0,
     };
-    let table = table::ask(&asked.pool, &question).await?;
-    Ok(Json(Answer {
-        scope: scope.describe(),
-        bucket: bucket.key(),
-        series: series::fill(table.rows, bucket, &METRICS, &scope.period)?,
-    }))
+    let table = table::ask(pool, &question).await?;
+    series::fill(table.rows, bucket, &METRICS, &scope.period)
 }
 
 pub(super) fn endpoint() -> Endpoint {
