@@ -26,7 +26,7 @@ enum Command {
     /// Bring the database up to date.
     Migrate,
     /// Check everything and say what is wrong and what helps.
-    Doctor,
+    Doctor(commands::doctor::Args),
     /// Make a site: one shop.
     CreateSite(commands::create_site::Args),
     /// Make a user who may log in to the panel.
@@ -47,6 +47,12 @@ enum Command {
     DemoData(commands::demo_data::Args),
     /// What was refused: list it, look at it, send it through the same door again.
     DeadLetters(commands::dead_letters::Args),
+    /// Send a report by e-mail now, or show it.
+    SendReport(commands::send_report::Args),
+    /// Reports that are mailed regularly: list, add, edit, remove, run-now.
+    Schedule(commands::schedule::Args),
+    /// Set up regular reports by e-mail, question by question.
+    SetupEmailReports(commands::setup_email_reports::Args),
     /// Show every setting: what it is for, its value, its default. Secrets are hidden.
     Config,
     /// Print the API's description, OpenAPI 3.1.
@@ -81,7 +87,7 @@ pub fn run(cli: Cli) -> ExitCode {
         match cli.command {
             Command::Serve => commands::serve::run(config).await,
             Command::Migrate => commands::migrate::run(config).await,
-            Command::Doctor => commands::doctor::run(config).await,
+            Command::Doctor(args) => commands::doctor::run(config, args).await,
             Command::CreateSite(args) => commands::create_site::run(config, args).await,
             Command::CreateAdmin(args) => commands::create_admin::run(config, args).await,
             Command::ResetPassword(args) => commands::reset_password::run(config, args).await,
@@ -92,6 +98,9 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Rollup(args) => commands::rollup::run(config, args).await,
             Command::DemoData(args) => commands::demo_data::run(config, args).await,
             Command::DeadLetters(args) => commands::dead_letters::run(config, args).await,
+            Command::SendReport(args) => commands::send_report::run(config, args).await,
+            Command::Schedule(args) => commands::schedule::run(config, args).await,
+            Command::SetupEmailReports(args) => commands::setup_email_reports::run(config, args).await,
             Command::Config => commands::config::run(&effective),
             Command::Openapi => commands::openapi::run(&config),
             Command::Postgres(args) => commands::postgres::run(config, args).await,
@@ -101,7 +110,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             commands::say_error(&format!("{error:#}"));
-            ExitCode::FAILURE
+            match error.downcast_ref::<commands::WrongArguments>() {
+                Some(_) => ExitCode::from(2),
+                None => ExitCode::FAILURE,
+            }
         }
     }
 }

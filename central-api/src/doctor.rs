@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::database;
 use crate::db::users;
 use crate::installation::Installation;
+use crate::mail::transport::{self, Transport};
 use crate::postgres::discover::SUPPORTED;
 
 /// Clocks may differ by this many milliseconds: signatures are refused at 300 s, and events of "the future" at 600 s.
@@ -38,7 +39,7 @@ use Verdict::{Bad, Fine, Notice};
 ///
 /// # Errors
 /// When the database stops answering on the way.
-pub async fn examine(installation: &Installation) -> anyhow::Result<Vec<Finding>> {
+pub async fn examine(installation: &Installation, try_mail: bool) -> anyhow::Result<Vec<Finding>> {
     let config = &installation.config;
     let mut findings = vec![Finding {
         check: "secret",
@@ -76,9 +77,16 @@ pub async fn examine(installation: &Installation) -> anyhow::Result<Vec<Finding>
             ("jobs", jobs(&pool).await?),
             ("dead letters", dead_letters(&pool).await?),
             ("rollup marks", rollup_marks(&pool).await?),
+            ("mail", mail(&pool, config).await?),
         ] {
             findings.push(Finding { check, verdict });
         }
+    }
+    if try_mail {
+        findings.push(Finding {
+            check: "mail server",
+            verdict: mail_server(config).await,
+        });
     }
     pool.close().await;
     Ok(findings)
@@ -255,6 +263,41 @@ async fn dead_letters(pool: &PgPool) -> sqlx::Result<Verdict> {
             "See them with `central-api dead-letters list`, and replay them once the cause is gone.".into(),
         ),
     })
+}
+
+async fn mail(pool: &PgPool, config: &Config) -> anyhow::Result<Verdict> {
+    const HELP: &str = "See docs/reports.md, and try it with `central-api doctor --mail`.";
+    let schedules = crate::db::report_schedules::list(pool, None, None).await?;
+    let active = schedules.iter().filter(|schedule| schedule.plan.enabled).count();
+    let failed = crate::db::report_runs::count_failed_since(pool, Utc::now() - chrono::TimeDelta::days(7)).await?;
+    let ready = Transport::of(config).and_then(|transport| transport::sender(config).map(|_| transport));
+    Ok(match (ready, active, failed) {
+        (Err(_), 0, _) if config.mail_transport == crate::config::MailTransport::None => {
+            Fine("not set up, and no schedule needs it.".into())
+        }
+        (Err(error), _, _) => Bad(format!("{active} schedules, but: {error:#}."), HELP.into()),
+        (Ok(_), _, 1..) => Notice(
+            format!("{failed} mails of the last 7 days failed or are uncertain."),
+            "The panel shows why, and sends them again.".into(),
+        ),
+        (Ok(transport), _, _) => Fine(format!("{active} schedules; {}.", transport.describe())),
+    })
+}
+
+async fn mail_server(config: &Config) -> Verdict {
+    const HELP: &str = "Check UD_SMTP_HOST, UD_SMTP_PORT, UD_SMTP_SECURITY, UD_SMTP_USER and UD_SMTP_PASSWORD.";
+    let tried = async {
+        transport::sender(config).map_err(|error| format!("{error:#}"))?;
+        let transport = Transport::of(config).map_err(|error| format!("{error:#}"))?;
+        let mut link = transport.open().await?;
+        link.check().await?;
+        link.close().await;
+        Ok::<_, String>(transport.describe())
+    };
+    match tried.await {
+        Ok(name) => Fine(format!("{name} takes mails.")),
+        Err(error) => Bad(format!("{error}."), HELP.into()),
+    }
 }
 
 async fn rollup_marks(pool: &PgPool) -> sqlx::Result<Verdict> {

@@ -18,8 +18,8 @@ use utoipa_axum::routes;
 
 use crate::config::{Config, Origin};
 use crate::endpoints::{
-    account, ad_spend, audit_log, cron, dead_letters, health, ingest, keys, openapi, orders, panel, server_events,
-    session, setup, sites, users, utm,
+    account, ad_spend, audit_log, cron, dead_letters, health, ingest, keys, openapi, orders, panel, report_runs,
+    report_schedules, server_events, session, setup, sites, unsubscribe, users, utm,
 };
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -100,6 +100,7 @@ fn people(config: &Config) -> OpenApiRouter<AppState> {
         .routes(routes!(keys::list_ingest, keys::create_ingest))
         .routes(routes!(keys::revoke_ingest))
         .routes(routes!(audit_log::list))
+        .merge(report_mails())
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::replay))
         .merge(
@@ -112,6 +113,19 @@ fn people(config: &Config) -> OpenApiRouter<AppState> {
         .merge(utm::routes())
         .layer(middleware::from_fn(move |request, next| within(timeout, request, next)))
         .layer(DefaultBodyLimit::max(SMALL_BODY))
+}
+
+/// Reports by e-mail.
+fn report_mails() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(report_schedules::list, report_schedules::create))
+        .routes(routes!(report_schedules::change, report_schedules::remove))
+        .routes(routes!(report_schedules::run_now))
+        .routes(routes!(report_schedules::test))
+        .routes(routes!(report_schedules::preview))
+        .routes(routes!(report_runs::list))
+        .routes(routes!(report_runs::send_again))
+        .routes(routes!(unsubscribe::ask, unsubscribe::leave))
 }
 
 /// What every path has, from the outside in: an id and a line in the log, headers, other origins, no cross-site writes, no panics.

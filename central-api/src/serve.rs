@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use crate::auth::password_link;
 use crate::db::{sites, users};
 use crate::installation::Installation;
+use crate::mail::run;
 use crate::postgres::Cluster;
 use crate::rollup::cohorts;
 use crate::rollup::upkeep::{self, Take};
@@ -135,6 +136,7 @@ fn background(state: &AppState, stopped: &watch::Receiver<bool>) -> JoinSet<()> 
         let shared = state.clone();
         every(&mut tasks, stopped, ROLLUPS, move || keep_cohorts(shared.clone()));
     }
+    send_mails(&mut tasks, state, stopped);
     if let Some(cluster) = &state.cluster {
         let cluster = cluster.clone();
         every(&mut tasks, stopped, POSTGRES, move || revive(cluster.clone()));
@@ -224,6 +226,32 @@ async fn keep_business(state: AppState) {
             }
         }
     }
+}
+
+/// Sends reports by e-mail: whenever somebody made one to be sent, and on the timer of jobs what is due or is to be tried again.
+fn send_mails(tasks: &mut JoinSet<()>, state: &AppState, stopped: &watch::Receiver<bool>) {
+    let (state, mut stopped) = (state.clone(), stopped.clone());
+    tasks.spawn(async move {
+        let mut ticks = tokio::time::interval(JOBS);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = stopped.changed() => return,
+                () = state.mail.wait() => {}
+                _ = ticks.tick(), if state.config.run_jobs => {
+                    if let Err(error) = run::claim_due(&state, state.clock.now()).await {
+                        tracing::warn!(error = format!("{error:#}"), "due reports were not looked for");
+                    }
+                }
+            }
+            if let Err(error) = run::deliver_due(&state).await {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "due mails were not sent; they are looked at again"
+                );
+            }
+        }
+    });
 }
 
 async fn revive(cluster: Arc<Cluster>) {

@@ -34,7 +34,7 @@ const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
     let email = users::normalised_email(&args.email).context("EMAIL: must be an address such as ann@shop.example")?;
     let (text, made_up) = match args.password_stdin {
-        true => (read_line().await?, false),
+        true => (read_line().await?.unwrap_or_default(), false),
         false => (made_up_password(rand::random()), true),
     };
     password::check("password", &text)?;

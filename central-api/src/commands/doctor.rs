@@ -6,13 +6,21 @@ use crate::config::Config;
 use crate::doctor::{self, Finding};
 use crate::installation::Installation;
 
+/// What is looked at beside everything.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Also connect to the mail server and log in; nothing is sent.
+    #[arg(long)]
+    mail: bool,
+}
+
 /// Prints a line a check.
 ///
 /// # Errors
 /// When a check found something that keeps the installation from working.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
     let installation = Installation::open(config).await?;
-    let findings = doctor::examine(&installation).await;
+    let findings = doctor::examine(&installation, args.mail).await;
     installation.close().await?;
     let mut bad = 0;
     for Finding { check, verdict } in &findings? {

@@ -16,7 +16,10 @@ pub mod postgres;
 pub mod reset_password;
 pub mod revoke_key;
 pub mod rollup;
+pub mod schedule;
+pub mod send_report;
 pub mod serve;
+pub mod setup_email_reports;
 
 use std::sync::Arc;
 
@@ -26,6 +29,11 @@ use crate::config::Config;
 use crate::installation::Installation;
 use crate::site::Site;
 use crate::state::AppState;
+
+/// Arguments that only the work itself finds wrong; the exit code is that of wrong arguments.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongArguments(pub String);
 
 /// Says on standard error why it failed.
 pub fn say_error(text: &str) {
@@ -59,12 +67,14 @@ pub fn the_site(state: &AppState, key: Option<&str>) -> anyhow::Result<Arc<Site>
     })
 }
 
-/// Reads one line of standard input off the async threads.
-async fn read_line() -> anyhow::Result<String> {
+/// Reads one line of standard input off the async threads; none at its end.
+async fn read_line() -> anyhow::Result<Option<String>> {
     let line = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line)
+        std::io::stdin()
+            .read_line(&mut line)
+            .map(|read| (read > 0).then_some(line))
     });
     let line = line.await?.context("reading standard input")?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+    Ok(line.map(|line| line.trim_end_matches(['\r', '\n']).to_owned()))
 }

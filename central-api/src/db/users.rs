@@ -131,16 +131,6 @@ pub async fn all(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Listed>> {
                (select max(s.last_used_at) from admin_sessions s where s.user_id = u.user_id) as last_used_at,
                exists(select 1 from password_links l where l.user_id = u.user_id and l.purpose = 'invite') as "invited!"
            from users u order by u.email"#
-
-/// Addresses of those who may log in, of this role and of every role where none is given: to every site, or to this one.
-///
-/// # Errors
-/// The database's.
-pub async fn addresses(db: impl PgExecutor<'_>, site_id: i32, role: Option<Role>) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!(
-        "select email from users where disabled_at is null and (site_id is null or site_id = $1) and ($2::text is null or role = $2) order by email",
-        site_id,
-        role.map(Role::name),
     )
     .fetch_all(db)
     .await
@@ -189,6 +179,20 @@ pub async fn delete(db: impl PgExecutor<'_>, user_id: Uuid) -> sqlx::Result<()> 
         .execute(db)
         .await?;
     Ok(())
+}
+
+/// Addresses of those who may log in, of this role and of every role where none is given: to every site, or to this one.
+///
+/// # Errors
+/// The database's.
+pub async fn addresses(db: impl PgExecutor<'_>, site_id: i32, role: Option<Role>) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        "select email from users where disabled_at is null and (site_id is null or site_id = $1) and ($2::text is null or role = $2) order by email",
+        site_id,
+        role.map(Role::name),
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// An e-mail as it is stored and compared: trimmed, lower-case; `None` when it cannot be one.

@@ -9,6 +9,7 @@ use crate::auth::signed;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::Json;
 use crate::jobs::{self, Ran};
+use crate::mail::run;
 use crate::state::AppState;
 
 /// Why the worker asks.
@@ -32,6 +33,8 @@ pub struct TickAnswer {
     ran: Vec<Ran>,
     /// Another process is running what is due.
     busy: bool,
+    /// Reports by e-mail that were due and are being sent now; none when all were claimed already.
+    reports: usize,
 }
 
 /// Runs the jobs that are due. Asking again does no harm: what is done is not done again.
@@ -53,8 +56,12 @@ pub async fn tick(
         field: None,
         message: format!("the body must be {{\"scheduled_time\": milliseconds, \"cron\": \"pattern\"}}: {error}"),
     })?;
+    // Claimed here and sent beside: a mail server may take its time, and the worker does not wait long.
+    let reports = run::claim_due(&state, state.clock.now()).await?.len();
+    state.mail.now();
     let ran = jobs::run_due(&state, state.clock.now()).await?;
     Ok(Json(TickAnswer {
+        reports,
         busy: ran.is_none(),
         ran: ran.unwrap_or_default(),
     }))

@@ -3,11 +3,14 @@
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use sqlx::AssertSqlSafe;
 
-use crate::db::{admin_sessions, retention};
+use crate::db::{admin_sessions, report_runs, retention};
 use crate::state::AppState;
 
 /// Sessions of the panel are kept this long after their end, for whoever asks who was logged in.
 const ENDED_SESSIONS: TimeDelta = TimeDelta::days(30);
+
+/// The record of reports by e-mail, with addresses, is kept this long.
+const REPORT_RUNS: TimeDelta = TimeDelta::days(400);
 
 /// Whole months that no site keeps are dropped, which costs nothing; the rest is deleted site by site.
 pub(super) async fn run(state: AppState, now: DateTime<Utc>) -> anyhow::Result<String> {
@@ -33,6 +36,7 @@ pub(super) async fn run(state: AppState, now: DateTime<Utc>) -> anyhow::Result<S
         rows += retention::delete_before(&state.pool, site_id, cutoff).await?;
     }
     let sessions = admin_sessions::delete_ended(&state.pool, now - ENDED_SESSIONS).await?;
+    report_runs::delete_before(&state.pool, now - REPORT_RUNS).await?;
     Ok(format!(
         "{dropped} months dropped, {rows} rows deleted, {sessions} ended logins forgotten"
     ))

@@ -214,6 +214,17 @@ pub async fn deliver(state: &AppState, run_id: i64) -> anyhow::Result<bool> {
     Ok(ours)
 }
 
+/// [`deliver`], after whoever else is at the run.
+///
+/// # Errors
+/// The database's.
+pub async fn deliver_in_turn(state: &AppState, run_id: i64) -> anyhow::Result<()> {
+    while !deliver(state, run_id).await? {
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    }
+    Ok(())
+}
+
 /// One attempt at everybody who is due. Answers why nobody could be served, if so.
 async fn attempt(state: &AppState, run: &Run) -> anyhow::Result<Option<String>> {
     let now = state.clock.now();

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, TimeDelta, TimeZone, Utc, Weekday};
 use chrono_tz::Tz;
 
+use crate::reports::period::{Period, PeriodName};
+
 /// How often, and on which day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frequency {
@@ -69,16 +71,19 @@ pub enum Covered {
     Month,
     /// Everything.
     AllTime,
+    /// Other days.
+    Days,
 }
 
 impl Covered {
     /// As stored.
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 6] = [
         ("day", Self::Day),
         ("today", Self::Today),
         ("week", Self::Week),
         ("month", Self::Month),
         ("all_time", Self::AllTime),
+        ("days", Self::Days),
     ];
 
     /// As stored.
@@ -87,6 +92,24 @@ impl Covered {
             .iter()
             .find(|(_, covered)| *covered == self)
             .map_or("day", |(name, _)| name)
+    }
+
+    /// What a period of the API is called.
+    pub fn of(period: &Period) -> Self {
+        let days = period
+            .first_day
+            .map_or(0, |first| (period.last_day - first).num_days() + 1);
+        match period.name {
+            PeriodName::Today => Self::Today,
+            PeriodName::Week => Self::Week,
+            PeriodName::Month => Self::Month,
+            PeriodName::AllTime => Self::AllTime,
+            PeriodName::Custom => match days {
+                1 => Self::Day,
+                7 => Self::Week,
+                _ => Self::Days,
+            },
+        }
     }
 
     /// Reads [`Covered::name`].
@@ -170,7 +193,7 @@ pub fn covered_days(covered: Covered, slot: DateTime<Utc>, site_zone: Tz) -> (Na
             let first = today.with_day(1).unwrap_or(today);
             (first - Months::new(1), first - Days::new(1))
         }
-        Covered::Day | Covered::Today | Covered::AllTime => (yesterday, yesterday),
+        Covered::Day | Covered::Today | Covered::AllTime | Covered::Days => (yesterday, yesterday),
     }
 }
 

@@ -17,6 +17,7 @@ pub const fn report_for(covered: Covered) -> Text {
         Covered::Today => text("звіт за сьогодні", "report for today"),
         Covered::Week => text("звіт за тиждень", "weekly report"),
         Covered::Month => text("звіт за місяць", "monthly report"),
+        Covered::Days => text("звіт за період", "report"),
         Covered::AllTime => text("звіт за весь час", "report for all time"),
     }
 }
