@@ -17,6 +17,7 @@ mod operations;
 mod orders;
 mod panel;
 mod postgres;
+mod report_mails;
 mod rollup;
 mod server_events;
 mod session;

@@ -113,7 +113,8 @@ impl TestApp {
         Self::start_configured(Clock::system(), change).await
     }
 
-    async fn start_configured(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
+    /// With a given clock and settings changed.
+    pub async fn start_configured(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         let db = TestDb::new().await;
         let mut config = Config::for_tests();
         change(&mut config);
