@@ -27,11 +27,14 @@ export const next = (first, action, more = {}) => {
 export const envelope = (site, events) => JSON.stringify({ schema: 1, batch_id: uuidv7(), sent_at: Date.now(), site, events });
 
 /** Posts a body as the worker does. `ingestKey` is "key_id:secret". */
-export function deliver(centre, ingestKey, body) {
+export const deliver = (centre, ingestKey, body) => post(`${centre}/ingest/v1/events`, ingestKey, body);
+
+/** Posts a signed body to any path that the worker asks. */
+export function post(url, ingestKey, body) {
   const colon = ingestKey.indexOf(":");
   const t = Math.trunc(Date.now() / 1000);
   const s = createHmac("sha256", ingestKey.slice(colon + 1)).update(`${t}.${body}`).digest("hex");
-  return fetch(`${centre}/ingest/v1/events`, {
+  return fetch(url, {
     method: "POST", body, headers: { "content-type": "application/json", "x-ud-signature": `v1;k=${ingestKey.slice(0, colon)};t=${t};s=${s}` },
   });
 }

@@ -21,9 +21,9 @@ export const CRON = "0 * * * *";
 
 /**
  * Starts everything. `settings` are the worker's; `queue: false` leaves the queue unbound, `"down"` binds one that takes nothing;
- * `server` is the Postgres to use (default: the test run's). `origin` of what it answers, when set, stands in for the demo shop.
+ * `environment` is added to the centre's; `server` is the Postgres to use (default: the test run's). `origin` of what it answers, when set, stands in for the demo shop.
  */
-export async function install({ settings = {}, queue = true, server = process.env.UD_TEST_DATABASE_URL } = {}) {
+export async function install({ settings = {}, queue = true, environment = {}, server = process.env.UD_TEST_DATABASE_URL } = {}) {
   if (!server) throw new Error("UD_TEST_DATABASE_URL is not set: run this through ./dev e2e");
   const folder = mkdtempSync(join(tmpdir(), "utm-e2e-"));
   const secrets = newSecrets();
@@ -32,7 +32,7 @@ export async function install({ settings = {}, queue = true, server = process.en
   const database = new URL(server);
   database.pathname = `/${name}`;
 
-  const env = { DATABASE_URL: database.href, UD_SECRET: secrets.installation, UD_LOG: "debug" };
+  const env = { DATABASE_URL: database.href, UD_SECRET: secrets.installation, UD_LOG: "debug", ...environment };
   centralApi(env, "migrate");
   centralApi(env, "create-site", SITE, "--name", "Test shop", "--domain", HOST);
   const keys = { ingest: ingestKey(env, SITE), shop: apiKey(env, SITE, "orders", "events"), read: apiKey(env, SITE, "read") };

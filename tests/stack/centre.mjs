@@ -6,10 +6,11 @@ import { fileURLToPath } from "node:url";
 import { answers, run, start } from "./process.mjs";
 
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const BINARY = process.env.UD_DEV_CENTRAL_API ?? join(ROOT, "target/debug/central-api");
+/** The program. */
+export const CENTRAL_API = process.env.UD_DEV_CENTRAL_API ?? join(ROOT, "target/debug/central-api");
 
 /** Runs a command of central-api with this environment and answers what it printed. */
-export const centralApi = (env, ...args) => run(BINARY, args, { env });
+export const centralApi = (env, ...args) => run(CENTRAL_API, args, { env });
 
 /** Makes an API key with these scopes and answers its token. */
 export const apiKey = (env, site, ...scopes) => printed(centralApi(env, "create-key", "--kind", "api", "--site", site, "--scopes", scopes.join(","), "--name", scopes.join(" and ")), "TOKEN");
@@ -30,7 +31,7 @@ function printed(text, name) {
 /** Starts `central-api serve` on `port` and waits until it is ready. */
 export async function startCentre({ env, port, log, pidFile }) {
   const url = `http://127.0.0.1:${port}`;
-  const process = await start("central-api", BINARY, ["serve"], { env: { ...env, UD_LISTEN: `127.0.0.1:${port}` }, log, pidFile, ready: answers(`${url}/readyz`) });
+  const process = await start("central-api", CENTRAL_API, ["serve"], { env: { ...env, UD_LISTEN: `127.0.0.1:${port}` }, log, pidFile, ready: answers(`${url}/readyz`) });
   return Object.assign(process, { url });
 }
 
@@ -46,6 +47,6 @@ function postmasterOf(data) {
 
 /** Starts `central-api postgres` on a data directory: `url`, and `postmaster()`, the id of the server's process or null. */
 export async function startPostgres({ data, log, pidFile }) {
-  const process = await start("postgres", BINARY, ["postgres", "--data-dir", data], { log, pidFile, timeout: 60_000, ready: (output) => /^DATABASE_URL=(.+)$/m.exec(output)?.[1] });
+  const process = await start("postgres", CENTRAL_API, ["postgres", "--data-dir", data], { log, pidFile, timeout: 60_000, ready: (output) => /^DATABASE_URL=(.+)$/m.exec(output)?.[1] });
   return Object.assign(process, { url: process.ready, postmaster: () => postmasterOf(data) });
 }
