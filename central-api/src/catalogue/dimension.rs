@@ -113,6 +113,17 @@ impl Dimension {
         }
     }
 
+    /// SQL: when the bucket of `$time` begins, for a bucket of time; right wherever midnight comes once.
+    pub fn bucket_start(self) -> Option<&'static str> {
+        match self {
+            Self::Hour => Some("date_trunc('hour', $time, $zone)"),
+            Self::Day => Some("date_trunc('day', $time, $zone)"),
+            Self::Week => Some("date_trunc('week', $time, $zone)"),
+            Self::Month => Some("date_trunc('month', $time, $zone)"),
+            _ => None,
+        }
+    }
+
     /// Whether orders must be joined to their sessions to know it.
     pub fn needs_session_of_order(self) -> bool {
         self.definition().of_order == OfOrder::Joined
@@ -367,8 +378,8 @@ pub static DIMENSIONS: [DimensionDefinition; 24] = [
         Dimension::VisitorType,
         "visitor_type",
         ("Новий чи повторний", "New or returning"),
-        "case when s.session_id is null then null when s.visit_count > 1 or exists (select 1 from sessions p \
-         where p.site_id = s.site_id and p.visitor_id = s.visitor_id and p.first_seen < s.first_seen) \
+        "case when s.session_id is null then null when s.visit_count > 1 or exists (select 1 from sessions earlier \
+         where earlier.site_id = s.site_id and earlier.visitor_id = s.visitor_id and earlier.first_seen < s.first_seen) \
          then 'returning' else 'new' end",
         (
             "returning — сесія з кількома візитами або відвідувача, що вже мав раніше сесію; new — решта.",
@@ -442,6 +453,13 @@ mod tests {
             let name = serde_json::to_value(reason).unwrap();
             let case = format!("when {} then '{}'", reason.code(), name.as_str().unwrap());
             assert!(Dimension::BotReason.sql(Side::Sessions).contains(&case), "{case}");
+        }
+    }
+
+    #[test]
+    fn every_bucket_of_time_says_when_it_begins_and_nothing_else_does() {
+        for dimension in Dimension::all() {
+            assert_eq!(dimension.bucket_start().is_some(), dimension.is_time());
         }
     }
 

@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use crate::database::{Fault, fault};
 use crate::db::dead_letters::{self, NewDeadLetter};
 use crate::db::{anonymous_hits, events, partitions, rollup_marks, sessions, user_agents};
-use crate::ingest::fold::fold;
+use crate::ingest::fold::{SessionChange, SessionKey, fold};
 use crate::ingest::record::{AnonymousRecord, EventRecord, Record};
 use crate::orders::identity;
 
@@ -167,6 +167,7 @@ async fn attempt(
     let mut tx = pool.begin().await?;
 
     let mut seen_agents = Vec::new();
+    let mut moved = Vec::new();
     if !events.is_empty() {
         let offered: Vec<&EventRecord> = events.iter().map(|(_, event)| *event).collect();
         let stored = events::insert(&mut tx, &offered).await?;
@@ -193,6 +194,7 @@ async fn attempt(
                 })
                 .collect();
             rollup_marks::insert(&mut tx, &marks.into_iter().collect::<Vec<_>>()).await?;
+            moved = moved_among_later(&changes, &merged, now);
             let hour_no = now.timestamp() / 3_600;
             let mut unseen: Vec<(i64, &str)> = fresh
                 .iter()
@@ -236,6 +238,9 @@ async fn attempt(
         letters.sort_unstable_by(|a, b| (a.site_id, &a.payload).cmp(&(b.site_id, &b.payload)));
         dead_letters::insert(&mut tx, &letters, now).await?;
     }
+    if !moved.is_empty() {
+        rollup_marks::insert_later(&mut tx, &moved).await?;
+    }
     tx.commit().await?;
     metrics::histogram!("ud_ingest_transaction_seconds").record(started.elapsed().as_secs_f64());
     metrics::histogram!("ud_ingest_transaction_events").record(records.len() as f64);
@@ -243,4 +248,32 @@ async fn attempt(
         agents.0.insert(seen, ());
     }
     Ok(is_new)
+}
+
+/// A session that began this lately has no later one in an hour that is summed up: hours are summed up when they are over, so not within
+/// an hour of its start. Half of that is left for clocks that differ.
+const NOTHING_LATER: TimeDelta = TimeDelta::minutes(30);
+
+/// Sessions that may now stand elsewhere among those of their visitor, or with other values of dimensions, and may have later ones: the hours
+/// of those say which sessions they follow. Sums alone, the common change of an old session, do not matter to them.
+fn moved_among_later(
+    changes: &[SessionChange<'_>],
+    merged: &[sessions::Merged],
+    now: DateTime<Utc>,
+) -> Vec<SessionKey> {
+    // Whether a merge made the session or moved its start is told by its start being the change's.
+    let starts: HashSet<_> = merged.iter().map(|m| (m.site_id, m.visitor_id, m.first_seen)).collect();
+    let old: HashSet<_> = (merged.iter())
+        .filter(|m| m.first_seen < now - NOTHING_LATER)
+        .map(|m| (m.site_id, m.visitor_id))
+        .collect();
+    (changes.iter())
+        .filter(|change| {
+            let (site_id, visitor_id, _) = change.key;
+            let values = change.touch.is_some() || change.context.is_some() || change.bot_reason.is_some();
+            old.contains(&(site_id, visitor_id))
+                && (values || change.visit_count > 1 || starts.contains(&(site_id, visitor_id, change.first_seen)))
+        })
+        .map(|change| change.key)
+        .collect()
 }

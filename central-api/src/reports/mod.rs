@@ -11,6 +11,7 @@ pub mod figure;
 pub mod filter;
 pub mod params;
 pub mod period;
+pub mod rolled;
 pub mod scope;
 pub mod series;
 pub mod session;

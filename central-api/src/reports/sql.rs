@@ -2,17 +2,17 @@
 //! can choose is bound.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::filter::Choice;
+use super::rolled::Rolled;
 use super::scope::{AttributionDate, Bots, Scope};
 use crate::catalogue::{CONVERTED, Dimension, Formula, Metric, Side};
 use crate::orders::rates::FALLBACK_DAYS;
-use crate::rollup::plan::{Plan, Ranges, plan};
-use crate::rollup::{days_are_whole_hours, split_for};
+use crate::rollup::plan::{Plan, Ranges};
+use crate::rollup::quarter;
+use crate::rollup::statements::{EARLIER, same_value};
 
 /// What to count.
 #[derive(Debug, Clone)]
@@ -99,61 +99,30 @@ enum Part<'a> {
     Spend,
 }
 
-/// Which metrics of the sessions a part counts; the rest are counted in another one.
+/// Which metrics of the sessions a part counts, and how; the rest are counted in another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Measures {
+    /// All, distinct ones as such.
     All,
+    /// All; visitors by the sessions that have no earlier one of the same visitor in the same row of the answer.
+    AllByFirst,
     Additive,
     Distinct,
 }
 
-/// The part of a question that rollups answer, and what is left to the sessions.
-#[derive(Debug, Clone)]
-pub struct Rolled {
-    split: i16,
-    columns: Vec<(Dimension, &'static str)>,
-    plan: Plan,
-}
-
-impl Rolled {
-    /// Which sums could answer the question, with `dirty` hours left out; none when only the sessions can.
-    pub fn of(question: &Question<'_>, dirty: &BTreeSet<DateTime<Utc>>) -> Option<Self> {
-        let (split, columns) = Self::split(question)?;
-        let from = question.scope.period.from.unwrap_or_default();
-        let use_days = !question.dimensions.iter().any(|d| d.is_time());
-        Some(Self {
-            split,
-            columns,
-            plan: plan(from, question.scope.period.to, dirty, use_days),
-        })
-    }
-
-    /// Whether it is worth asking which hours are dirty.
-    pub fn may_answer(question: &Question<'_>) -> bool {
-        Self::split(question).is_some()
-    }
-
-    fn split(question: &Question<'_>) -> Option<(i16, Vec<(Dimension, &'static str)>)> {
-        let scope = question.scope;
-        let plain = scope.bots == Bots::Exclude && !scope.confirmed && scope.filters.iter().next().is_none();
-        let time_fits = !question.dimensions.iter().any(|d| d.is_time())
-            || scope
-                .period
-                .from
-                .is_some_and(|from| days_are_whole_hours(scope.site.time_zone, from, scope.period.to));
-        if plain && time_fits && !scope.site.settings.revenue_from_events {
-            split_for(question.dimensions)
-        } else {
-            None
-        }
-    }
-}
-
-/// The aggregate's SQL over one part; none when that part does not hold it.
-fn aggregate(metric: Metric, part: Part<'_>, scope: &Scope) -> Option<Cow<'static, str>> {
+/// The aggregate's SQL over one part; none when that part does not hold it. May hold the placeholders of [`filled`].
+fn aggregate(metric: Metric, part: Part<'_>, question: &Question<'_>) -> Option<Cow<'static, str>> {
+    let scope = question.scope;
     let by_order = scope.attribution_date == AttributionDate::Order;
     let sql = match (metric.definition().formula, part) {
-        (Formula::Distinct(sql), Part::Sessions { measures, .. }) if measures != Measures::Additive => sql,
+        (Formula::Distinct(_), Part::Rolled { rolled, .. }) if rolled.distinct => {
+            return Some(rolled_visitors(question).into());
+        }
+        (Formula::Distinct(sql), Part::Sessions { measures, .. }) => match measures {
+            Measures::All | Measures::Distinct => sql,
+            Measures::AllByFirst => return Some(visitors_by_first(question).into()),
+            Measures::Additive => return None,
+        },
         (
             _,
             Part::Sessions {
@@ -177,6 +146,42 @@ fn rolled_sum(metric: Metric) -> Cow<'static, str> {
     format!("coalesce(sum(r.{}), 0)", metric.key()).into()
 }
 
+/// From when on an earlier session makes a visitor known in a row of the answer: the period's start or its bucket's. None: always.
+fn known_since(question: &Question<'_>) -> Option<String> {
+    let mut starts: Vec<&str> = (question.dimensions.iter())
+        .filter_map(|dimension| dimension.bucket_start())
+        .collect();
+    starts.extend(question.scope.period.from.map(|_| "$from"));
+    (!starts.is_empty()).then(|| format!("greatest({})", starts.join(", ")))
+}
+
+/// Visitors of rows `r`: sessions less those whose previous session lies in the same row of the answer.
+fn rolled_visitors(question: &Question<'_>) -> String {
+    let buckets = question.dimensions.iter().any(|d| d.is_time());
+    let first_quarter = match (known_since(question), question.scope.period.from.and_then(quarter)) {
+        (None, _) => return "coalesce(sum(r.sessions - r.returns), 0)".to_owned(),
+        (Some(_), Some(quarter)) if !buckets => quarter.to_string(),
+        (Some(since), _) => format!("floor(extract(epoch from {since}) / 900)::integer"),
+    };
+    // The array is sorted: all but those before the first quarter.
+    format!(
+        "coalesce(sum(r.sessions - case when r.returns = 0 then 0 else r.returns - width_bucket({first_quarter} - 1, r.previous) end), 0)"
+    )
+}
+
+/// Visitors of sessions `s`, each counted with the first of theirs.
+fn visitors_by_first(question: &Question<'_>) -> String {
+    let mut conditions = vec![EARLIER.to_owned()];
+    conditions.extend(known_since(question).map(|since| format!("p.first_seen >= {since}")));
+    let split = question.dimensions.iter().filter(|d| !d.is_time());
+    let fixed = question.scope.filters.iter().map(|(dimension, _)| dimension);
+    conditions.extend(split.copied().chain(fixed).map(same_value));
+    format!(
+        "count(*) filter (where not exists (select 1 from sessions p where {}))",
+        conditions.join(" and ")
+    )
+}
+
 /// Columns `d0`, `d1` … (text), `m0`, `m1` … (numeric, in the order of [`aggregates`]) and `total_rows`.
 pub fn statement(question: &Question<'_>, rolled: Option<&Rolled>) -> QueryBuilder<Postgres> {
     let mut sql = QueryBuilder::new("");
@@ -187,13 +192,19 @@ pub fn statement(question: &Question<'_>, rolled: Option<&Rolled>) -> QueryBuild
             let Plan { days, hours, sessions } = &rolled.plan;
             parts.push(Part::Sessions {
                 ranges: Some(sessions),
-                measures: Measures::Additive,
+                measures: if rolled.distinct {
+                    Measures::AllByFirst
+                } else {
+                    Measures::Additive
+                },
             });
             parts.extend([(24, days), (1, hours)].map(|(hours, ranges)| Part::Rolled { hours, rolled, ranges }));
-            parts.push(Part::Sessions {
-                ranges: None,
-                measures: Measures::Distinct,
-            });
+            if !rolled.distinct {
+                parts.push(Part::Sessions {
+                    ranges: None,
+                    measures: Measures::Distinct,
+                });
+            }
         }
         None => parts.push(Part::Sessions {
             ranges: None,
@@ -204,7 +215,7 @@ pub fn statement(question: &Question<'_>, rolled: Option<&Rolled>) -> QueryBuild
     if question.spend_is_known() {
         parts.push(Part::Spend);
     }
-    parts.retain(|part| found.iter().any(|m| aggregate(*m, *part, question.scope).is_some()));
+    parts.retain(|part| found.iter().any(|m| aggregate(*m, *part, question).is_some()));
     if parts.is_empty() {
         // Spend alone, by what spend does not have: the groups of the sessions, whose figures are null.
         parts.push(Part::Sessions {
@@ -243,6 +254,16 @@ pub fn statement(question: &Question<'_>, rolled: Option<&Rolled>) -> QueryBuild
 }
 
 impl Part<'_> {
+    /// The column of its rows' time.
+    const fn time(&self) -> &'static str {
+        match self {
+            Part::Sessions { .. } => "s.first_seen",
+            Part::Rolled { .. } => "r.start",
+            Part::Orders => "o.created_at",
+            Part::Spend => "a.day",
+        }
+    }
+
     /// Whether it covers no time at all.
     fn is_empty(&self) -> bool {
         match self {
@@ -260,16 +281,16 @@ fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Me
     sql.push("select ");
     for (i, dimension) in question.dimensions.iter().enumerate() {
         match part {
-            Part::Sessions { .. } => time_filled(sql, dimension.sql(Side::Sessions), "s.first_seen", scope),
-            Part::Orders => time_filled(sql, dimension.sql(Side::Orders), "o.created_at", scope),
+            Part::Sessions { .. } => filled(sql, dimension.sql(Side::Sessions), part.time(), scope),
+            Part::Orders => filled(sql, dimension.sql(Side::Orders), part.time(), scope),
             Part::Spend => {
                 sql.push(dimension.spend_sql().unwrap_or("null::text"));
             }
-            Part::Rolled { rolled, .. } => match rolled.columns.iter().find(|(d, _)| d == dimension) {
-                Some((_, column)) => {
+            Part::Rolled { rolled, .. } => match rolled.column(*dimension) {
+                Some(column) => {
                     sql.push(column);
                 }
-                None => time_filled(sql, dimension.sql(Side::Sessions), "r.start", scope),
+                None => filled(sql, dimension.sql(Side::Sessions), part.time(), scope),
             },
         }
         sql.push(format_args!(" as d{i}, "));
@@ -278,8 +299,10 @@ fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Me
         if i > 0 {
             sql.push(", ");
         }
-        let aggregate = aggregate(*metric, part, scope).unwrap_or("0".into());
-        sql.push(format_args!("({aggregate})::numeric as m{i}"));
+        let aggregate = aggregate(*metric, part, question).unwrap_or("0".into());
+        sql.push("(");
+        filled(sql, &aggregate, part.time(), scope);
+        sql.push(format_args!(")::numeric as m{i}"));
     }
     match part {
         Part::Sessions { ranges: None, .. } => {
@@ -295,13 +318,21 @@ fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Me
                 .push_bind(scope.site.id);
             sql.push(" where true");
             bots(sql, "s.bot_reason", scope.bots);
+            for (dimension, choice) in scope.filters.iter() {
+                chosen(sql, dimension.sql(Side::Sessions), choice);
+            }
         }
         Part::Rolled { hours, rolled, ranges } => {
             sql.push(" from ");
             windows(sql, ranges);
             sql.push(" join rollups r on r.start >= w.a and r.start < w.b and r.site_id = ")
                 .push_bind(scope.site.id);
-            sql.push(format_args!(" and r.hours = {hours} and r.split = {}", rolled.split));
+            sql.push(format_args!(" and r.hours = {hours} and r.split = {}", rolled.split.number));
+            for (dimension, choice) in scope.filters.iter() {
+                if let Some(column) = rolled.column(dimension) {
+                    chosen(sql, column, choice);
+                }
+            }
         }
         Part::Orders => {
             let joined = scope.confirmed
@@ -372,14 +403,25 @@ fn order_and_page(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, fou
     }
 }
 
-/// A dimension's expression, with its time column and zone filled in.
-fn time_filled(sql: &mut QueryBuilder<Postgres>, expression: &str, time: &str, scope: &Scope) {
+/// Pushes an expression of the catalogue with its placeholders filled in: `$time` by the column `time`, `$zone` and `$from` by bound values.
+fn filled(sql: &mut QueryBuilder<Postgres>, expression: &str, time: &str, scope: &Scope) {
     let text = expression.replace("$time", time);
-    let mut parts = text.split("$zone");
-    sql.push(parts.next().unwrap_or_default());
-    for part in parts {
-        sql.push_bind(scope.site.time_zone.name()).push(part);
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find('$') {
+        sql.push(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(after) = rest.strip_prefix("$zone") {
+            sql.push_bind(scope.site.time_zone.name());
+            rest = after;
+        } else if let (Some(after), Some(from)) = (rest.strip_prefix("$from"), scope.period.from) {
+            sql.push_bind(from);
+            rest = after;
+        } else {
+            sql.push("$");
+            rest = &rest[1..];
+        }
     }
+    sql.push(rest);
 }
 
 /// The condition on sessions `s`.

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 use sqlx::postgres::PgRow;
-use sqlx::{PgPool, Row as _};
+use sqlx::{PgConnection, PgPool, PgTransaction, Row as _};
 
 use super::figure::Figure;
-use super::sql::{self, Question, Rolled};
+use super::rolled::Rolled;
+use super::sql::{self, Question};
 use crate::catalogue::{Formula, Metric};
 use crate::rollup::upkeep;
 
@@ -75,10 +76,12 @@ impl Serialize for Cell {
 /// # Errors
 /// The database's.
 pub async fn ask(pool: &PgPool, question: &Question<'_>) -> sqlx::Result<Table> {
-    let rolled = rolled(pool, question).await?;
+    let mut tx = snapshot(pool).await?;
+    let rolled = rolled(&mut tx, question).await?;
     let mut statement = sql::statement(question, rolled.as_ref());
     // Planned anew for each request: the period decides between index and scan, and a plan for any period would be wrong for most.
-    let found = statement.build().persistent(false).fetch_all(pool).await?;
+    let found = statement.build().persistent(false).fetch_all(&mut *tx).await?;
+    tx.commit().await?;
     let total_rows = match found.first() {
         Some(row) => row.try_get("total_rows")?,
         None => 0,
@@ -90,18 +93,33 @@ pub async fn ask(pool: &PgPool, question: &Question<'_>) -> sqlx::Result<Table> 
     Ok(Table { rows, total_rows })
 }
 
+/// A transaction in which [`rolled`] and the statement made with it see the same moment: a return counts in a later hour than the session
+/// that it follows, so that dirty hours and sums of two moments could count a visitor twice.
+///
+/// # Errors
+/// The database's.
+pub async fn snapshot(pool: &PgPool) -> sqlx::Result<PgTransaction<'static>> {
+    pool.begin_with("begin isolation level repeatable read read only").await
+}
+
 /// What of the question rollups answer at this moment; none when only the sessions can.
 ///
 /// # Errors
 /// The database's.
-pub async fn rolled(pool: &PgPool, question: &Question<'_>) -> sqlx::Result<Option<Rolled>> {
+pub async fn rolled(db: &mut PgConnection, question: &Question<'_>) -> sqlx::Result<Option<Rolled>> {
     if !Rolled::may_answer(question) {
         return Ok(None);
     }
-    let period = question.scope.period;
-    // An hour that is marked after this was asked is told as it was: the sums and the sessions never both count it.
-    let dirty = upkeep::dirty(pool, question.scope.site.id, period.from.unwrap_or_default(), period.to).await?;
-    Ok(Rolled::of(question, &dirty))
+    let (site_id, period) = (question.scope.site.id, question.scope.period);
+    let first = if Rolled::needs_first(question) {
+        sqlx::query_scalar!("select min(first_seen) from sessions where site_id = $1", site_id)
+            .fetch_one(&mut *db)
+            .await?
+    } else {
+        None
+    };
+    let dirty = upkeep::dirty(&mut *db, site_id, period.from.unwrap_or_default(), period.to).await?;
+    Ok(Rolled::of(question, first, &dirty))
 }
 
 /// The figures of the whole scope, without a split.

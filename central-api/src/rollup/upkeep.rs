@@ -6,8 +6,7 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use sqlx::postgres::types::PgInterval;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool};
 
-use super::{SPLITS, columns};
-use crate::catalogue::Side;
+use super::statements::{hours_from_sessions, insert_days, insert_hours, table_columns};
 
 /// An hour is left alone until it has not been marked for so long: recomputing one that is still being written to is wasted.
 const QUIET: TimeDelta = TimeDelta::seconds(60);
@@ -221,7 +220,7 @@ async fn recompute(db: &mut PgConnection, site_id: i32, hours: &[DateTime<Utc>])
     )
     .execute(&mut *db)
     .await?;
-    sqlx::query(AssertSqlSafe(hours_statement()))
+    sqlx::query(AssertSqlSafe(insert_hours()))
         .bind(site_id)
         .bind(hours)
         .execute(&mut *db)
@@ -238,48 +237,12 @@ async fn recompute(db: &mut PgConnection, site_id: i32, hours: &[DateTime<Utc>])
     )
     .execute(&mut *db)
     .await?;
-    sqlx::query(AssertSqlSafe(days_statement()))
+    sqlx::query(AssertSqlSafe(insert_days()))
         .bind(site_id)
         .bind(&days)
         .execute(&mut *db)
         .await?;
     Ok(())
-}
-
-/// Columns of the table, in the order in which the statements here write them.
-fn table_columns() -> String {
-    let names: Vec<_> = columns().map(|(metric, _)| metric.key()).collect();
-    format!("site_id, hours, split, start, v0, v1, {}", names.join(", "))
-}
-
-/// What the sessions say of some hours: `$1` site, `$2` starts of hours. Every fragment is the catalogue's.
-fn hours_from_sessions() -> String {
-    let sums: Vec<_> = columns().map(|(_, sql)| sql).collect();
-    let splits: Vec<String> = SPLITS
-        .iter()
-        .enumerate()
-        .map(|(number, split)| {
-            let value = |i: usize| {
-                split
-                    .get(i)
-                    .map_or("null::text", |dimension| dimension.sql(Side::Sessions))
-            };
-            format!("({number}::smallint, {}, {})", value(0), value(1))
-        })
-        .collect();
-    format!(
-        "select s.site_id, 1::smallint, v.split, h.start, v.v0, v.v1, {} \
-         from unnest($2::timestamptz[]) as h (start) \
-         join sessions s on s.site_id = $1 and s.first_seen >= h.start and s.first_seen < h.start + interval '1 hour' \
-         cross join lateral (values {}) as v (split, v0, v1) \
-         where s.bot_reason is null group by s.site_id, v.split, h.start, v.v0, v.v1",
-        sums.join(", "),
-        splits.join(", ")
-    )
-}
-
-fn hours_statement() -> String {
-    format!("insert into rollups ({}) {}", table_columns(), hours_from_sessions())
 }
 
 /// Hours of a site in a period whose sums stand as up to date but are not what the sessions say; none, unless something wrote past the
@@ -322,33 +285,4 @@ pub async fn verify(
         day += TimeDelta::days(1);
     }
     Ok(wrong)
-}
-
-/// What the hours say of some days: `$1` site, `$2` starts of days (UTC).
-fn days_statement() -> String {
-    let sums: Vec<_> = columns()
-        .map(|(metric, _)| format!("sum(r.{})", metric.key()))
-        .collect();
-    format!(
-        "insert into rollups ({}) \
-         select r.site_id, 24, r.split, d.start, r.v0, r.v1, {} \
-         from unnest($2::timestamptz[]) as d (start) \
-         join rollups r on r.site_id = $1 and r.hours = 1 and r.start >= d.start and r.start < d.start + interval '24 hours' \
-         group by r.site_id, r.split, d.start, r.v0, r.v1",
-        table_columns(),
-        sums.join(", ")
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_column_is_filled_with_the_catalogue_s_own_aggregate() {
-        let statement = hours_statement();
-        for (metric, sql) in columns() {
-            assert!(statement.contains(metric.key()) && statement.contains(sql));
-        }
-    }
 }

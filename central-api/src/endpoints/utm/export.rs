@@ -202,9 +202,10 @@ async fn write(reader: &mut Reader, pool: &PgPool, scope: &Scope, kind: Kind, la
             reader
                 .row(labels.map(|label| label.get(language).to_owned()).collect())
                 .await?;
-            let rolled = table::rolled(pool, &question).await?;
+            let mut tx = table::snapshot(pool).await?;
+            let rolled = table::rolled(&mut tx, &question).await?;
             let mut statement = sql::statement(&question, rolled.as_ref());
-            let mut rows = statement.build().persistent(false).fetch(pool);
+            let mut rows = statement.build().persistent(false).fetch(&mut *tx);
             while let Some(row) = rows.try_next().await? {
                 let cells = table::read(&row, &question)?.0.into_iter().map(|(_, cell)| match cell {
                     Cell::Text(text) => or_not_set(text.as_deref()),

@@ -1,0 +1,124 @@
+//! The statements of upkeep that are made from the catalogue.
+
+use super::{SPLITS, columns};
+use crate::catalogue::{Dimension, Side};
+
+/// Columns of the table, in the order in which the statements here write them.
+pub(super) fn table_columns() -> String {
+    let names: Vec<_> = columns().map(|(metric, _)| metric.key()).collect();
+    format!(
+        "site_id, hours, split, start, v0, v1, {}, returns, previous",
+        names.join(", ")
+    )
+}
+
+/// SQL: session `p` is of the same visitor as session `s`, a person's, and came before it.
+pub const EARLIER: &str = "p.site_id = s.site_id and p.visitor_id = s.visitor_id and p.bot_reason is null \
+     and (p.first_seen, p.session_id) < (s.first_seen, s.session_id)";
+
+/// SQL: sessions `p` and `s` have the same value of a dimension.
+pub fn same_value(dimension: Dimension) -> String {
+    let of_session = dimension.sql(Side::Sessions);
+    format!(
+        "({}) is not distinct from ({of_session})",
+        of_session.replace("s.", "p.")
+    )
+}
+
+/// What the sessions say of some hours: `$1` site, `$2` starts of hours. Every fragment is the catalogue's.
+pub(super) fn hours_from_sessions() -> String {
+    let sums: Vec<_> = columns()
+        .map(|(metric, sql)| format!("{sql} as {}", metric.key()))
+        .collect();
+    let names: Vec<_> = columns().map(|(metric, _)| metric.key()).collect();
+    let latest: Vec<String> = (SPLITS.iter().enumerate())
+        .map(|(number, split)| {
+            let same: Vec<_> = split.iter().map(|dimension| same_value(*dimension)).collect();
+            let condition = if same.is_empty() { "true" } else { &same.join(" and ") };
+            format!("max(p.first_seen) filter (where {condition}) as p{number}")
+        })
+        .collect();
+    let splits: Vec<String> = (SPLITS.iter().enumerate())
+        .map(|(number, split)| {
+            let value = |i: usize| (split.get(i)).map_or("null::text", |dimension| dimension.sql(Side::Sessions));
+            format!(
+                "({number}::smallint, {}, {}, floor(extract(epoch from e.p{number}) / 900)::integer)",
+                value(0),
+                value(1)
+            )
+        })
+        .collect();
+    // The array is sorted after the grouping: an ordered aggregate would sort every session before it.
+    format!(
+        "select g.site_id, 1::smallint, g.split, g.start, g.v0, g.v1, {names}, g.returns, \
+           case when g.returns > 1 then (select array_agg(x order by x) from unnest(g.previous) as x) else g.previous end \
+         from (select s.site_id, v.split, h.start, v.v0, v.v1, {sums}, count(v.previous)::integer as returns, \
+             array_agg(v.previous) filter (where v.previous is not null) as previous \
+           from unnest($2::timestamptz[]) as h (start) \
+           join sessions s on s.site_id = $1 and s.first_seen >= h.start and s.first_seen < h.start + interval '1 hour' \
+           cross join lateral (select {latest} from sessions p where {EARLIER}) e \
+           cross join lateral (values {splits}) as v (split, v0, v1, previous) \
+           where s.bot_reason is null group by s.site_id, v.split, h.start, v.v0, v.v1) g",
+        names = names.join(", "),
+        sums = sums.join(", "),
+        latest = latest.join(", "),
+        splits = splits.join(", ")
+    )
+}
+
+pub(super) fn insert_hours() -> String {
+    format!("insert into rollups ({}) {}", table_columns(), hours_from_sessions())
+}
+
+/// What the hours say of some days: `$1` site, `$2` starts of days (UTC).
+pub(super) fn insert_days() -> String {
+    let list = |each: &dyn Fn(&str) -> String| {
+        let texts: Vec<_> = columns().map(|(metric, _)| each(metric.key())).collect();
+        texts.join(", ")
+    };
+    format!(
+        "insert into rollups ({}) \
+         select g.site_id, 24, g.split, g.day, g.v0, g.v1, {}, g.returns, \
+           case when g.returns > 1 then (select array_agg(x order by x) from unnest(g.previous) as x) else g.previous end \
+         from (select site_id, split, day, v0, v1, {}, sum(returns)::integer as returns, \
+             array_agg(quarter) filter (where quarter is not null) as previous \
+           from (select r.site_id, r.split, d.day, r.v0, r.v1, {}, r.returns, null::integer as quarter from {OF_DAYS} \
+             union all \
+             select r.site_id, r.split, d.day, r.v0, r.v1, {}, null, x from {OF_DAYS}, unnest(r.previous) as x) u \
+           group by site_id, split, day, v0, v1) g",
+        table_columns(),
+        list(&|key| format!("g.{key}")),
+        list(&|key| format!("sum({key}) as {key}")),
+        list(&|key| format!("r.{key}")),
+        list(&|_| "null".to_owned()),
+    )
+}
+
+const OF_DAYS: &str = "unnest($2::timestamptz[]) as d (day) \
+     join rollups r on r.site_id = $1 and r.hours = 1 and r.start >= d.day and r.start < d.day + interval '24 hours'";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_is_filled_with_the_catalogue_s_own_aggregate() {
+        let statement = insert_hours();
+        for (metric, sql) in columns() {
+            assert!(statement.contains(metric.key()) && statement.contains(sql));
+        }
+    }
+
+    #[test]
+    fn a_dimension_of_the_earlier_session_is_the_same_expression_over_it() {
+        assert_eq!(
+            same_value(Dimension::Country),
+            "(p.country) is not distinct from (s.country)"
+        );
+        for dimension in SPLITS.iter().copied().flatten() {
+            let of_session = dimension.sql(Side::Sessions);
+            // Both aliases are told apart by their dots alone.
+            assert!(!of_session.contains("p.") && !of_session.contains("sessions."), "{of_session}");
+        }
+    }
+}
