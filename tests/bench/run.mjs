@@ -1,5 +1,5 @@
 // `./dev bench [name …]`: runs the benchmarks whose name contains one of the given words (all without), prints one table and writes
-// .dev/bench.json. Each benchmark writes its rows, { name, unit, ours, reference, ratio, budget, met }, to the file it is given.
+// .dev/bench.json. --large: also at sizes that take long. Each benchmark writes its rows, { name, unit, ours, reference, ratio, budget, met }, to the file it is given.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,9 +11,11 @@ const BENCHES = [
   { name: "edge", command: (file) => [process.execPath, "tests/bench/edge/run.mjs", "--out", file] },
   { name: "ingest", command: (file) => ["target/release/bench", "ingest", "--out", file] },
   { name: "statistics", command: (file) => [process.execPath, "tests/bench/statistics/run.mjs", "--out", file] },
+  { name: "reports", command: (file) => ["target/release/bench", "reports", "--out", file, ...(large ? ["--large"] : [])] },
 ];
 
-const wanted = process.argv.slice(2);
+const wanted = process.argv.slice(2).filter((word) => !word.startsWith("--"));
+const large = process.argv.includes("--large");
 const chosen = BENCHES.filter(({ name }) => wanted.length === 0 || wanted.some((word) => name.includes(word)));
 if (chosen.length === 0) {
   console.error(`there is no benchmark '${wanted.join(" ")}'; there are ${BENCHES.map(({ name }) => name).join(", ")}`);

@@ -38,7 +38,10 @@ impl Rolled {
             return None;
         }
         let plan = plan(from, period.to, dirty, !buckets);
-        let looked_up = plan.sessions.iter().fold(TimeDelta::zero(), |sum, (a, b)| sum + (*b - *a));
+        let looked_up = plan
+            .sessions
+            .iter()
+            .fold(TimeDelta::zero(), |sum, (a, b)| sum + (*b - *a));
         let distinct = split.distinct
             && looked_up <= MOST_LOOKED_UP
             && period.from.is_none_or(|from| quarter(from).is_some())
@@ -58,7 +61,11 @@ impl Rolled {
 
     /// The column of a dimension.
     pub fn column(&self, dimension: Dimension) -> Option<&'static str> {
-        self.split.columns.iter().find(|(d, _)| *d == dimension).map(|(_, column)| *column)
+        self.split
+            .columns
+            .iter()
+            .find(|(d, _)| *d == dimension)
+            .map(|(_, column)| *column)
     }
 }
 

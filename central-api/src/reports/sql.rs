@@ -327,7 +327,10 @@ fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Me
             windows(sql, ranges);
             sql.push(" join rollups r on r.start >= w.a and r.start < w.b and r.site_id = ")
                 .push_bind(scope.site.id);
-            sql.push(format_args!(" and r.hours = {hours} and r.split = {}", rolled.split.number));
+            sql.push(format_args!(
+                " and r.hours = {hours} and r.split = {}",
+                rolled.split.number
+            ));
             for (dimension, choice) in scope.filters.iter() {
                 if let Some(column) = rolled.column(dimension) {
                     chosen(sql, column, choice);

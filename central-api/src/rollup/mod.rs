@@ -73,7 +73,11 @@ pub fn split_for(dimensions: &[Dimension], fixed: &[Dimension], filtered: &[Dime
         .min_by_key(|(_, split)| (!distinct(split), split.len()))?;
     let mut columns: Vec<_> = Vec::new();
     for dimension in wanted() {
-        let column = if split.first() == Some(dimension) { "r.v0" } else { "r.v1" };
+        let column = if split.first() == Some(dimension) {
+            "r.v0"
+        } else {
+            "r.v1"
+        };
         if !columns.contains(&(*dimension, column)) {
             columns.push((*dimension, column));
         }
@@ -199,7 +203,12 @@ mod tests {
 
     #[test]
     fn every_local_midnight_is_a_full_quarter() {
-        for zone in [Tz::Europe__Kyiv, Tz::Asia__Kathmandu, Tz::Pacific__Chatham, Tz::Asia__Kolkata] {
+        for zone in [
+            Tz::Europe__Kyiv,
+            Tz::Asia__Kathmandu,
+            Tz::Pacific__Chatham,
+            Tz::Asia__Kolkata,
+        ] {
             let midnight = zone.with_ymd_and_hms(2026, 3, 1, 0, 0, 0).unwrap().with_timezone(&Utc);
             assert_eq!(quarter(midnight).map(i64::from), Some(midnight.timestamp() / 900));
         }

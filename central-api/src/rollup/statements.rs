@@ -71,14 +71,13 @@ pub(super) fn insert_hours() -> String {
 }
 
 /// What the hours say of some days: `$1` site, `$2` starts of days (UTC).
-pub(super) fn insert_days() -> String {
+pub(super) fn days_from_hours() -> String {
     let list = |each: &dyn Fn(&str) -> String| {
         let texts: Vec<_> = columns().map(|(metric, _)| each(metric.key())).collect();
         texts.join(", ")
     };
     format!(
-        "insert into rollups ({}) \
-         select g.site_id, 24, g.split, g.day, g.v0, g.v1, {}, g.returns, \
+        "select g.site_id, 24::smallint, g.split, g.day, g.v0, g.v1, {}, g.returns, \
            case when g.returns > 1 then (select array_agg(x order by x) from unnest(g.previous) as x) else g.previous end \
          from (select site_id, split, day, v0, v1, {}, sum(returns)::integer as returns, \
              array_agg(quarter) filter (where quarter is not null) as previous \
@@ -86,12 +85,15 @@ pub(super) fn insert_days() -> String {
              union all \
              select r.site_id, r.split, d.day, r.v0, r.v1, {}, null, x from {OF_DAYS}, unnest(r.previous) as x) u \
            group by site_id, split, day, v0, v1) g",
-        table_columns(),
         list(&|key| format!("g.{key}")),
         list(&|key| format!("sum({key}) as {key}")),
         list(&|key| format!("r.{key}")),
         list(&|_| "null".to_owned()),
     )
+}
+
+pub(super) fn insert_days() -> String {
+    format!("insert into rollups ({}) {}", table_columns(), days_from_hours())
 }
 
 const OF_DAYS: &str = "unnest($2::timestamptz[]) as d (day) \
@@ -118,7 +120,10 @@ mod tests {
         for dimension in SPLITS.iter().copied().flatten() {
             let of_session = dimension.sql(Side::Sessions);
             // Both aliases are told apart by their dots alone.
-            assert!(!of_session.contains("p.") && !of_session.contains("sessions."), "{of_session}");
+            assert!(
+                !of_session.contains("p.") && !of_session.contains("sessions."),
+                "{of_session}"
+            );
         }
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use sqlx::postgres::types::PgInterval;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool};
 
-use super::statements::{hours_from_sessions, insert_days, insert_hours, table_columns};
+use super::statements::{days_from_hours, hours_from_sessions, insert_days, insert_hours, table_columns};
 
 /// An hour is left alone until it has not been marked for so long: recomputing one that is still being written to is wasted.
 const QUIET: TimeDelta = TimeDelta::seconds(60);
@@ -245,7 +245,8 @@ async fn recompute(db: &mut PgConnection, site_id: i32, hours: &[DateTime<Utc>])
     Ok(())
 }
 
-/// Hours of a site in a period whose sums stand as up to date but are not what the sessions say; none, unless something wrote past the
+/// Hours of a site in a period whose sums stand as up to date but are not what the sessions say (a day's sums that are not what its hours
+/// say count as its first hour); none, unless something wrote past the
 /// writers. Looks at a day at a time; `progress` is told where it is.
 ///
 /// # Errors
@@ -257,12 +258,14 @@ pub async fn verify(
     to: DateTime<Utc>,
     progress: impl Fn(DateTime<Utc>),
 ) -> sqlx::Result<BTreeSet<DateTime<Utc>>> {
-    let statement = format!(
-        "with told as ({}), kept as (select {} from rollups where site_id = $1 and hours = 1 and start = any($2)) \
-         select distinct start from ((table told except table kept) union all (table kept except table told)) d (site_id, hours, split, start)",
-        hours_from_sessions(),
-        table_columns()
-    );
+    let differing = |hours: i16, told: String| {
+        format!(
+            "with told as ({told}), kept as (select {} from rollups where site_id = $1 and hours = {hours} and start = any($2)) \
+             select distinct start from ((table told except table kept) union all (table kept except table told)) d (site_id, hours, split, start)",
+            table_columns()
+        )
+    };
+    let (statement, of_day) = (differing(1, hours_from_sessions()), differing(24, days_from_hours()));
     let mut wrong = BTreeSet::new();
     let mut day = from.duration_trunc(TimeDelta::days(1)).unwrap_or(from);
     while day < to {
@@ -281,6 +284,15 @@ pub async fn verify(
             .fetch_all(&mut *tx)
             .await?;
         wrong.extend(found);
+        // Day sums are read where no hour of the day is dirty.
+        if dirty.range(day..day + TimeDelta::days(1)).next().is_none() {
+            let found: Vec<DateTime<Utc>> = sqlx::query_scalar(AssertSqlSafe(of_day.clone()))
+                .bind(site_id)
+                .bind([day])
+                .fetch_all(&mut *tx)
+                .await?;
+            wrong.extend(found);
+        }
         progress(day);
         day += TimeDelta::days(1);
     }

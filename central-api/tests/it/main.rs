@@ -19,6 +19,7 @@ mod panel;
 mod postgres;
 mod report_mails;
 mod rollup;
+mod rollup_random;
 mod server_events;
 mod session;
 mod sites;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use central_api::catalogue::{Dimension, Metric};
+use central_api::db::rollup_marks;
 use central_api::demo::{DemoOptions, generate};
 use central_api::reports::filter::Filters;
 use central_api::reports::period::Period;
@@ -141,12 +142,16 @@ async fn figures_are_the_same_before_during_and_after_upkeep_and_after_changes()
     assert_eq!(left.len(), 1, "only the open hour is left: {left:?}");
     assert_rollups_tell_the_truth(&db, &site).await;
 
-    // Late events and refunds, each with its mark in the same transaction, as the writers leave them.
+    // Late events and refunds, each with its marks in the same transaction, as the writers leave them.
     let changes = "with changed as (
         update sessions set page_views = page_views + 1, revenue = revenue / 2, points = points - 3, utm_source = 'late'
-        where site_id = 1 and extract(second from first_seen) < 2 returning site_id, visitor_id, first_seen)
-        insert into rollup_marks select site_id, visitor_id, date_trunc('hour', first_seen, 'UTC') from changed";
-    sqlx::query(changes).execute(&db.pool).await.unwrap();
+        where site_id = 1 and extract(second from first_seen) < 2 returning site_id, visitor_id, session_id, first_seen),
+        marks as (insert into rollup_marks select site_id, visitor_id, date_trunc('hour', first_seen, 'UTC') from changed)
+        select site_id, visitor_id, session_id from changed";
+    let mut tx = db.pool.begin().await.unwrap();
+    let changed: Vec<(i32, uuid::Uuid, uuid::Uuid)> = sqlx::query_as(changes).fetch_all(&mut *tx).await.unwrap();
+    rollup_marks::insert_later(&mut tx, &changed).await.unwrap();
+    tx.commit().await.unwrap();
     assert_rollups_tell_the_truth(&db, &site).await;
     upkeep::round(&db.pool, until(), Take::Closed).await.unwrap();
     assert_rollups_tell_the_truth(&db, &site).await;

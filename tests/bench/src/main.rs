@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
 mod ingest;
+mod reports;
 mod table;
 
 use clap::{Parser, Subcommand};
@@ -20,11 +21,14 @@ struct Cli {
 enum Bench {
     /// Batches and single events over HTTP into the real program, against the bare SQL on the same tables.
     Ingest(ingest::Args),
+    /// Every endpoint of the analytics over HTTP, on generated data.
+    Reports(reports::Args),
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Cli::parse().bench {
         Bench::Ingest(args) => ingest::run(args).await,
+        Bench::Reports(args) => reports::run(args).await,
     }
 }

@@ -13,6 +13,8 @@ pub struct Row {
     pub unit: &'static str,
     /// Ours.
     pub ours: f64,
+    /// Of answers: what half of them do not exceed.
+    pub p50: Option<f64>,
     /// The reference of the same run, where there is one.
     pub reference: Option<f64>,
     /// Ours to the reference.
@@ -31,6 +33,7 @@ impl Row {
             name: name.into(),
             unit,
             ours,
+            p50: None,
             reference: Some(reference),
             ratio: Some(ratio),
             budget: Some(least),
@@ -44,6 +47,7 @@ impl Row {
             name: name.into(),
             unit,
             ours,
+            p50: None,
             reference: None,
             ratio: None,
             budget: None,
@@ -57,6 +61,16 @@ impl Row {
             budget: Some(most),
             met: Some(ours <= most),
             ..Self::told(name, unit, ours)
+        }
+    }
+
+    /// Milliseconds that half and 95 of 100 answers do not exceed; the latter at most `most` where that is given.
+    pub fn latency(name: &str, p50: f64, p95: f64, most: Option<f64>) -> Self {
+        Self {
+            p50: Some(p50),
+            budget: most,
+            met: most.map(|most| p95 <= most),
+            ..Self::told(name, "ms p95", p95)
         }
     }
 
@@ -76,8 +90,8 @@ impl Row {
 /// The file cannot be written.
 pub fn publish(rows: &[Row], out: &Path) -> anyhow::Result<()> {
     println!(
-        "{:<52} {:>10} {:>10} {:<10} {:>6} {:>8}  met",
-        "name", "ours", "reference", "unit", "ratio", "budget"
+        "{:<72} {:>10} {:>8} {:>10} {:<10} {:>6} {:>8}  met",
+        "name", "ours", "p50", "reference", "unit", "ratio", "budget"
     );
     let number = |value: Option<f64>| {
         value.map_or("-".to_owned(), |value| {
@@ -87,9 +101,10 @@ pub fn publish(rows: &[Row], out: &Path) -> anyhow::Result<()> {
     };
     for row in rows {
         println!(
-            "{:<52} {:>10} {:>10} {:<10} {:>6} {:>8}  {}",
+            "{:<72} {:>10} {:>8} {:>10} {:<10} {:>6} {:>8}  {}",
             row.name,
             number(Some(row.ours)),
+            number(row.p50),
             number(row.reference),
             row.unit,
             number(row.ratio),

@@ -3,7 +3,7 @@
 mod bare;
 mod generate;
 mod growth;
-mod http;
+pub(crate) mod http;
 mod load;
 mod server;
 
