@@ -18,3 +18,4 @@ pub mod session;
 pub mod spend;
 pub mod sql;
 pub mod table;
+mod visitors;

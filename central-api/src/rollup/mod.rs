@@ -213,6 +213,6 @@ mod tests {
             assert_eq!(quarter(midnight).map(i64::from), Some(midnight.timestamp() / 900));
         }
         assert_eq!(quarter("2026-03-01T00:00:01Z".parse().unwrap()), None);
-        assert_eq!(quarter("9999-03-01T00:00:00Z".parse().unwrap()).is_some(), true);
+        assert!(quarter("9999-03-01T00:00:00Z".parse().unwrap()).is_some());
     }
 }
