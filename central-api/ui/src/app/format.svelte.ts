@@ -78,11 +78,11 @@ export function figure(value: Figure, unit: Unit, { currency, exact = false }: {
   }
 }
 
-/** A short figure for axes: 12 k, 1.2 m. */
-export function compact(value: number, unit: Unit, currency = session.site?.currency ?? "UAH"): string {
+/** A short figure, for axes and narrow places: 12 k, 1.2 m. Money has its sign only where a currency is given. */
+export function compact(value: number, unit: Unit, currency?: string): string {
   if (unit === "percent") return percent(value, 1);
   if (unit === "seconds") return duration(value);
-  const style: Intl.NumberFormatOptions = unit === "money" ? { style: "currency", currency, currencyDisplay: "narrowSymbol" } : {};
+  const style: Intl.NumberFormatOptions = unit === "money" && currency ? { style: "currency", currency, currencyDisplay: "narrowSymbol" } : {};
   return numbers({ notation: "compact", minimumFractionDigits: 0, maximumFractionDigits: 1, ...style }).format(value);
 }
 

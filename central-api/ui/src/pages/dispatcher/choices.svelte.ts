@@ -35,6 +35,9 @@ class Choices {
     return scope as Scope;
   });
 
+  /** The scope without filters, for what covers everything. */
+  readonly unfiltered: Scope = $derived(Object.fromEntries(Object.entries(this.scope).filter(([name]) => NO_FILTERS.has(name) && name !== "confirmed" && name !== "bots")) as Scope);
+
   readonly filters: Filter[] = $derived([...new URLSearchParams(this.#key)].filter(([name]) => !NO_FILTERS.has(name)).map(([dimension, raw]) => ({ dimension, raw })));
 
   readonly compare: boolean = $derived(router.query.get("view.compare") === "1");
