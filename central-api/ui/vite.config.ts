@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 import { world } from "./world.mjs";
 
 // `npm run dev -w central-api/ui` shows changes at once and asks a central-api that runs here.
-const centre = process.env["UD_PANEL_API"] ?? "http://127.0.0.1:8080";
+const centre = process.env["UD_DEV_PANEL_API"] ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
   plugins: [svelte(), world()],

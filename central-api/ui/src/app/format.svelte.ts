@@ -40,6 +40,11 @@ export function money(value: Figure, currency = session.site?.currency ?? "UAH",
   return numbers({ style: "currency", currency, currencyDisplay: "narrowSymbol", ...digits }).format(value);
 }
 
+/** Money without its small coin, where many figures stand close together. */
+export function wholeMoney(value: Figure, currency = session.site?.currency ?? "UAH"): string {
+  return value == null ? NOTHING : numbers({ style: "currency", currency, currencyDisplay: "narrowSymbol", maximumFractionDigits: 0 }).format(value);
+}
+
 /** A percentage that is given as such: 12.5 is 12.5 %. */
 export function percent(value: Figure, digits = 2): string {
   return value == null ? NOTHING : numbers({ style: "percent", maximumFractionDigits: digits }).format(value / 100);

@@ -1,0 +1,202 @@
+// Whom the panel reaches: both languages, both themes, a phone, a keyboard, a screen reader; and its first run.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, afterEach, before, test } from "node:test";
+
+import { ADMIN, install, launch, logIn, open, picture, settled } from "./panel.mjs";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+/** A page with as much on it as there is. */
+const FULL = "/?period=month&view.compare=1&ab.campaign=brand_always_on&ab.period=all_time&roi.spend=25000&utm_source=google";
+
+let shop, browser, page;
+before(async () => {
+  shop = await install();
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await shop?.remove();
+});
+afterEach(async () => {
+  await page?.context().close();
+  page = undefined;
+});
+
+/** Every text that somebody reads or hears, but what a choice offers in its own language. */
+const texts = () =>
+  page.evaluate(() => {
+    const found = new Set();
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) if (!walker.currentNode.parentElement.closest("script, style, [lang]:not(html)")) found.add(walker.currentNode.textContent.trim());
+    for (const element of document.querySelectorAll("[title], [aria-label], [placeholder], [alt]")) for (const name of ["title", "aria-label", "placeholder", "alt"]) found.add(element.getAttribute(name)?.trim() ?? "");
+    found.add(document.title);
+    return [...found].filter(Boolean);
+  });
+
+/** Every string in the API's answers, English texts aside: what the shop and the platforms named. */
+function named(answers) {
+  const words = new Set();
+  const collect = (value, key) => {
+    if (key === "en") return;
+    if (typeof value === "string") words.add(value.toLowerCase());
+    else if (value && typeof value === "object") for (const [inner, one] of Object.entries(value)) {
+      words.add(inner.toLowerCase());
+      collect(one, inner);
+    }
+  };
+  for (const answer of answers.values()) collect(answer);
+  return [...words].join("\n");
+}
+
+/** Names that are the same in every language. */
+const INTERNATIONAL = new Set(["utm", "dispatcher", "csv", "xlsx", "api", "ltv", "roi", "roas", "cpa", "max", "demo", "shop", "second", "uah", "id"]);
+
+for (const path of [FULL, "/account"]) {
+  test(`${path.split("?")[0]} says everything in Ukrainian`, async () => {
+    page = await open(browser, shop.url, path);
+    const data = named(page.answers);
+    const foreign = (await texts()).filter((text) => (text.match(/[A-Za-z]{2,}/g) ?? []).some((word) => !INTERNATIONAL.has(word.toLowerCase()) && !data.includes(word.toLowerCase())));
+    assert.deepEqual(foreign, []);
+  });
+
+  test(`${path.split("?")[0]} says everything in English, also when switched at once`, async () => {
+    page = await open(browser, shop.url, path);
+    await page.getByLabel("Мова").selectOption("en");
+    await settled(page);
+    const foreign = (await texts()).filter((text) => /[а-яіїєґ]/i.test(text.replace("Українська", "")));
+    assert.deepEqual(foreign, []);
+    assert.equal(await page.evaluate(() => document.documentElement.lang), "en");
+    await page.reload();
+    await settled(page);
+    assert.equal(await page.evaluate(() => document.documentElement.lang), "en");
+  });
+}
+
+for (const [theme, width] of [["light", 1440], ["dark", 1440], ["light", 390], ["dark", 390]]) {
+  test(`axe finds nothing serious, ${theme}, ${width} px, and nothing lies beside the page`, async () => {
+    page = await open(browser, shop.url, FULL, { theme, width, language: theme === "dark" ? "en" : "uk" });
+    const violations = await check();
+    await picture(page, `dispatcher-${theme}-${width}`);
+    assert.deepEqual(violations, []);
+    const sideways = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.equal(sideways, 0);
+    await page.locator("#sessions tbody tr").first().click();
+    await page.getByRole("dialog").locator("[data-action]").first().waitFor();
+    await page.screenshot({ path: `tests/screenshots/session-${theme}-${width}.png` });
+    assert.deepEqual(await check(), []);
+    const wide = await page.getByRole("dialog").evaluate((dialog) => dialog.scrollWidth - dialog.clientWidth);
+    assert.equal(wide, 0);
+    assert.deepEqual(page.complaints, []);
+  });
+}
+
+/** Serious and critical findings of axe, as one line each. */
+const check = async () => {
+  // Evaluated by the driver: the page's policy would refuse it as a script.
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const { violations } = await globalThis.axe.run(document, { resultTypes: ["violations"] });
+    return violations.filter(({ impact }) => impact === "serious" || impact === "critical").map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(" ")).slice(0, 4).join(" | ")}`);
+  });
+};
+
+test("the login and the account have nothing serious either", async () => {
+  page = await open(browser, shop.url, "/account", { user: null });
+  assert.deepEqual(await check(), []);
+  await picture(page, "login");
+  await logIn(page, ADMIN);
+  await settled(page);
+  assert.deepEqual(await check(), []);
+  await picture(page, "account");
+});
+
+test("everything is done by keyboard: skip to the content, choose a period, filter, open and close a session", async () => {
+  page = await open(browser, shop.url);
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "main");
+  const press = async (locator, key = "Enter") => {
+    await locator.focus();
+    assert.ok(await locator.evaluate((element) => element.matches(":focus-visible")), "the focus is seen");
+    await page.keyboard.press(key);
+    await settled(page);
+  };
+  await press(page.getByRole("button", { name: "Тиждень" }));
+  assert.match(page.url(), /period=week/);
+  await press(page.locator("#sources tbody tr").first().getByRole("button"));
+  assert.match(page.url(), /utm_source=/);
+  await press(page.locator("#figures [data-figure=total_sessions]").getByRole("button"));
+  assert.ok(await page.locator("#figures [popover]:popover-open").isVisible());
+  await page.keyboard.press("Escape");
+  await press(page.locator("#over-time svg").first(), "ArrowRight");
+  assert.ok(await page.locator("#over-time .tip").isVisible());
+  await press(page.locator("#sessions tbody tr").first().getByRole("button"));
+  const dialog = page.getByRole("dialog");
+  await dialog.waitFor();
+  assert.ok(await dialog.evaluate((element) => element.contains(document.activeElement)), "the dialog has the focus");
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "detached" });
+  assert.deepEqual(page.complaints, []);
+});
+
+test("the theme follows the system until one is chosen, and stays chosen", async () => {
+  page = await open(browser, shop.url, "/", { theme: "dark" });
+  const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  const dark = await background();
+  await page.getByRole("button", { name: /Оформлення/ }).click();
+  const light = await background();
+  assert.notEqual(light, dark);
+  await page.reload();
+  await settled(page);
+  assert.equal(await background(), light);
+});
+
+test("the panel's files are compressed, kept for ever by their hashed names, and weigh less than they may", async () => {
+  page = await open(browser, shop.url, "/", { user: null });
+  const loaded = new Map();
+  page.on("response", (response) => loaded.set(new URL(response.url()).pathname, response));
+  await page.reload();
+  await logIn(page, ADMIN);
+  await settled(page);
+  const files = [...loaded].filter(([path]) => path.startsWith("/assets/"));
+  assert.ok(files.length >= 4);
+  for (const [path, response] of files) {
+    const headers = await response.allHeaders();
+    assert.match(headers["cache-control"], /immutable/, path);
+    assert.match(headers["content-encoding"], /br|gzip/, path);
+    assert.match(path, /-[\w-]{8}\.(js|css)$/);
+  }
+  let weight = 0;
+  for (const path of [...files.map(([path]) => path), "/", "/icon.svg"]) {
+    const response = await fetch(shop.url + path, { headers: { "accept-encoding": "gzip", accept: "text/html" } });
+    weight += Number(response.headers.get("content-length"));
+  }
+  assert.ok(weight > 20_000 && weight <= 250 * 1024, `${weight} bytes`);
+});
+
+test("the first admin is made by the link of the server's log, once", async () => {
+  const fresh = await install({ sessions: 0, users: false });
+  try {
+    page = await open(browser, fresh.url, "/", { user: null });
+    await page.getByText("Адміністратора ще немає").waitFor();
+    const token = /#\/setup\/(\w+)/.exec(fresh.log())?.[1];
+    assert.ok(token, "the server wrote the link");
+    await page.goto("about:blank");
+    await page.goto(`${fresh.url}/#/setup/${token}`);
+    await page.fill("input[name=email]", "first@shop.example");
+    await page.fill("input[name=password]", "the-first-password");
+    await page.fill("input[name=again]", "the-first-password");
+    await page.getByRole("button", { name: "Створити" }).click();
+    await page.getByText("Готово. Тепер увійдіть.").waitFor();
+    await page.getByRole("button", { name: "До входу" }).click();
+    await logIn(page, { email: "first@shop.example", password: "the-first-password" });
+    await settled(page);
+    assert.match(await page.locator("main").innerText(), /Даних ще немає/);
+    await picture(page, "empty");
+    assert.deepEqual(page.complaints.filter((text) => !text.includes("about:blank")), []);
+  } finally {
+    await fresh.remove();
+  }
+});
