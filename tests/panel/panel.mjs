@@ -6,8 +6,8 @@ import { join } from "node:path";
 import pg from "pg";
 import { chromium } from "playwright-core";
 
-import { centralApi, ROOT, startCentre } from "../stack/centre.mjs";
-import { freePort } from "../stack/process.mjs";
+import { CENTRAL_API, centralApi, ROOT, startCentre } from "../stack/centre.mjs";
+import { freePort, run } from "../stack/process.mjs";
 import { newSecrets } from "../stack/secrets.mjs";
 
 export const SITE = "demo";
@@ -51,7 +51,7 @@ export async function install({ sessions = 4_000, users = true } = {}) {
   };
 }
 
-const makeUser = (env, { email, password }, role) => centralApi.withInput(`${password}\n`, env, "create-admin", email, "--role", role, "--password-stdin");
+const makeUser = (env, { email, password }, role) => run(CENTRAL_API, ["create-admin", email, "--role", role, "--password-stdin"], { env, input: `${password}\n` });
 
 async function once(server, sql) {
   const client = new pg.Client({ connectionString: server });
@@ -97,7 +97,7 @@ export async function logIn(page, { email, password }) {
   await page.fill("input[name=email]", email);
   await page.fill("input[name=password]", password);
   await page.click("form button");
-  await page.waitForSelector("nav");
+  await page.waitForSelector("#main");
 }
 
 /** Waits until no panel waits for an answer. */

@@ -12,9 +12,6 @@ export const CENTRAL_API = process.env.UD_DEV_CENTRAL_API ?? join(ROOT, "target/
 /** Runs a command of central-api with this environment and answers what it printed. */
 export const centralApi = (env, ...args) => run(CENTRAL_API, args, { env });
 
-/** The same, with this text on standard input. */
-centralApi.withInput = (input, env, ...args) => run(BINARY, args, { env, input });
-
 /** Makes an API key with these scopes and answers its token. */
 export const apiKey = (env, site, ...scopes) => printed(centralApi(env, "create-key", "--kind", "api", "--site", site, "--scopes", scopes.join(","), "--name", scopes.join(" and ")), "TOKEN");
 

@@ -133,8 +133,8 @@ export async function list(name: ListName, scope: Scope, page: { limit: number; 
 }
 
 /** Where a file of all rows is downloaded. */
-export function exportUrl(scope: Scope, type: ExportType, format: ExportFormat, language: "uk" | "en"): string {
+export function exportUrl(scope: Scope, type: ExportType, format: ExportFormat, locale: "uk" | "en"): string {
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries({ ...scope, type, format, language })) for (const one of [value].flat()) query.append(name, String(one));
+  for (const [name, value] of Object.entries({ ...scope, type, format, locale })) for (const one of [value].flat()) query.append(name, String(one));
   return `/api/utm/export-csv?${query}`;
 }

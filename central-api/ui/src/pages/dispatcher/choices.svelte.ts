@@ -38,6 +38,12 @@ class Choices {
   /** The scope without filters, for what covers everything. */
   readonly unfiltered: Scope = $derived(Object.fromEntries(Object.entries(this.scope).filter(([name]) => NO_FILTERS.has(name) && name !== "confirmed" && name !== "bots")) as Scope);
 
+  /** The scope by the session's date, for what follows visitors and not orders. */
+  readonly bySession: Scope = $derived.by(() => {
+    const { attribution_date: _, ...rest } = this.scope;
+    return rest;
+  });
+
   readonly filters: Filter[] = $derived([...new URLSearchParams(this.#key)].filter(([name]) => !NO_FILTERS.has(name)).map(([dimension, raw]) => ({ dimension, raw })));
 
   readonly compare: boolean = $derived(router.query.get("view.compare") === "1");
