@@ -11,6 +11,7 @@ import { post } from "./js/outbox.js";
 import { ownPath } from "./js/own_paths.js";
 import { randomBytes } from "./js/random.js";
 import { describe } from "./js/request.js";
+import { refresh } from "./js/settings.js";
 
 const VISITOR = "x-ud-visitor";
 const SESSION = "x-ud-session";
@@ -80,6 +81,7 @@ function land(request, env, ctx) {
   const expected = ask(env, text, now, random, PAGE, true);
   if (expected === null) return pass(request);
   const answer = introduce(request, expected);
+  refresh(env, ctx, now);
   if (!expected.track) {
     counters.passed++;
     return answer;

@@ -53,6 +53,8 @@ enum Command {
     Schedule(commands::schedule::Args),
     /// Set up regular reports by e-mail, question by question.
     SetupEmailReports(commands::setup_email_reports::Args),
+    /// What is kept of one visitor or customer: find it, export it, erase it.
+    Privacy(commands::privacy::Args),
     /// Show every setting: what it is for, its value, its default. Secrets are hidden.
     Config,
     /// Print the API's description, OpenAPI 3.1.
@@ -101,6 +103,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::SendReport(args) => commands::send_report::run(config, args).await,
             Command::Schedule(args) => commands::schedule::run(config, args).await,
             Command::SetupEmailReports(args) => commands::setup_email_reports::run(config, args).await,
+            Command::Privacy(args) => commands::privacy::run(config, args).await,
             Command::Config => commands::config::run(&effective),
             Command::Openapi => commands::openapi::run(&config),
             Command::Postgres(args) => commands::postgres::run(config, args).await,

@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod business;
 pub mod catalogue;
+pub mod channel_rules;
 pub mod cli;
 pub mod clock;
 pub mod commands;
@@ -25,6 +26,7 @@ pub mod jobs;
 pub mod mail;
 pub mod orders;
 pub mod postgres;
+pub mod privacy;
 pub mod record;
 pub mod reports;
 pub mod rollup;
@@ -32,11 +34,14 @@ pub mod router;
 pub mod secret;
 pub mod serve;
 pub mod site;
+pub mod site_change;
+pub mod site_check;
 pub mod site_rules;
 pub mod spend;
 pub mod state;
 pub mod statistics;
 pub mod telemetry;
+pub mod worker_settings;
 
 /// Every migration, compiled in.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");

@@ -18,8 +18,8 @@ use utoipa_axum::routes;
 
 use crate::config::{Config, Origin};
 use crate::endpoints::{
-    account, ad_spend, audit_log, cron, dead_letters, health, ingest, keys, openapi, orders, panel, report_runs,
-    report_schedules, server_events, session, setup, sites, unsubscribe, users, utm,
+    account, ad_spend, audit_log, cron, dead_letters, health, ingest, keys, openapi, orders, panel, privacy,
+    report_runs, report_schedules, server_events, session, setup, sites, unsubscribe, users, utm, worker_settings,
 };
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -68,6 +68,7 @@ fn operators() -> OpenApiRouter<AppState> {
 fn edge() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(cron::tick))
+        .routes(routes!(worker_settings::serve))
         .layer(DefaultBodyLimit::max(SMALL_BODY))
         // caps its body itself, before and after decompression
         .routes(routes!(ingest::batch))
@@ -101,6 +102,9 @@ fn people(config: &Config) -> OpenApiRouter<AppState> {
         .routes(routes!(keys::revoke_ingest))
         .routes(routes!(audit_log::list))
         .merge(report_mails())
+        .routes(routes!(privacy::find))
+        .routes(routes!(privacy::export))
+        .routes(routes!(privacy::erase))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::replay))
         .merge(
@@ -108,7 +112,7 @@ fn people(config: &Config) -> OpenApiRouter<AppState> {
                 .routes(routes!(ad_spend::upload, ad_spend::list, ad_spend::delete))
                 .layer(DefaultBodyLimit::max(ad_spend::MAX_REPORT)),
         )
-        .routes(routes!(sites::list))
+        .routes(routes!(sites::list, sites::create))
         .routes(routes!(sites::change))
         .merge(utm::routes())
         .layer(middleware::from_fn(move |request, next| within(timeout, request, next)))

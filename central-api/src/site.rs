@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use shared::action::Action;
 
 use crate::business::segments::SegmentRules;
+use crate::channel_rules::ChannelRule;
 use crate::error::ApiError;
+use crate::worker_settings::WorkerSettings;
 
 /// One shop.
 #[derive(Debug, Clone)]
@@ -30,20 +32,27 @@ pub struct Site {
     pub country: String,
     /// `uk` or `en`.
     pub language: String,
+    /// `domains` and the setting `payment_hosts`: who comes from there has no new source.
+    pub not_sources: Vec<String>,
     /// The rest.
     pub settings: SiteSettings,
 }
 
 /// Settings with a default each; stored as JSON, unknown keys are errors.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SiteSettings {
-    /// Points by action name, over [`Action::default_points`].
+    /// Points by action name, over the built-in ones.
+    #[schema(value_type = BTreeMap<String, i32>)]
     pub points: BTreeMap<Action, i32>,
     /// Source aliases over the built-in ones: raw lower-case value → canonical value.
     pub source_aliases: BTreeMap<String, String>,
     /// Medium aliases over the built-in ones.
     pub medium_aliases: BTreeMap<String, String>,
+    /// The site's own rules for the channel, asked in order before the built-in ones.
+    pub channel_rules: Vec<ChannelRule>,
+    /// Hosts of payment gateways beside the well-known ones: who comes back from there has no new source.
+    pub payment_hosts: Vec<String>,
     /// How far back an order finds its visitor by customer or contact, in days.
     pub look_back_days: u16,
     /// Contacts that must never join customers: placeholders, the call centre's own. E-mails and phones as people write them.
@@ -57,13 +66,20 @@ pub struct SiteSettings {
     /// Days that events and sessions are kept.
     pub retention_days: u16,
     /// Share of LTV per session that may be spent on acquiring it (rate, 0 to 1).
+    #[schema(value_type = String)]
     pub max_cpa_share: Decimal,
     /// LTV per session from which a source is shown as good and as fair, in the site's currency.
+    #[schema(value_type = Vec<String>)]
     pub ltv_thresholds: (Decimal, Decimal),
     /// Where the customer segments begin and end.
+    #[schema(value_type = Object)]
     pub customer_segments: SegmentRules,
     /// Revenue streams of the shop's own, beside [`crate::business::streams::Stream`]'s. Others are kept under their name and flagged.
     pub revenue_streams: Vec<String>,
+    /// Where visitors find the shop, for test visits: an address whose host is one of the site's. Null: the first domain.
+    pub public_url: Option<String>,
+    /// What the worker does; absent fields are as it was deployed.
+    pub worker: WorkerSettings,
 }
 
 impl Default for SiteSettings {
@@ -72,6 +88,8 @@ impl Default for SiteSettings {
             points: BTreeMap::new(),
             source_aliases: BTreeMap::new(),
             medium_aliases: BTreeMap::new(),
+            channel_rules: Vec::new(),
+            payment_hosts: Vec::new(),
             look_back_days: 30,
             blocked_contacts: Vec::new(),
             store_contacts: false,
@@ -82,6 +100,8 @@ impl Default for SiteSettings {
             ltv_thresholds: (Decimal::new(500, 0), Decimal::new(200, 0)),
             customer_segments: SegmentRules::default(),
             revenue_streams: Vec::new(),
+            public_url: None,
+            worker: WorkerSettings::default(),
         }
     }
 }

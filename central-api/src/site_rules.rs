@@ -5,10 +5,12 @@ use rust_decimal::Decimal;
 
 use crate::error::ApiError;
 use crate::site::SiteSettings;
+use crate::worker_settings;
 
 const MAX_NAME_CHARS: usize = 100;
 const MAX_DOMAINS: usize = 50;
 const MAX_ENTRIES: usize = 1_000;
+const MAX_RULES: usize = 200;
 const MAX_POINTS: i32 = 1_000_000;
 
 /// A name for people.
@@ -29,7 +31,11 @@ pub fn name(text: &str) -> Result<(), ApiError> {
 /// # Errors
 /// 400 for `domains`.
 pub fn domains(given: &[String]) -> Result<Vec<String>, ApiError> {
-    check(given.len() <= MAX_DOMAINS, "domains", "a site has at most 50 domains")?;
+    hosts("domains", given)
+}
+
+fn hosts(field: &str, given: &[String]) -> Result<Vec<String>, ApiError> {
+    check(given.len() <= MAX_DOMAINS, field, "at most 50 hosts")?;
     given
         .iter()
         .map(|domain| {
@@ -43,7 +49,7 @@ pub fn domains(given: &[String]) -> Result<Vec<String>, ApiError> {
                 });
             check(
                 fine,
-                "domains",
+                field,
                 "a domain is a host such as shop.example, without scheme, port and path; other alphabets in punycode",
             )?;
             Ok(domain)
@@ -116,6 +122,18 @@ pub fn settings(settings: &SiteSettings) -> Result<(), ApiError> {
             "at most 1000 aliases, each a lower-case text of 1 to 255 characters",
         )?;
     }
+    let rules = settings.channel_rules.len() <= MAX_RULES
+        && settings
+            .channel_rules
+            .iter()
+            .all(|rule| rule.patterns().next().is_some() && rule.patterns().all(is_alias));
+    check(
+        rules,
+        "settings.channel_rules",
+        "at most 200 rules, each with at least one pattern of source, medium or campaign in lower case",
+    )?;
+    hosts("settings.payment_hosts", &settings.payment_hosts)?;
+    worker_settings::check(&settings.worker)?;
     check(
         settings.look_back_days <= 365,
         "settings.look_back_days",
@@ -169,6 +187,24 @@ pub fn settings(settings: &SiteSettings) -> Result<(), ApiError> {
 
 fn is_stream(text: &str) -> bool {
     (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control) && text.trim() == text
+}
+
+/// Where visitors find the shop: an address whose host is one of the site's.
+///
+/// # Errors
+/// 400 for `settings.public_url`.
+pub fn public_url(url: Option<&str>, domains: &[String]) -> Result<(), ApiError> {
+    let Some(url) = url else { return Ok(()) };
+    let host = url
+        .parse::<axum::http::Uri>()
+        .ok()
+        .filter(|uri| matches!(uri.scheme_str(), Some("https" | "http")) && !url.contains('@') && url.len() <= 500)
+        .and_then(|uri| Some(uri.host()?.to_lowercase()));
+    check(
+        host.is_some_and(|host| domains.iter().any(|domain| shared::source::is_within(&host, domain))),
+        "settings.public_url",
+        "an address such as https://shop.example/, whose host is one of the site's domains or below one",
+    )
 }
 
 fn is_alias(text: &str) -> bool {

@@ -18,10 +18,10 @@ export async function send(env, path, { body, signature, request_id }, timeoutMs
       body,
       signal: AbortSignal.timeout(timeoutMs),
     });
-    return { status: answer.status, retryAfter: answer.headers.get("retry-after") ?? "", text: await answer.text() };
+    return { status: answer.status, retryAfter: answer.headers.get("retry-after") ?? "", signature: answer.headers.get("x-ud-signature") ?? "", text: await answer.text() };
   } catch (error) {
     report("the central API could not be reached", { kind: error?.name, request_id });
-    return { status: NO_ANSWER, retryAfter: "", text: "" };
+    return { status: NO_ANSWER, retryAfter: "", signature: "", text: "" };
   }
 }
 

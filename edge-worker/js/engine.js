@@ -16,7 +16,10 @@ let started = false;
 let usable = false;
 let site = null;
 
-const hand = (env) => wasm.configure(...TEXTS.map((name) => String(env[name] ?? "")));
+/** The panel's settings that are followed, as the central API gave them; empty while the deployed ones hold alone. */
+let followed = "";
+
+const hand = (env) => wasm.configure(...TEXTS.map((name) => String(env[name] ?? "")), followed);
 
 // While the isolate starts, not while its first visitor waits.
 instantiate();
@@ -61,6 +64,18 @@ function configure(env) {
     report("the settings cannot be used; every request passes through uncaptured", { reason });
     return { error: reason, prefix: DEFAULT_PREFIX };
   }
+}
+
+/** Takes over the panel's settings if they are signed and can be used; answers why not, or an empty text. */
+export function adopt(env, answer, signature, now) {
+  const text = call(env, "adopt", answer, signature, now);
+  if (text === null) return "the WASM failed";
+  const adopted = JSON.parse(text);
+  if (adopted.site) {
+    site = JSON.parse(adopted.site);
+    followed = answer;
+  }
+  return adopted.error;
 }
 
 /**

@@ -7,6 +7,7 @@ import { allowed } from "./limiter.js";
 import { post } from "./outbox.js";
 import { randomBytes } from "./random.js";
 import { describe } from "./request.js";
+import { refresh, refusal } from "./settings.js";
 
 /** `rest` begins in `url` after the prefix. */
 export function ownPath(url, rest) {
@@ -54,9 +55,10 @@ async function collect(request, env, ctx) {
 }
 
 /** For the operator: does it run, with which settings, and what became of the events of this isolate. Nothing personal, no secret. */
-function health(request, env) {
+function health(request, env, ctx) {
   const site = configured(env);
-  const body = { status: site.error ? "misconfigured" : "ok", error: site.error, version: VERSION, site: site.site, delivery: env.EVENTS ? "queue" : "direct", counters };
+  if (!site.error) refresh(env, ctx, Date.now());
+  const body = { status: site.error ? "misconfigured" : "ok", error: site.error, version: VERSION, site: site.site, settings: site.version || "deployed", settings_refused: refusal || undefined, delivery: env.EVENTS ? "queue" : "direct", counters };
   return answer(site.error ? 503 : 200, `${JSON.stringify(body, null, 1)}\n`, { "content-type": "application/json", "cache-control": "no-store" });
 }
 

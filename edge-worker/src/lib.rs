@@ -20,7 +20,7 @@ use wasm_bindgen::prelude::*;
 use crate::site::site;
 
 /// Takes the texts of the worker's settings and secrets. Answers what JavaScript needs to know of them, as JSON; the error names
-/// the setting and what is allowed, never a secret.
+/// the setting and what is allowed, never a secret. `followed` is the panel's answer that [`adopt`] took before, or empty.
 #[wasm_bindgen]
 pub fn configure(
     settings: &str,
@@ -28,9 +28,31 @@ pub fn configure(
     cookie_keys: &str,
     ingest_key: &str,
     hash_key: &str,
+    followed: &str,
 ) -> Result<String, JsError> {
     console::log_panics();
-    site::configure(settings, centre_url, cookie_keys, ingest_key, hash_key).map_err(|reason| JsError::new(&reason))
+    site::configure(settings, centre_url, cookie_keys, ingest_key, hash_key, followed)
+        .map_err(|reason| JsError::new(&reason))
+}
+
+/// What became of the panel's settings, for JavaScript.
+#[derive(serde::Serialize)]
+struct Adopted {
+    /// As [`configure`] answers; empty when nothing changed.
+    site: String,
+    /// Why they cannot be used; empty when they can.
+    error: String,
+}
+
+/// Takes over the panel's settings from the central API's answer and its signature header. Answers [`Adopted`] as JSON; settings that
+/// cannot be used change nothing.
+#[wasm_bindgen]
+pub fn adopt(answer: &str, signature: &str, now_ms: f64) -> Result<String, JsError> {
+    let (site, error) = match site::adopt(answer, signature, now_ms) {
+        Ok(site) => (site, String::new()),
+        Err(error) => (String::new(), error),
+    };
+    Ok(serde_json::to_string(&Adopted { site, error })?)
 }
 
 /// Decides about a request (a text as `js/request.js` writes it) for an origin that answers with `status`. The same arguments give

@@ -1,20 +1,31 @@
-//! The site that this instance works for, set once from the texts of the worker's settings and secrets.
+//! The site that this instance works for: the texts of the worker's settings and secrets, and over them what the panel says.
 
-use std::sync::OnceLock;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use edge_core::collect::MAX_BODY_BYTES;
 use edge_core::queue::{MESSAGE_END, MESSAGE_START};
 use edge_core::settings::{Secrets, Settings};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use shared::signature;
 
 use crate::request::{HEADERS, PLACE};
 
-static SITE: OnceLock<Site> = OnceLock::new();
+thread_local! {
+    static SITE: RefCell<Option<Rc<Site>>> = const { RefCell::new(None) };
+}
 
 /// Settings that were read and found good.
+#[derive(Clone)]
 pub(crate) struct Site {
     pub(crate) settings: Settings,
+    /// The settings as deployed, which the panel's go over.
+    deployed: String,
+    secrets: Secrets,
+    centre_url: String,
+    /// Of the panel's settings; empty while the deployed ones hold alone.
+    version: String,
     ingest_key_id: String,
     ingest_secret: String,
 }
@@ -33,6 +44,15 @@ struct ForJavaScript<'a> {
     place: [&'static str; PLACE.len()],
     /// What stands around the events of a queue message.
     message: [&'a str; 2],
+    /// Of the panel's settings that are followed; empty: the deployed ones hold alone.
+    version: &'a str,
+}
+
+/// The panel's settings, as the centre serves them.
+#[derive(Deserialize)]
+struct Served {
+    version: String,
+    settings: Map<String, Value>,
 }
 
 impl Site {
@@ -49,17 +69,18 @@ impl Site {
 
 /// The site. JavaScript calls nothing before [`configure`] succeeded; should it, this panics and the request passes uncaptured.
 #[expect(clippy::expect_used, reason = "JavaScript calls nothing before configure succeeded")]
-pub(crate) fn site() -> &'static Site {
-    SITE.get().expect("configured")
+pub(crate) fn site() -> Rc<Site> {
+    SITE.with_borrow(|site| site.clone()).expect("configured")
 }
 
-/// Reads the texts and keeps the site; a second call changes nothing.
+/// Reads the texts and keeps the site. `followed` is what [`adopt`] took before this instance was made, or empty.
 pub(crate) fn configure(
     settings: &str,
     centre_url: &str,
     cookie_keys: &str,
     ingest_key: &str,
     hash_key: &str,
+    followed: &str,
 ) -> Result<String, String> {
     let centre_url = centre_url.trim_end_matches('/');
     if !(centre_url.starts_with("https://") || centre_url.starts_with("http://")) {
@@ -71,21 +92,69 @@ pub(crate) fn configure(
         .ok_or("UD_INGEST_KEY: must read key_id:secret, as central-api create-key prints it")?;
     let secrets =
         Secrets::parse(cookie_keys, hash_key).map_err(|error| format!("UD_COOKIE_KEYS or UD_HASH_KEY: {error}"))?;
-    let settings = Settings::new(settings, secrets).map_err(|error| format!("UD_SETTINGS or its secrets: {error}"))?;
-    let site = SITE.get_or_init(|| Site {
-        settings,
+    let mut site = Site {
+        settings: Settings::new(settings, secrets.clone())
+            .map_err(|error| format!("UD_SETTINGS or its secrets: {error}"))?,
+        deployed: settings.to_owned(),
+        secrets,
+        centre_url: centre_url.to_owned(),
+        version: String::new(),
         ingest_key_id: ingest_key_id.to_owned(),
         ingest_secret: ingest_secret.to_owned(),
-    });
+    };
+    if !followed.is_empty() {
+        site = follow(site, followed)?;
+    }
+    keep(site)
+}
+
+/// Takes over what the centre serves, when its signature is by our own key. Answers as [`configure`] does; an empty text when these
+/// settings are followed already. What cannot be used changes nothing.
+pub(crate) fn adopt(answer: &str, header: &str, now_ms: f64) -> Result<String, String> {
+    let site = site();
+    signature::parse(header)
+        .and_then(|signed| {
+            signed.verify(site.ingest_secret.as_bytes(), now_ms as i64 / 1_000, answer.as_bytes())?;
+            (signed.key_id == site.ingest_key_id)
+                .then_some(())
+                .ok_or(signature::BadSignature::Mismatch)
+        })
+        .map_err(|error| error.to_string())?;
+    let next = follow(Site::clone(&site), answer)?;
+    if next.version == site.version {
+        return Ok(String::new());
+    }
+    keep(next)
+}
+
+/// Puts the panel's fields over the deployed ones. Whose site it is stays the deployment's to say.
+fn follow(site: Site, answer: &str) -> Result<Site, String> {
+    let unreadable = |error: serde_json::Error| error.to_string();
+    let served: Served = serde_json::from_str(answer).map_err(unreadable)?;
+    let mut fields: Map<String, Value> = serde_json::from_str(&site.deployed).map_err(unreadable)?;
+    fields.extend(served.settings.into_iter().filter(|(name, _)| name != "site"));
+    let fields = Value::Object(fields).to_string();
+    let settings = Settings::new(&fields, site.secrets.clone()).map_err(|error| error.to_string())?;
+    Ok(Site {
+        settings,
+        version: served.version,
+        ..site
+    })
+}
+
+fn keep(site: Site) -> Result<String, String> {
     let for_javascript = ForJavaScript {
         site: site.settings.site.as_str(),
         prefix: &site.settings.script_prefix,
-        centre_url,
+        centre_url: &site.centre_url,
         cookie_mark: "ud_v=",
         max_collect_bytes: MAX_BODY_BYTES,
         headers: HEADERS,
         place: PLACE,
         message: [MESSAGE_START, MESSAGE_END],
+        version: &site.version,
     };
-    serde_json::to_string(&for_javascript).map_err(|error| error.to_string())
+    let text = serde_json::to_string(&for_javascript).map_err(|error| error.to_string())?;
+    SITE.set(Some(Rc::new(site)));
+    Ok(text)
 }

@@ -217,11 +217,13 @@ pub enum BotReason {
     Rate,
     /// Headers that no real browser sends together.
     Inconsistent,
+    /// The installation's own test visit.
+    Test,
 }
 
 impl BotReason {
     /// Every reason, in the order of their codes.
-    pub const ALL: [BotReason; 8] = [
+    pub const ALL: [BotReason; 9] = [
         BotReason::DeclaredCrawler,
         BotReason::Headless,
         BotReason::HttpClient,
@@ -230,6 +232,7 @@ impl BotReason {
         BotReason::DataCentre,
         BotReason::Rate,
         BotReason::Inconsistent,
+        BotReason::Test,
     ];
 
     /// The number stored in the database. Never reused, never changed.
@@ -243,6 +246,7 @@ impl BotReason {
             BotReason::DataCentre => 6,
             BotReason::Rate => 7,
             BotReason::Inconsistent => 8,
+            BotReason::Test => 9,
         }
     }
 }

@@ -98,6 +98,12 @@ function centre(shop, request, body, response) {
   const good = keyId === "edge1" && Math.abs(Date.now() / 1000 - Number(time)) < 300 && timingSafeEqual(Buffer.from(mac, "hex"), expected);
   if (!good) return response.writeHead(401).end();
   const text = JSON.parse(body);
+  if (request.url === "/internal/worker-settings") {
+    const { status = 200, secret = INGEST_SECRET, body: served = '{"version":"0","settings":{}}' } = shop.answerSettings?.() ?? {};
+    const now = Math.floor(Date.now() / 1000);
+    const mac = createHmac("sha256", secret).update(`${now}.${served}`).digest("hex");
+    return response.writeHead(status, { "content-type": "application/json", "x-ud-signature": `v1;k=edge1;t=${now};s=${mac}` }).end(served);
+  }
   if (request.url === "/internal/cron") {
     shop.crons.push(text);
     return response.writeHead(shop.answerCron?.(text) ?? 202).end();

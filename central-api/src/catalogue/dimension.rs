@@ -392,7 +392,7 @@ pub static DIMENSIONS: [DimensionDefinition; 24] = [
         ("Ознака бота", "Bot reason"),
         "case s.bot_reason when 1 then 'declared_crawler' when 2 then 'headless' when 3 then 'http_client' \
          when 4 then 'no_user_agent' when 5 then 'platform_verdict' when 6 then 'data_centre' when 7 then 'rate' \
-         when 8 then 'inconsistent' end",
+         when 8 then 'inconsistent' when 9 then 'test' end",
         (
             "Чому сесію визнано ботом; порожньо для людини. Потребує bots=include або bots=only.",
             "Why a session is taken for a bot; not set for a person. Needs bots=include or bots=only.",

@@ -13,6 +13,7 @@ pub mod list_keys;
 pub mod migrate;
 pub mod openapi;
 pub mod postgres;
+pub mod privacy;
 pub mod reset_password;
 pub mod revoke_key;
 pub mod rollup;

@@ -157,3 +157,18 @@ pub async fn settle(pool: &PgPool, id: i64, outcome: &str, now: DateTime<Utc>) -
     .await?;
     Ok(())
 }
+
+/// Deletes dead letters of a site; how many.
+///
+/// # Errors
+/// The database's.
+pub async fn delete(db: impl sqlx::PgExecutor<'_>, site_id: i32, ids: &[i64]) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "delete from dead_letters where site_id = $1 and dead_letter_id = any($2)",
+        site_id,
+        ids,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}

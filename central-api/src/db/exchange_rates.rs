@@ -48,3 +48,14 @@ pub async fn between(
     .await?;
     Ok(rows.into_iter().map(|row| (row.currency, row.day, row.rate)).collect())
 }
+
+/// Forgets a site's rates: they were in units of a currency that it does not count in any more.
+///
+/// # Errors
+/// The database's.
+pub async fn delete_all(db: impl sqlx::PgExecutor<'_>, site_id: i32) -> sqlx::Result<u64> {
+    let done = sqlx::query!("delete from exchange_rates where site_id = $1", site_id)
+        .execute(db)
+        .await?;
+    Ok(done.rows_affected())
+}

@@ -16,6 +16,7 @@ pub mod order_marks;
 pub mod orders;
 pub mod partitions;
 pub mod password_links;
+pub mod privacy;
 pub mod report_runs;
 pub mod report_schedules;
 pub mod retention;

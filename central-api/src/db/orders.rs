@@ -198,6 +198,43 @@ pub async fn wake_all(db: impl PgExecutor<'_>, site_id: i32, now: DateTime<Utc>)
     Ok(())
 }
 
+/// Has every order valued anew after the site counts in another currency: rates that came with orders were in units of the old one.
+/// Answers how many.
+///
+/// # Errors
+/// The database's.
+pub async fn revalue_all(db: impl PgExecutor<'_>, site_id: i32, now: DateTime<Utc>) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "update orders set recheck_at = $2, rate_given = false where site_id = $1",
+        site_id,
+        now
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Has the orders looked at again that take their day's rate, after days begin at another moment. Answers how many.
+///
+/// # Errors
+/// The database's.
+pub async fn wake_by_day(
+    db: impl PgExecutor<'_>,
+    site_id: i32,
+    currency: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "update orders set recheck_at = $3 where site_id = $1 and currency <> $2 and not rate_given",
+        site_id,
+        currency,
+        now
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Has the orders looked at again that take a rate of their day and were placed between these times. Answers how many.
 pub async fn wake_following_rate(
     db: impl PgExecutor<'_>,

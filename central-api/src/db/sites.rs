@@ -3,7 +3,7 @@
 use anyhow::Context;
 use sqlx::{PgExecutor, PgPool};
 
-use crate::site::Site;
+use crate::site::{Site, SiteSettings};
 
 /// A site to be made; everything else starts as the table's defaults say.
 pub struct NewSite<'a> {
@@ -104,15 +104,17 @@ pub async fn all(pool: &PgPool) -> anyhow::Result<Vec<Site>> {
         .await?;
     rows.into_iter()
         .map(|row| {
+            let settings: SiteSettings =
+                serde_json::from_value(row.settings).with_context(|| format!("site {}: settings", row.site_key))?;
             Ok(Site {
                 id: row.site_id,
+                not_sources: row.domains.iter().chain(&settings.payment_hosts).cloned().collect(),
                 time_zone: row
                     .time_zone
                     .parse()
                     .ok()
                     .with_context(|| format!("site {}: unknown time zone", row.site_key))?,
-                settings: serde_json::from_value(row.settings)
-                    .with_context(|| format!("site {}: settings", row.site_key))?,
+                settings,
                 key: row.site_key,
                 name: row.name,
                 domains: row.domains,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use shared::action::Action;
 use shared::attribution::{self, Aliases, Attribution};
-use shared::event::{Consent, Context, Event, Origin, SessionRef, Touch};
+use shared::event::{BotReason, Consent, Context, Event, Origin, SessionRef, Touch};
 use shared::ids::{minted_at_ms, uuid_v7};
 use shared::limits::{
     MAX_CLICK_ID_CHARS, MAX_CLOCK_AHEAD_MS, MAX_PATH_CHARS, MAX_PROPS, MAX_PROPS_BYTES, MAX_UTM_CHARS,
@@ -17,9 +17,11 @@ use shared::limits::{
 use shared::text::clean;
 use uuid::Uuid;
 
+use crate::channel_rules;
 use crate::devices::Devices;
 use crate::ingest::record::{AnonymousRecord, ContextRecord, EventRecord, Record, TouchRecord};
 use crate::site::Site;
+use crate::site_check::TEST_SOURCE;
 
 /// Why an event is not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +105,7 @@ pub fn record(event: Event, rules: &Rules<'_>) -> Result<Record, Refusal> {
     let value = event.value.as_deref().map(|text| money("value", text)).transpose()?;
     // In another currency a value is kept, but earns no points and no revenue here.
     let own_value = value.filter(|_| currency.as_ref().is_none_or(|code| *code == rules.site.currency));
+    let bot_reason = bot_reason(&event);
     let touch = event
         .touch
         .map(|touch| touch_record(*touch, event.consent, rules))
@@ -128,8 +131,8 @@ pub fn record(event: Event, rules: &Rules<'_>) -> Result<Record, Refusal> {
         action: event.action,
         origin: event.origin.code(),
         visit_no,
-        bot_reason: event.bot.map(|reason| reason.code()),
-        human: event.human || (event.bot.is_none() && matches!(event.origin, Origin::Script | Origin::Server)),
+        bot_reason,
+        human: event.human || (bot_reason.is_none() && matches!(event.origin, Origin::Script | Origin::Server)),
         points: points(event.action, own_value, rules.site),
         quantity: event.quantity.map(|n| small("quantity", n)).transpose()?,
         amount: event.amount.map(|n| small("amount", n)).transpose()?,
@@ -328,7 +331,18 @@ fn strip_nul(object: &mut Map<String, Value>) {
 }
 
 fn attributed(touch: &Touch, rules: &Rules<'_>) -> Attribution {
-    attribution::resolve(touch, &rules.site.domains, rules.aliases)
+    let mut found = attribution::resolve(touch, &rules.site.not_sources, rules.aliases);
+    if let Some(channel) = channel_rules::channel(&rules.site.settings.channel_rules, &found) {
+        found.channel = channel;
+    }
+    found
+}
+
+/// What the edge says, or that it is a test visit of ours, which must stay out of every figure.
+fn bot_reason(event: &Event) -> Option<i16> {
+    let source = event.touch.as_deref().and_then(|touch| touch.utm_source.as_deref());
+    let test = (source == Some(TEST_SOURCE)).then_some(BotReason::Test);
+    event.bot.or(test).map(|reason| reason.code())
 }
 
 fn touch_record(touch: Touch, consent: Consent, rules: &Rules<'_>) -> Result<TouchRecord, Refusal> {
@@ -477,7 +491,7 @@ fn anonymous(event: &Event, minted_at: DateTime<Utc>, rules: &Rules<'_>) -> Resu
         minted_at,
         consent: event.consent.code(),
         action: event.action,
-        bot_reason: event.bot.map(|reason| reason.code()),
+        bot_reason: bot_reason(event),
         channel,
         utm_source: short(utm_source),
         utm_medium: short(utm_medium),

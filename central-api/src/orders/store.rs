@@ -224,6 +224,75 @@ pub async fn refresh_in(
     Ok(after.iter().filter(|(id, row)| before.get(*id) != Some(row)).count())
 }
 
+/// Takes from orders which visit led to them, and with `contacts` who ordered. Their numbers and campaign stay: they are the shop's
+/// books. States from before `now` do not bring any of it back. Answers how many orders changed.
+///
+/// # Errors
+/// See [`StoreError`]; the transaction must be rolled back.
+pub async fn forget_in(
+    conn: &mut PgConnection,
+    site: &Site,
+    ids: &[String],
+    contacts: bool,
+    now: DateTime<Utc>,
+) -> Result<usize, StoreError> {
+    let before: BTreeMap<String, OrderRow> = orders::lock(conn, site.id, ids)
+        .await?
+        .into_iter()
+        .map(|row| (row.order_id.clone(), row))
+        .collect();
+    let mut after = before.clone();
+    for row in after.values_mut() {
+        let mut named: BTreeMap<String, DateTime<Utc>> =
+            serde_json::from_value(row.named_at.take()).unwrap_or_default();
+        named.insert(FORGOTTEN_VISIT.into(), now);
+        row.visitor_id = None;
+        row.session_id = None;
+        row.link_method = None;
+        row.unlinked_cause = Some(UnlinkedCause::NoIdentifiers.name().into());
+        row.named_session_id = None;
+        row.named_visitor_id = None;
+        row.session_first_seen = None;
+        row.city = None;
+        row.landing_path = None;
+        if contacts {
+            named.insert(FORGOTTEN_CONTACTS.into(), now);
+            row.customer_hash = None;
+            row.email_hash = None;
+            row.phone_hash = None;
+            row.customer_contact = None;
+            row.extra = row.extra.take().and_then(without_people);
+        }
+        row.recheck_at = None;
+        row.named_at = serde_json::to_value(named).unwrap_or_default();
+    }
+    write(conn, site, &before, &after).await?;
+    Ok(after.len())
+}
+
+/// Keys of `named_at`: until when an order's visit and contacts were erased.
+const FORGOTTEN_VISIT: &str = "forgotten_visit";
+/// See [`FORGOTTEN_VISIT`].
+const FORGOTTEN_CONTACTS: &str = "forgotten_contacts";
+
+/// The other fields of an order but those that name people. That it was a referral stays.
+fn without_people(mut extra: Value) -> Option<Value> {
+    let fields = extra.as_object_mut()?;
+    let referral = fields.remove("referral_code").is_some() | fields.remove("referred_by").is_some();
+    if referral {
+        fields.entry("revenue_stream").or_insert_with(|| "referral".into());
+    }
+    (!fields.is_empty()).then_some(extra)
+}
+
+fn is_forgotten(row: &OrderRow, key: &str, at: DateTime<Utc>) -> bool {
+    let until = row
+        .named_at
+        .get(key)
+        .and_then(|until| serde_json::from_value(until.clone()).ok());
+    until.is_some_and(|until: DateTime<Utc>| at <= until)
+}
+
 fn new_row(site: &Site, state: &OrderState, now: DateTime<Utc>) -> OrderRow {
     let mut row = OrderRow {
         site_id: site.id,
@@ -309,47 +378,28 @@ fn take(row: &mut OrderRow, state: &OrderState) -> Outcome {
     row.sales_channel.clone_from(&state.sales_channel);
     row.items.clone_from(&state.items);
     row.extra.clone_from(&state.extra);
+    if is_forgotten(row, FORGOTTEN_CONTACTS, state.updated_at) {
+        row.extra = row.extra.take().and_then(without_people);
+    }
     row.paid_at = state.paid_at;
     row.refunded_at = state.refunded_at;
     if same { Outcome::Unchanged } else { Outcome::Updated }
 }
 
 fn take_named(row: &mut OrderRow, state: &OrderState) {
-    let mut named: BTreeMap<String, DateTime<Utc>> = serde_json::from_value(row.named_at.take()).unwrap_or_default();
     let at = state.updated_at;
-    keep_latest(&mut named, "session", &mut row.named_session_id, state.session, at);
-    keep_latest(&mut named, "visitor", &mut row.named_visitor_id, state.visitor, at);
-    keep_latest(
-        &mut named,
-        "customer",
-        &mut row.customer_hash,
-        state.contacts.customer.map(|hash| hash.to_vec()),
-        at,
+    let (no_visit, no_contacts) = (
+        is_forgotten(row, FORGOTTEN_VISIT, at),
+        is_forgotten(row, FORGOTTEN_CONTACTS, at),
     );
-    keep_latest(
-        &mut named,
-        "email",
-        &mut row.email_hash,
-        state.contacts.email.map(|hash| hash.to_vec()),
-        at,
-    );
-    keep_latest(
-        &mut named,
-        "phone",
-        &mut row.phone_hash,
-        state.contacts.phone.map(|hash| hash.to_vec()),
-        at,
-    );
-    // Values of JSON have no order; their text has.
-    let mut contact = row.customer_contact.take().map(|value| value.to_string());
-    keep_latest(
-        &mut named,
-        "contact",
-        &mut contact,
-        state.contacts.plain.as_ref().map(Value::to_string),
-        at,
-    );
-    row.customer_contact = contact.and_then(|text| serde_json::from_str(&text).ok());
+    let mut named: BTreeMap<String, DateTime<Utc>> = serde_json::from_value(row.named_at.take()).unwrap_or_default();
+    if !no_visit {
+        keep_latest(&mut named, "session", &mut row.named_session_id, state.session, at);
+        keep_latest(&mut named, "visitor", &mut row.named_visitor_id, state.visitor, at);
+    }
+    if !no_contacts {
+        take_contacts(&mut named, row, state);
+    }
     if state.created_at.is_some() || named.contains_key("created_at") {
         let mut created = named.contains_key("created_at").then_some(row.created_at);
         keep_latest(&mut named, "created_at", &mut created, state.created_at, at);
@@ -358,6 +408,28 @@ fn take_named(row: &mut OrderRow, state: &OrderState) {
         row.created_at = row.created_at.min(at);
     }
     row.named_at = serde_json::to_value(named).unwrap_or_default();
+}
+
+fn take_contacts(named: &mut BTreeMap<String, DateTime<Utc>>, row: &mut OrderRow, state: &OrderState) {
+    let at = state.updated_at;
+    let contacts = &state.contacts;
+    for (field, known, stated) in [
+        ("customer", &mut row.customer_hash, contacts.customer),
+        ("email", &mut row.email_hash, contacts.email),
+        ("phone", &mut row.phone_hash, contacts.phone),
+    ] {
+        keep_latest(named, field, known, stated.map(|hash| hash.to_vec()), at);
+    }
+    // Values of JSON have no order; their text has.
+    let mut contact = row.customer_contact.take().map(|value| value.to_string());
+    keep_latest(
+        named,
+        "contact",
+        &mut contact,
+        contacts.plain.as_ref().map(Value::to_string),
+        at,
+    );
+    row.customer_contact = contact.and_then(|text| serde_json::from_str(&text).ok());
 }
 
 fn keep_latest<T: Ord>(

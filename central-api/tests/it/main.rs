@@ -17,6 +17,7 @@ mod operations;
 mod orders;
 mod panel;
 mod postgres;
+mod privacy;
 mod report_mails;
 mod rollup;
 mod rollup_random;

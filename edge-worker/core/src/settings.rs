@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::ids::SiteKey;
 use shared::limits::DEFAULT_SESSION_LIFE_MS;
@@ -18,6 +18,9 @@ pub struct Settings {
     pub site: SiteKey,
     /// `hosts`: the shop's own hosts, canonical; their subdomains count as own.
     pub hosts: Vec<String>,
+    /// `hosts` and `payment_hosts` (the shop's own payment gateways, beside the well-known ones): a visitor who comes back from
+    /// there has no new source.
+    pub not_sources: Vec<String>,
     /// `cookie_domain`: cookies are shared by all hosts below it; without it they belong to the one host.
     pub cookie_domain: Option<String>,
     /// `secure_cookies`, default true: cookies are `Secure` and named `__Secure-…`. Off only for plain http in development.
@@ -74,7 +77,7 @@ pub struct ConsentSettings {
 }
 
 /// `consent.mode`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConsentMode {
     /// No cookie and no id for anybody: only counts.
@@ -86,7 +89,7 @@ pub enum ConsentMode {
 }
 
 /// `consent.without_cookie`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unsaid {
     /// As accepted.
@@ -98,7 +101,7 @@ pub enum Unsaid {
 }
 
 /// `consent.gpc`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gpc {
     /// No id.
@@ -108,7 +111,7 @@ pub enum Gpc {
 }
 
 /// `consent.dnt`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dnt {
     /// It says nothing.
@@ -118,7 +121,7 @@ pub enum Dnt {
 }
 
 /// `ip`: what is kept of an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IpPrivacy {
     /// All of it, and a keyed hash.
@@ -130,7 +133,7 @@ pub enum IpPrivacy {
 }
 
 /// `bots`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bots {
     /// Sent with the reason, without ids and cookies.
@@ -217,15 +220,7 @@ impl Settings {
             .ok_or_else(|| SettingsError::new("site", "is missing"))?
             .parse()
             .map_err(|error: shared::ids::BadSiteKey| SettingsError::new("site", error.to_string()))?;
-        let hosts = fields
-            .take::<Vec<String>>("hosts")?
-            .unwrap_or_default()
-            .iter()
-            .map(|host| {
-                shared::source::canonical_host(host)
-                    .ok_or_else(|| SettingsError::new("hosts", format!("{host:?} is not a host name")))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let hosts = fields.hosts("hosts")?;
         if hosts.is_empty() {
             return Err(SettingsError::new(
                 "hosts",
@@ -250,9 +245,12 @@ impl Settings {
                 "must begin and end with / and have a name between, as /_ud/",
             ));
         }
+        let mut not_sources = hosts.clone();
+        not_sources.extend(fields.hosts("payment_hosts")?);
         let settings = Settings {
             site,
             hosts,
+            not_sources,
             cookie_domain,
             secure_cookies: fields.take("secure_cookies")?.unwrap_or(true),
             session_life_ms: match hours {
@@ -281,7 +279,7 @@ impl Settings {
             hash_key: Key::new("hash", &secrets.hash_key).map_err(|reason| SettingsError::new("hash key", reason))?,
         };
         fields.finish(
-            "site, hosts, cookie_domain, secure_cookies, session_life_hours, excluded_paths, consent, ip, bots, script_prefix, \
+            "site, hosts, payment_hosts, cookie_domain, secure_cookies, session_life_hours, excluded_paths, consent, ip, bots, script_prefix, \
              client_hints, meta_cookies",
         )?;
         Ok(settings)
@@ -335,6 +333,17 @@ impl Fields {
                 .map(Some)
                 .map_err(|error| SettingsError::new(&format!("{}{name}", self.prefix), error.to_string())),
         }
+    }
+
+    fn hosts(&mut self, name: &str) -> Result<Vec<String>, SettingsError> {
+        let given = self.take::<Vec<String>>(name)?.unwrap_or_default();
+        given
+            .iter()
+            .map(|host| {
+                shared::source::canonical_host(host)
+                    .ok_or_else(|| SettingsError::new(name, format!("{host:?} is not a host name")))
+            })
+            .collect()
     }
 
     fn finish(self, allowed: &str) -> Result<(), SettingsError> {

@@ -22,7 +22,7 @@ pub(crate) fn read(hit: &Hit, page: UrlParts, settings: &Settings) -> Touch {
     read_query(page.query, &mut touch);
     let shop_host = hit.shop_host();
     if let Some(url) = hit.referring_url()
-        && let Some(host) = outside_referrer(url.host, &settings.hosts)
+        && let Some(host) = outside_referrer(url.host, &settings.not_sources)
         && !shop_host.as_ref().is_some_and(|shop| is_within(&host, shop))
     {
         touch.referrer_host = Some(host);
