@@ -132,6 +132,23 @@ export async function list(name: ListName, scope: Scope, page: { limit: number; 
   return { rows, totals, total_rows, currency };
 }
 
+// ── reports by e-mail ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export type Schedule = Schemas["ScheduleView"];
+export type ScheduleFields = Schemas["PlanFields"];
+export type ReportRun = Schemas["RunView"];
+
+export const reportSchedules = (site: string, signal: AbortSignal) => taken(client.GET("/api/v1/report-schedules", { params: { query: { site } }, signal }));
+export const addReportSchedule = (site: string, body: ScheduleFields) => taken(client.POST("/api/v1/report-schedules", { params: { query: { site } }, body }));
+export const changeReportSchedule = (id: number, body: ScheduleFields) => taken(client.PATCH("/api/v1/report-schedules/{id}", { params: { path: { id } }, body }));
+export const removeReportSchedule = (id: number) => taken(client.DELETE("/api/v1/report-schedules/{id}", { params: { path: { id } } }));
+export const runReport = (id: number) => taken(client.POST("/api/v1/report-schedules/{id}/run-now", { params: { path: { id } } }));
+export const testReport = (id: number) => taken(client.POST("/api/v1/report-schedules/{id}/test", { params: { path: { id } } }));
+export const reportRuns = (site: string, signal: AbortSignal) => taken(client.GET("/api/v1/report-runs", { params: { query: { site } }, signal }));
+export const sendReportAgain = (id: number, site: string) => taken(client.POST("/api/v1/report-runs/{id}/send-again", { params: { path: { id }, query: { site } } }));
+/** Where a report is seen as it would be mailed; for a frame. */
+export const reportPreviewUrl = (query: Query<"preview_report">) => `/api/v1/report-preview?${new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]))}`;
+
 /** Where a file of all rows is downloaded. */
 export function exportUrl(scope: Scope, type: ExportType, format: ExportFormat, locale: "uk" | "en"): string {
   const query = new URLSearchParams();

@@ -17,6 +17,7 @@ export interface Route {
 
 export const ROUTES: readonly Route[] = [
   { path: "/", title: shell.dispatcher, icon: "chart", inNavigation: true, load: () => import("../pages/dispatcher/Dispatcher.svelte") },
+  { path: "/reports", title: shell.reports, icon: "mail", inNavigation: true, load: () => import("../pages/reports/Reports.svelte") },
   { path: "/account", title: shell.account, icon: "user", inNavigation: false, load: () => import("../pages/account/Account.svelte") },
 ];
 
