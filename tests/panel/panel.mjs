@@ -16,8 +16,11 @@ export const VIEWER = { email: "viewer@shop.example", password: "another-passwor
 /** Pictures that people look at; git ignores them. */
 export const SCREENSHOTS = join(ROOT, "tests/screenshots");
 
-/** Starts an installation: `{ url, sql(text, …values), remove() }`. `sessions: 0` leaves the site empty, `users: false` makes nobody. */
-export async function install({ sessions = 4_000, users = true } = {}) {
+/**
+ * Starts an installation: `{ url, folder, sql(text, …values), remove() }`. `sessions: 0` leaves the site empty, `users: false` makes
+ * nobody; `settings(folder)` gives more of central-api's environment.
+ */
+export async function install({ sessions = 4_000, users = true, settings = () => ({}) } = {}) {
   const server = process.env.UD_TEST_DATABASE_URL;
   if (!server) throw new Error("UD_TEST_DATABASE_URL is not set: run this through ./dev panel");
   const folder = mkdtempSync(join(tmpdir(), "utm-panel-"));
@@ -25,7 +28,7 @@ export async function install({ sessions = 4_000, users = true } = {}) {
   await once(server, `create database ${name}`);
   const database = new URL(server);
   database.pathname = `/${name}`;
-  const env = { DATABASE_URL: database.href, UD_SECRET: newSecrets().installation };
+  const env = { DATABASE_URL: database.href, UD_SECRET: newSecrets().installation, ...settings(folder) };
   centralApi(env, "migrate");
   centralApi(env, "create-site", SITE, "--name", "Demo shop", "--domain", "shop.example");
   if (users) {
@@ -40,6 +43,7 @@ export async function install({ sessions = 4_000, users = true } = {}) {
   await db.connect();
   return {
     url: centre.url,
+    folder,
     log: () => centre.output(),
     sql: async (text, ...values) => (await db.query(text, values)).rows,
     async remove() {

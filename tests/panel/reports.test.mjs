@@ -1,0 +1,96 @@
+// Reports by e-mail in the panel: a schedule is made, looked at, tried, changed and removed; mails go to a folder.
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, afterEach, before, test } from "node:test";
+
+import { ADMIN, ask, install, launch, open, picture, settled, SITE, VIEWER } from "./panel.mjs";
+
+let shop, browser, page;
+before(async () => {
+  shop = await install({ sessions: 2_000, settings: (folder) => ({ UD_MAIL_TRANSPORT: "file", UD_MAIL_DIR: join(folder, "mail"), UD_MAIL_FROM: "Reports <reports@shop.example>" }) });
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await shop?.remove();
+});
+afterEach(async () => {
+  await page?.context().close();
+  page = undefined;
+});
+
+const schedules = async () => (await ask(page, "/api/v1/report-schedules")).schedules;
+
+test("a schedule is made, shows its next report, sends a test to whoever asks, is changed and removed", async () => {
+  page = await open(browser, shop.url, "/reports");
+  await page.getByRole("button", { name: "Додати розклад" }).click();
+  const form = page.getByRole("dialog");
+  await form.getByLabel("Кому").fill("owner@shop.example\nnot an address");
+  await form.getByRole("button", { name: "Зберегти" }).click();
+  assert.match(await form.getByRole("alert").innerText(), /address|адрес/i);
+  await form.getByLabel("Кому").fill("owner@shop.example, marketing@shop.example");
+  await form.getByLabel("День тижня").selectOption("3");
+  await form.getByLabel("Година").selectOption("8");
+  await form.getByLabel("Назва").fill("Щосереди <команді>");
+  await form.getByRole("button", { name: "Додати умову" }).click();
+  await form.getByLabel("Значення").fill("facebook");
+  await form.getByLabel("Додати CSV").check();
+  await form.getByRole("button", { name: "Зберегти" }).click();
+  await page.waitForSelector("#schedules h3");
+
+  const [made, ...others] = await schedules();
+  assert.equal(others.length, 0);
+  assert.deepEqual(
+    [made.name, made.frequency, made.weekday, made.hour, made.recipients, made.attach_csv, made.filters],
+    ["Щосереди <команді>", "weekly", 3, 8, ["marketing@shop.example", "owner@shop.example"], true, { utm_source: ["facebook"] }],
+  );
+  const shown = await page.locator("#schedules li").innerText();
+  for (const part of ["Щосереди <команді>", "середа", "08:00", "2 адреси", "Джерело: facebook"]) assert.ok(shown.includes(part), `${part} in ${shown}`);
+
+  await page.getByRole("button", { name: "Показати", exact: true }).click();
+  const report = page.frameLocator("iframe");
+  await report.locator("table").first().waitFor();
+  assert.match(await report.locator("body").innerText(), /Фільтри: Джерело: facebook[^]*Сесії/);
+  await picture(page, "reports-preview");
+  await page.keyboard.press("Escape");
+
+  await page.getByRole("button", { name: "Надіслати мені" }).click();
+  await page.locator("#report-runs .badge.good").waitFor({ timeout: 30_000 });
+  const runs = await page.locator("#report-runs").innerText();
+  assert.ok(runs.includes(ADMIN.email) && runs.includes("прийнято") && runs.includes("проба"), runs);
+  const [mail, ...more] = readdirSync(join(shop.folder, "mail")).filter((name) => name.endsWith(".eml"));
+  assert.equal(more.length, 0);
+  assert.match(readFileSync(join(shop.folder, "mail", mail), "utf8"), new RegExp(`^To: .*${ADMIN.email}`, "m"));
+  await picture(page, "reports");
+
+  await page.getByRole("button", { name: "Змінити" }).click();
+  await page.getByRole("dialog").getByLabel("Частота").selectOption("monthly");
+  await page.getByRole("dialog").getByLabel("День місяця").fill("31");
+  await page.getByRole("dialog").getByLabel("Надсилати").uncheck();
+  await page.getByRole("dialog").getByRole("button", { name: "Зберегти" }).click();
+  await page.locator("#schedules h3 .badge", { hasText: "вимкнено" }).waitFor();
+  const [changed] = await schedules();
+  assert.deepEqual([changed.frequency, changed.month_day, changed.enabled, changed.next_at], ["monthly", 31, false, null]);
+
+  await page.getByRole("button", { name: "Вилучити" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Вилучити" }).click();
+  await page.locator("#schedules .empty").waitFor();
+  assert.deepEqual(await schedules(), []);
+  // The browser reports the refused address by itself; nothing else may stand there.
+  assert.deepEqual(page.complaints.filter((text) => !text.includes("400")), []);
+});
+
+test("a viewer sees a report and no schedules, and a phone needs no sideways scroll", async () => {
+  page = await open(browser, shop.url, "/reports", { user: VIEWER, width: 390, height: 800, language: "en" });
+  assert.equal(await page.locator("#schedules").count(), 0);
+  await page.getByRole("button", { name: "See a report" }).click();
+  await page.frameLocator("iframe").locator("table").first().waitFor();
+  await page.getByRole("button", { name: "Text alone" }).click();
+  await page.frameLocator("iframe").locator("pre").waitFor();
+  await page.keyboard.press("Escape");
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+  await settled(page);
+  assert.equal((await page.request.get(`/api/v1/report-schedules?site=${SITE}`)).status(), 403);
+  assert.deepEqual(page.complaints.filter((text) => !text.includes("403")), []);
+});
