@@ -140,7 +140,7 @@ fn from_kept(scope: &Scope, bucket: Bucket, activity: bool, dirty: &[Uuid]) -> Q
         sql.push("), ");
     }
     // What was kept of dirty visitors is taken off the sums; of the rows it is left out.
-    sql.push("kept as (select * from cohort_visitors where site_id = ");
+    sql.push("kept as (select first_day, converted, active_days, order_days, order_counts, order_revenue from cohort_visitors where site_id = ");
     sql.push_bind(scope.site.id);
     filtered(&mut sql);
     sql.push(" and visitor_id ")

@@ -154,19 +154,19 @@ impl Part {
             // Each day beside the one before it, so that a bucket counts at its first day. Later ones than any matrix shows are left out.
             Self::Active(bucket) => format!(
                 "select '{name}', first_day, at, count(*), 0::bigint, 0::numeric from (\
-                 select f.first_day, {at} as at, {before} as before \
-                 from {relation} f cross join lateral unnest(f.active_days, f.first_day || f.active_days) as d (day, before) \
-                 where f.active_days is not null and d.day is not null \
-                 and d.day < {cohort} + {MAX_PERIODS} * interval '1 {name}') d \
+                 select first_day, {at} as at, {before} as before from (\
+                 select first_day, unnest(active_days) as day, unnest(first_day || active_days) as before \
+                 from {relation} where active_days is not null) d \
+                 where day is not null and day < {cohort} + {MAX_PERIODS} * interval '1 {name}') d \
                  where at <> before group by first_day, at",
-                at = bucket_of(bucket, "d.day"),
-                before = bucket_of(bucket, "d.before"),
-                cohort = bucket_of(bucket, "f.first_day"),
+                at = bucket_of(bucket, "day"),
+                before = bucket_of(bucket, "before"),
+                cohort = bucket_of(bucket, "first_day"),
             ),
             Self::Money => format!(
-                "select '{name}', f.first_day, m.day, 0::bigint, sum(m.orders)::bigint, sum(m.revenue) from {relation} f \
-                 cross join lateral unnest(f.order_days, f.order_counts, f.order_revenue) as m (day, orders, revenue) \
-                 where f.order_days is not null group by f.first_day, m.day"
+                "select '{name}', first_day, at, 0::bigint, sum(orders)::bigint, sum(revenue) from (\
+                 select first_day, unnest(order_days) as at, unnest(order_counts) as orders, unnest(order_revenue) as revenue \
+                 from {relation} where order_days is not null) m group by first_day, at"
             ),
         }
     }

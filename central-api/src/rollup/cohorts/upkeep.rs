@@ -119,7 +119,7 @@ async fn lock(db: &mut PgConnection) -> sqlx::Result<bool> {
         .await
 }
 
-/// Empties a site's rows and sums and makes every visitor dirty.
+/// Empties a site's rows and sums and makes every visitor dirty: in the order in which they first came, so that their rows lie by day.
 async fn begin_anew(db: &mut PgConnection, site: &Site, now: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query!("delete from cohort_visitors where site_id = $1", site.id)
         .execute(&mut *db)
@@ -129,7 +129,8 @@ async fn begin_anew(db: &mut PgConnection, site: &Site, now: DateTime<Utc>) -> s
         .await?;
     sqlx::query!(
         "insert into cohort_dirty (site_id, visitor_id, marked_at)
-         select distinct site_id, visitor_id, $2::timestamptz from sessions where site_id = $1 order by site_id, visitor_id
+         select site_id, visitor_id, least(min(first_seen), $2) from sessions where site_id = $1
+         group by site_id, visitor_id order by site_id, visitor_id
          on conflict (site_id, visitor_id) do update set marked_at = excluded.marked_at",
         site.id,
         now - WAIT
@@ -148,7 +149,7 @@ async fn begin_anew(db: &mut PgConnection, site: &Site, now: DateTime<Utc>) -> s
     Ok(())
 }
 
-/// Takes some dirty visitors off the list; they are dirty again if the transaction fails.
+/// Takes some dirty visitors off the list, those who wait longest; they are dirty again if the transaction fails.
 async fn take(
     db: &mut PgConnection,
     site_id: i32,
@@ -158,7 +159,7 @@ async fn take(
 ) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         "delete from cohort_dirty where site_id = $1 and visitor_id = any(array(
-           select visitor_id from cohort_dirty where site_id = $1 and (marked_at <= $2 or $3) order by visitor_id limit $4
+           select visitor_id from cohort_dirty where site_id = $1 and (marked_at <= $2 or $3) order by marked_at limit $4
          )) returning visitor_id",
         site_id,
         now - WAIT,
