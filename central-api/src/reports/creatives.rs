@@ -2,12 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
-use sqlx::{PgExecutor, QueryBuilder, Row as _};
+use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder, Row as _};
 
+use super::rolled::Rolled;
 use super::scope::Scope;
-use super::sql::sessions_where;
+use super::sql::{Question, chosen, sessions_where, windows};
+use super::table;
+use crate::catalogue::Dimension;
+use crate::rollup::plan::Ranges;
+
+/// With more ranges of time than this to look for first and last sessions in, all sessions of the period are read.
+const MOST_RANGES: usize = 40;
 
 /// One creative.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,36 +23,100 @@ pub struct Creative {
     pub first: DateTime<Utc>,
     /// Start of its last session, UTC.
     pub last: DateTime<Utc>,
-    /// Net revenue of every session that has any, in the site's currency.
+    /// Net revenue of every session that has any, in the site's currency, ascending.
     pub paying: Vec<Decimal>,
 }
 
-/// Creatives by utm_content; sessions without one are left out.
+/// Creatives by utm_content, of the sessions that a question by utm_content is about; sessions without one are left out.
 ///
 /// # Errors
 /// The database's.
-pub async fn of_scope(executor: impl PgExecutor<'_>, scope: &Scope) -> sqlx::Result<BTreeMap<String, Creative>> {
+pub async fn of_question(pool: &PgPool, question: &Question<'_>) -> sqlx::Result<BTreeMap<String, Creative>> {
+    let scope = question.scope;
+    // One snapshot: sums and sessions of two moments could differ in which hours are dirty.
+    let mut tx = table::snapshot(pool).await?;
+    let ranges = match table::rolled(&mut tx, question).await? {
+        Some(rolled) => Some(ranges(&mut tx, scope, &rolled).await?),
+        None => None,
+    };
+    let mut times = times(scope, ranges.filter(|ranges| ranges.len() <= MOST_RANGES));
+    let mut creatives = BTreeMap::new();
+    for row in times.build().persistent(false).fetch_all(&mut *tx).await? {
+        let creative = Creative {
+            first: row.try_get("first")?,
+            last: row.try_get("last")?,
+            paying: Vec::new(),
+        };
+        creatives.insert(row.try_get::<String, _>("utm_content")?, creative);
+    }
+    for row in paying(scope).build().persistent(false).fetch_all(&mut *tx).await? {
+        if let Some(creative) = creatives.get_mut(&row.try_get::<String, _>("utm_content")?) {
+            creative.paying = row.try_get("paying")?;
+        }
+    }
+    Ok(creatives)
+}
+
+/// Where the first and last session of every creative lie: the first and last of its days of which the sums are up to date, and all time
+/// that is not such a day.
+async fn ranges(db: &mut PgConnection, scope: &Scope, rolled: &Rolled) -> sqlx::Result<Ranges> {
+    let mut ranges: Ranges = rolled.plan.hours.iter().chain(&rolled.plan.sessions).copied().collect();
+    let Some(content) = rolled.column(Dimension::UtmContent) else {
+        return Ok(vec![(scope.period.from.unwrap_or_default(), scope.period.to)]);
+    };
+    let mut sql = QueryBuilder::new("select distinct unnest(array[min(r.start), max(r.start)]) as day from ");
+    windows(&mut sql, &rolled.plan.days);
+    sql.push(" join rollups r on r.start >= w.a and r.start < w.b and r.site_id = ")
+        .push_bind(scope.site.id);
+    sql.push(format_args!(" and r.hours = 24 and r.split = {}", rolled.split.number));
+    sql.push(format_args!(" where {content} is not null"));
+    for (dimension, choice) in scope.filters.iter() {
+        if let Some(column) = rolled.column(dimension) {
+            chosen(&mut sql, column, choice);
+        }
+    }
+    sql.push(format_args!(" group by {content}"));
+    for row in sql.build().persistent(false).fetch_all(db).await? {
+        let day: DateTime<Utc> = row.try_get("day")?;
+        ranges.push((day, day + TimeDelta::days(1)));
+    }
+    ranges.sort_unstable();
+    ranges.dedup();
+    Ok(ranges)
+}
+
+/// Columns `utm_content`, `first`, `last`; from the sessions of some ranges of the period where given.
+fn times(scope: &Scope, ranges: Option<Ranges>) -> QueryBuilder<Postgres> {
+    let mut sql = QueryBuilder::new(
+        "select s.utm_content, min(s.first_seen) as first, max(s.first_seen) as last from sessions s \
+         where s.utm_content is not null and ",
+    );
+    sessions_where(&mut sql, scope);
+    if let Some(ranges) = ranges {
+        // Each by itself and not joined, so that the planner knows how few sessions they hold.
+        sql.push(" and (false");
+        for (from, to) in ranges {
+            sql.push(" or (s.first_seen >= ").push_bind(from);
+            sql.push(" and s.first_seen < ").push_bind(to).push(")");
+        }
+        sql.push(")");
+    }
+    sql.push(" group by 1");
+    sql
+}
+
+/// Columns `utm_content`, `paying`.
+fn paying(scope: &Scope) -> QueryBuilder<Postgres> {
     let revenue = if scope.site.settings.revenue_from_events {
         "s.event_revenue"
     } else {
         "s.revenue"
     };
     let mut sql = QueryBuilder::new(format!(
-        "select s.utm_content, min(s.first_seen) as first, max(s.first_seen) as last, \
-         coalesce(array_agg({revenue}) filter (where {revenue} <> 0), '{{}}') as paying \
-         from sessions s where s.utm_content is not null and "
+        "select s.utm_content, array_agg({revenue} order by {revenue}) as paying from sessions s \
+         where s.utm_content is not null and {revenue} <> 0 and "
     ));
     sessions_where(&mut sql, scope);
     sql.push(" group by 1");
-    let rows = sql.build().persistent(false).fetch_all(executor).await?;
-    rows.iter()
-        .map(|row| {
-            let creative = Creative {
-                first: row.try_get("first")?,
-                last: row.try_get("last")?,
-                paying: row.try_get("paying")?,
-            };
-            Ok((row.try_get("utm_content")?, creative))
-        })
-        .collect()
+    sql
 }

@@ -322,7 +322,7 @@ fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Me
 }
 
 /// Ranges of time as rows `w (a, b)`.
-fn windows(sql: &mut QueryBuilder<Postgres>, ranges: &Ranges) {
+pub fn windows(sql: &mut QueryBuilder<Postgres>, ranges: &Ranges) {
     let (from, to): (Vec<_>, Vec<_>) = ranges.iter().copied().unzip();
     sql.push("unnest(")
         .push_bind(from)

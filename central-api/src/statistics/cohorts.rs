@@ -135,6 +135,9 @@ pub struct Total {
     pub revenue: Figure,
     /// Orders to date.
     pub orders: i64,
+    /// Periods of the row that have ended: a null in one of these means that nobody is in the cohort, a null after them that the period
+    /// has not ended.
+    pub ended_periods: u32,
 }
 
 /// The matrix, in the shape of the answer.
@@ -167,9 +170,11 @@ pub fn matrix(
     for start in starts {
         let cohort = cohorts.get(start).unwrap_or(&nobody);
         let mut row = Vec::with_capacity(periods as usize);
+        let mut ended_periods = 0;
         for (k, sum) in (0..periods).zip(&mut sums) {
             let period = bucket.after(*start, k);
             let ended = bucket.end(period, zone) <= now;
+            ended_periods += u32::from(ended);
             let value = match metric {
                 CohortMetric::Retention if k == 0 => Some(Decimal::from(cohort.size)),
                 _ if !ended => None,
@@ -192,6 +197,7 @@ pub fn matrix(
             converted: cohort.converted,
             revenue: revenue.into(),
             orders,
+            ended_periods,
         });
     }
     matrix.averages = sums
@@ -311,6 +317,14 @@ mod tests {
             [Figure::ratio(1, number(1), number(2)), number(2)]
         );
         assert_eq!(at(CohortMetric::Ltv, before).totals[0].revenue, number(80));
+        let ended = |now| {
+            at(CohortMetric::Ltv, now)
+                .totals
+                .iter()
+                .map(|total| total.ended_periods)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!((ended(before), ended(after)), (vec![1, 0], vec![2, 1]));
     }
 
     fn any_bucket() -> impl Strategy<Value = Bucket> {

@@ -53,6 +53,12 @@ pub enum Undefined {
     /// The chi-square approximation needs at least five expected sessions in each group.
     #[error("fewer than five sessions are expected in a variant")]
     ExpectedTooSmall,
+    /// There are no customers, so no share of them.
+    #[error("there are no customers")]
+    NoCustomers,
+    /// No customer has a second order, so there is no time between two.
+    #[error("no customer has two orders")]
+    NobodyCameBack,
     /// No planned weights were given.
     #[error("no planned weights were given")]
     NoWeights,

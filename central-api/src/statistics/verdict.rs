@@ -33,6 +33,8 @@ impl Undefined {
                 "очікується менше п’яти сесій у варіанті",
                 "fewer than five sessions are expected in a variant",
             ),
+            Self::NoCustomers => ("немає покупців", "there are no customers"),
+            Self::NobodyCameBack => ("ніхто не купив удруге", "no customer has two orders"),
             Self::NoWeights => ("план розподілу не задано", "no planned split was given"),
         }
     }

@@ -28,6 +28,7 @@ mod support;
 mod users;
 mod utm;
 mod utm_cohorts;
+mod utm_creatives;
 mod utm_customers;
 mod utm_data;
 mod utm_exact;

@@ -200,7 +200,7 @@ async fn ab_test(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
     };
     let (table, mut creatives) = tokio::try_join!(
         table::ask(&asked.pool, &question),
-        creatives::of_scope(&asked.pool, &scope)
+        creatives::of_question(&asked.pool, &question)
     )?;
     let content = Dimension::UtmContent.key();
     let not_set = table.rows.iter().find(|row| row.text(content).is_none());

@@ -1,5 +1,7 @@
 //! `repeat-rate`: how many customers come back, and after how long.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context;
 use axum::Json;
 use axum::extract::State;
@@ -21,6 +23,7 @@ use crate::reports::customers;
 use crate::reports::figure::Figure;
 use crate::reports::scope::{Scope, ScopeAnswer};
 use crate::state::AppState;
+use crate::statistics::Undefined;
 use crate::statistics::customers::{Customers, OrderGroup, Repeats, SharedContact, join, repeats};
 
 /// Shared contacts and possible duplicates listed at most; their numbers are exact.
@@ -46,6 +49,8 @@ pub(crate) struct RepeatRate {
     pub(crate) avg_orders_per_customer: Figure,
     /// Days, with fractions, between consecutive paid orders of the same customer; null when nobody came back.
     pub(crate) avg_time_between_orders: Figure,
+    /// Why a figure is null, by its name.
+    undefined: BTreeMap<&'static str, Undefined>,
     /// How many contacts too many people share; they join nobody.
     shared_contacts_total: usize,
     /// Those on the most orders.
@@ -124,6 +129,7 @@ async fn kept(pool: &PgPool, scope: &Scope) -> Result<RepeatRate, ApiError> {
         unidentified_orders: found.unidentified_orders,
         avg_orders_per_customer: Figure::ratio(1, found.orders.into(), total_customers.into()),
         avg_time_between_orders: days(found.between_ms, found.orders - total_customers),
+        undefined: undefined(total_customers, found.orders - total_customers),
         shared_contacts_total: shared_contacts_total.unsigned_abs() as usize,
         shared_contacts: shared
             .into_iter()
@@ -181,11 +187,25 @@ async fn plain(state: &AppState, pool: &PgPool, scope: &Scope) -> Result<RepeatR
         unidentified_orders: found.unidentified_orders,
         avg_orders_per_customer: Figure::ratio(1, found.orders.into(), customers),
         avg_time_between_orders: days(found.between.num_milliseconds(), found.gaps),
+        undefined: undefined(found.customers(), found.gaps),
         shared_contacts_total: joined.shared.len(),
         shared_contacts: shared,
         possible_duplicates_total: found.same_minute.len(),
         possible_duplicates,
     })
+}
+
+/// Why figures of so many customers and times between their orders are null.
+fn undefined(customers: i64, gaps: i64) -> BTreeMap<&'static str, Undefined> {
+    let mut reasons = BTreeMap::new();
+    if customers == 0 {
+        reasons.insert("repeat_rate", Undefined::NoCustomers);
+        reasons.insert("avg_orders_per_customer", Undefined::NoCustomers);
+    }
+    if gaps == 0 {
+        reasons.insert("avg_time_between_orders", Undefined::NobodyCameBack);
+    }
+    reasons
 }
 
 fn days(between_ms: i64, gaps: i64) -> Figure {
