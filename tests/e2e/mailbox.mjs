@@ -45,7 +45,7 @@ export async function openMailbox({ secure = false, login = false, misbehave = {
       stream.on("end", async () => {
         if (next === "drop" || next === "hang") return;
         const raw = Buffer.concat(parts);
-        box.mails.push({ to: address, raw, ...(await simpleParser(raw, { skipImageLinks: true })) });
+        box.mails.push({ ...(await simpleParser(raw, { skipImageLinks: true })), recipient: address, raw });
         done(null, "taken");
       });
       stream.on("error", () => {});
@@ -55,7 +55,7 @@ export async function openMailbox({ secure = false, login = false, misbehave = {
   server.on("error", () => {});
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   box.port = server.server.address().port;
-  box.to = (address) => box.mails.filter((mail) => mail.to === address);
+  box.to = (address) => box.mails.filter((mail) => mail.recipient === address);
   box.close = () => new Promise((resolve) => {
     for (const connection of server.connections) connection._socket?.destroy();
     server.close(resolve);

@@ -141,7 +141,7 @@ test("what a server accepted is not sent again, what it did not is, and what nob
 
   await it.cron();
   await it.rows("update report_deliveries set try_after = now() where state = 'pending'");
-  await it.eventually("the run is at rest", async () => Number((await it.rows("select count(*) as n from pg_locks where locktype = 'advisory'"))[0].n) === 0);
+  await it.eventually("the run is at rest", async () => Number((await it.rows("select count(*) as n from pg_locks join pg_database on oid = database where locktype = 'advisory' and datname = current_database()"))[0].n) === 0);
   await it.rows("update report_runs set try_after = now() where finished_at is null");
   await it.cron();
   const last = await it.eventually("nothing waits", async () => {

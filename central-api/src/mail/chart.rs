@@ -81,7 +81,7 @@ fn draw(points: &[Point], pixels: &mut [u8], size: (u32, u32), scale: u32) -> Re
     let (blue, green) = (rgb(SESSIONS), rgb(REVENUE));
     let px = |n: u32| n * scale;
     let text = |color: RGBColor| TextStyle {
-        font: (FONT, f64::from(px(11))).into_font(),
+        font: (FONT, f64::from(px(14))).into_font(),
         color: color.to_backend_color(),
         pos: Pos::default(),
     };
@@ -90,9 +90,9 @@ fn draw(points: &[Point], pixels: &mut [u8], size: (u32, u32), scale: u32) -> Re
         .margin_top(px(8))
         .margin_left(px(2))
         .margin_right(px(2))
-        .x_label_area_size(px(22))
-        .y_label_area_size(px(44))
-        .right_y_label_area_size(px(52))
+        .x_label_area_size(px(26))
+        .y_label_area_size(px(52))
+        .right_y_label_area_size(px(56))
         .build_cartesian_2d(0.0..last, 0.0..top(&sessions))?
         .set_secondary_coord(0.0..last, bottom..top(&revenue));
     let day = |at: &f64| {
@@ -113,7 +113,7 @@ fn draw(points: &[Point], pixels: &mut [u8], size: (u32, u32), scale: u32) -> Re
             stroke_width: px(1),
         })
         .axis_style(TRANSPARENT)
-        .x_labels(points.len().clamp(2, 8))
+        .x_labels(points.len().clamp(2, 6))
         .y_labels(4)
         .x_label_formatter(&day)
         .y_label_formatter(&|value| short(*value))

@@ -91,6 +91,8 @@ pub struct Page {
     product: &'static str,
     site: String,
     title: String,
+    /// The title without its days, as a sentence begins.
+    heading: String,
     days: String,
     compared_with: Option<String>,
     zone: &'static str,
@@ -155,7 +157,13 @@ impl Page {
         let say = |text: &Text| text.get(language);
         let named = |name: Option<&str>| name.unwrap_or(NOT_SET).to_owned();
         let days = style.days(subject.period.first_day, subject.period.last_day);
-        let title = format!("{} ({days})", say(&report_for(subject.covered)));
+        let covered = say(&report_for(subject.covered));
+        let title = format!("{covered} ({days})");
+        let mut letters = covered.chars();
+        let heading = letters
+            .next()
+            .map(|first| first.to_uppercase().chain(letters).collect())
+            .unwrap_or_default();
         let tiles = tiles(content, style);
         let (headlines, figures): (Vec<_>, Vec<_>) =
             tiles.into_iter().partition(|(metric, _)| HEADLINES.contains(metric));
@@ -252,6 +260,7 @@ impl Page {
                 revenue: label(Metric::Revenue),
             },
             title,
+            heading,
         }
     }
 
