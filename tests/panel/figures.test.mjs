@@ -224,7 +224,7 @@ test("coverage and freshness are on the page's head", async () => {
   const { orders, by_link: links } = await ask(page, "/api/utm/coverage", MONTH);
   await agree("#coverage", orders.linked_percent, "coverage");
   await page.click("#coverage");
-  const shown = await page.locator("#coverage-why li strong").allInnerTexts();
+  const shown = await page.locator("#coverage-sheet li strong").allInnerTexts();
   assert.deepEqual(shown.map(read), links.map((link) => link.orders));
   await page.keyboard.press("Escape");
   assert.match(await text("#freshness"), /Остання сесія/);

@@ -45,6 +45,8 @@ export async function install({ sessions = 4_000, users = true, settings = () =>
     url: centre.url,
     folder,
     log: () => centre.output(),
+    /** A command of central-api against this installation. */
+    command: (...args) => centralApi(env, ...args),
     sql: async (text, ...values) => (await db.query(text, values)).rows,
     async remove() {
       await centre.stop();

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { after, afterEach, before, test } from "node:test";
 
-import { ADMIN, install, launch, logIn, open, picture, settled } from "./panel.mjs";
+import { ADMIN, install, launch, logIn, open, picture, settled, SITE } from "./panel.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** A page with as much on it as there is. */
@@ -101,6 +101,26 @@ const check = async () => {
     return violations.filter(({ impact }) => impact === "serious" || impact === "critical").map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(" ")).slice(0, 4).join(" | ")}`);
   });
 };
+
+for (const width of [390, 1280]) {
+  test(`names of 255 characters, and sums of a trillion stay within ${width} px`, async () => {
+    const long = `${"дуже-довга-назва_".repeat(15)}`.slice(0, 255);
+    await shop.sql("update sessions set utm_source = $1, utm_campaign = $1, landing_path = '/' || $1, city = $1 where utm_source = 'google'", long);
+    await shop.sql("update sessions set revenue = 987654321098.76, orders = 1, paid_orders = 1 where session_id = (select session_id from sessions where utm_source = $1 order by first_seen desc limit 1)", long);
+    shop.command("rollup", "rebuild", "--site", SITE);
+    page = await open(browser, shop.url, "/?view.compare=1&period=all_time", { width });
+    const wide = await page.evaluate(() => [...document.querySelectorAll("main *")].filter((element) => element.getBoundingClientRect().right > innerWidth + 1 && !element.closest(".scroll, .segments, .unseen, [popover]")).map((element) => element.outerHTML.slice(0, 120)));
+    assert.deepEqual(wide, []);
+    assert.match(await page.locator("#figures [data-figure=total_revenue] .value").getAttribute("title"), /987/);
+    const cut = await page.locator("#figures .value").evaluateAll((all) => all.filter((value) => value.scrollWidth > value.clientWidth).map((value) => value.innerText));
+    assert.deepEqual(cut, []);
+    await picture(page, `hostile-${width}`);
+    await page.locator("#sessions tbody tr").first().click();
+    await page.getByRole("dialog").locator("[data-action]").first().waitFor();
+    assert.equal(await page.getByRole("dialog").evaluate((dialog) => dialog.scrollWidth - dialog.clientWidth), 0);
+    assert.deepEqual(page.complaints, []);
+  });
+}
 
 test("the login and the account have nothing serious either", async () => {
   page = await open(browser, shop.url, "/account", { user: null });

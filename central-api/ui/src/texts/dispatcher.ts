@@ -148,6 +148,7 @@ export const dispatcher = {
   abNone: { uk: "За період немає кампаній. Додайте utm_campaign до посилань.", en: "No campaigns in the period. Add utm_campaign to your links." },
   winner: { uk: "Переможець: {name}", en: "Winner: {name}" },
   lift: { uk: "{lift} проти найкращого з решти", en: "{lift} against the best of the others" },
+  moreWords: { uk: "Докладніше", en: "Details" },
   creative: { uk: "Креатив", en: "Content" },
   interval: { uk: "Інтервал 95 %", en: "95 % interval" },
   confidence: { uk: "Упевненість", en: "Confidence" },
