@@ -1,12 +1,14 @@
 //! Every path in one table, grouped by who calls. Each group has its own limits; all of them share what [`finish`] adds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
 use tower::util::MapResponseLayer;
 use tower::{Layer, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -27,6 +29,13 @@ use crate::telemetry;
 
 /// Bytes of a body that people and the worker's cron send; who takes more says so at the endpoint.
 const SMALL_BODY: usize = 256 * 1024;
+
+/// Requests that wait for their turn are told to come back after this.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Requests of shops' backends that are answered at a time. What their events take of memory is limited by ingest itself.
+const BACKENDS_AT_ONCE: usize = 512;
+/// Requests of the panel and of analysts that are answered at a time; reports wait for the read pool besides.
+const PEOPLE_AT_ONCE: usize = 256;
 
 /// The whole API, and its description made from the same table.
 pub fn build(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
@@ -52,7 +61,7 @@ fn routes(config: &Config) -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(operators())
         .merge(edge())
-        .merge(backends())
+        .merge(backends(config))
         .merge(people(config))
 }
 
@@ -75,17 +84,19 @@ fn edge() -> OpenApiRouter<AppState> {
 }
 
 /// The shop's own programs, with a token.
-fn backends() -> OpenApiRouter<AppState> {
+fn backends(config: &Config) -> OpenApiRouter<AppState> {
+    let group = Group::new(BACKENDS_AT_ONCE, config);
     OpenApiRouter::new()
         .routes(routes!(orders::send))
         .routes(routes!(orders::show))
         .routes(routes!(orders::put_rates))
         .routes(routes!(server_events::send))
+        .layer(middleware::from_fn_with_state(group, within))
 }
 
 /// The panel and analysts, with a session or a token.
 fn people(config: &Config) -> OpenApiRouter<AppState> {
-    let timeout = Duration::from_secs(u64::from(config.request_timeout_seconds));
+    let group = Group::new(PEOPLE_AT_ONCE, config);
     OpenApiRouter::new()
         .routes(routes!(session::log_in, session::log_out, session::who_am_i))
         .routes(routes!(session::list))
@@ -115,7 +126,7 @@ fn people(config: &Config) -> OpenApiRouter<AppState> {
         .routes(routes!(sites::list, sites::create))
         .routes(routes!(sites::change))
         .merge(utm::routes())
-        .layer(middleware::from_fn(move |request, next| within(timeout, request, next)))
+        .layer(middleware::from_fn_with_state(group, within))
         .layer(DefaultBodyLimit::max(SMALL_BODY))
 }
 
@@ -154,9 +165,34 @@ fn finish(router: Router, config: &Config) -> Router {
     Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(inner))
 }
 
-/// Gives a request up after a time; the database gives its statement up by its own.
-async fn within(timeout: Duration, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(timeout, next.run(request)).await {
+/// What the requests of one group share, so that one group cannot take everything from the others.
+#[derive(Clone)]
+struct Group {
+    places: Arc<Semaphore>,
+    patience: Duration,
+    timeout: Duration,
+}
+
+impl Group {
+    fn new(at_once: usize, config: &Config) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(at_once)),
+            patience: PATIENCE,
+            timeout: Duration::from_secs(u64::from(config.request_timeout_seconds)),
+        }
+    }
+}
+
+/// Lets a request wait for its turn, and gives it up after a time; the database gives its statement up by its own.
+async fn within(State(group): State<Group>, request: Request, next: Next) -> Response {
+    let place = match group.places.try_acquire() {
+        Ok(place) => Ok(Ok(place)),
+        Err(_) => tokio::time::timeout(group.patience, group.places.acquire()).await,
+    };
+    let Ok(Ok(_place)) = place else {
+        return ApiError::TooManyRequests(1).into_response();
+    };
+    match tokio::time::timeout(group.timeout, next.run(request)).await {
         Ok(response) => response,
         Err(_) => ApiError::TimedOut.into_response(),
     }
@@ -217,4 +253,63 @@ async fn headers(https: bool, request: Request, next: Next) -> Response {
             .or_insert(HeaderValue::from_static("no-store"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    /// A group with one place and one path, which answers once `go` has a permit.
+    fn one_at_a_time(timeout: Duration) -> (Router, Arc<Semaphore>) {
+        let go = Arc::new(Semaphore::new(0));
+        let group = Group {
+            places: Arc::new(Semaphore::new(1)),
+            patience: Duration::ZERO,
+            timeout,
+        };
+        let waiting = go.clone();
+        let answer = move || async move {
+            waiting
+                .acquire()
+                .await
+                .map(drop)
+                .map_err(|_| ApiError::MethodNotAllowed)
+        };
+        let layer = middleware::from_fn_with_state(group, within);
+        (Router::new().route("/", get(answer)).layer(layer), go)
+    }
+
+    async fn ask(router: &Router) -> Response {
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        router.clone().oneshot(request).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_finds_its_group_busy_is_told_to_come_back_and_the_others_are_answered() {
+        let (router, go) = one_at_a_time(Duration::from_secs(60));
+        let (first, second) = (ask(&router), ask(&router));
+        tokio::pin!(first);
+        let waits = std::future::poll_fn(|context| Poll::Ready(first.as_mut().poll(context).is_pending()));
+        assert!(waits.await);
+        let refused = second.await;
+        assert_eq!(refused.status(), 429);
+        assert_eq!(refused.headers()["retry-after"], "1");
+        go.add_permits(1);
+        assert_eq!(first.await.status(), 200);
+        assert_eq!(ask(&router).await.status(), 200);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_takes_too_long_is_given_up_and_its_place_is_free_again() {
+        let (router, _go) = one_at_a_time(Duration::from_millis(1));
+        for _ in 0..2 {
+            assert_eq!(ask(&router).await.status(), 504);
+        }
+    }
 }

@@ -1,21 +1,24 @@
 // `./dev bench [name …]`: runs the benchmarks whose name contains one of the given words (all without), prints one table and writes
-// .dev/bench.json. --large: also at sizes that take long. Each benchmark writes its rows, { name, unit, ours, reference, ratio, budget, met }, to the file it is given.
+// .dev/bench.json. --large: also at sizes that take long. --seconds <n>: how long ingest and through measure each load; few for a try.
+// Each benchmark writes its rows, { name, unit, ours, reference, ratio, budget, met }, to the file it is given.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const out = join(root, ".dev", "bench");
 const BENCHES = [
   { name: "edge", command: (file) => [process.execPath, "tests/bench/edge/run.mjs", "--out", file] },
-  { name: "ingest", command: (file) => ["target/release/bench", "ingest", "--out", file] },
+  { name: "ingest", command: (file) => ["target/release/bench", "ingest", "--out", file, ...seconds] },
+  { name: "through", command: (file) => [process.execPath, "tests/bench/through.mjs", "--out", file, ...seconds] },
   { name: "statistics", command: (file) => [process.execPath, "tests/bench/statistics/run.mjs", "--out", file] },
   { name: "reports", command: (file) => ["target/release/bench", "reports", "--out", file, ...(large ? ["--large"] : [])] },
 ];
 
-const wanted = process.argv.slice(2).filter((word) => !word.startsWith("--"));
-const large = process.argv.includes("--large");
+const { values: { large, seconds: given }, positionals: wanted } = parseArgs({ allowPositionals: true, options: { large: { type: "boolean" }, seconds: { type: "string" } } });
+const seconds = given ? ["--seconds", given] : [];
 const chosen = BENCHES.filter(({ name }) => wanted.length === 0 || wanted.some((word) => name.includes(word)));
 if (chosen.length === 0) {
   console.error(`there is no benchmark '${wanted.join(" ")}'; there are ${BENCHES.map(({ name }) => name).join(", ")}`);

@@ -1,8 +1,8 @@
 //! Table `user_agents`: raw user agents, once each.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use sqlx::postgres::PgBindIterExt;
+use sqlx::{PgConnection, PgExecutor};
 
 /// Stores user agents that are not there yet. Sorted by hash.
 ///
@@ -20,4 +20,14 @@ pub async fn insert(db: &mut PgConnection, user_agents: &[(i64, &str)], now: Dat
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Deletes user agents that were first seen before `cutoff`, and answers how many. One that is still about comes back with its next
+/// visitor: the writers store each of them once an hour.
+///
+/// # Errors
+/// The database's.
+pub async fn delete_before(db: impl PgExecutor<'_>, cutoff: DateTime<Utc>) -> sqlx::Result<u64> {
+    let done = sqlx::query!("delete from user_agents where first_seen < $1", cutoff);
+    Ok(done.execute(db).await?.rows_affected())
 }

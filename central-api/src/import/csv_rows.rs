@@ -116,9 +116,10 @@ impl<R: BufRead> Rows<R> {
                 }
                 return Ok(Row::Refused(format!("the row is longer than {MAX_ROW_BYTES} bytes")));
             }
-            quoted = ends_quoted(&row[from..], self.separator, quoted);
-            if !quoted {
-                return Ok(Row::Whole);
+            match ends_quoted(&row[from..], self.separator, quoted) {
+                Some(false) => return Ok(Row::Whole),
+                Some(true) => quoted = true,
+                None => return Ok(self.refuse(row, lines, "at the end of a cell".to_owned())),
             }
             if row.len() > MAX_ROW_BYTES || lines == MAX_ROW_LINES {
                 let within = format!("within {MAX_ROW_LINES} lines and {MAX_ROW_BYTES} bytes");
@@ -159,21 +160,28 @@ impl<R: BufRead> Rows<R> {
 }
 
 /// Whether a quoted cell is open at the end of `line`, if one was open at its beginning. A quote counts only where a cell begins; inside an
-/// unquoted cell (`5" pipe`) it is a character like others.
-fn ends_quoted(line: &[u8], separator: u8, mut quoted: bool) -> bool {
-    let mut cell_begins = !quoted;
+/// unquoted cell (`5" pipe`) it is a character like others. `None`: the cell that was open is closed in the middle of a text, so that it was
+/// never meant to go over lines.
+fn ends_quoted(line: &[u8], separator: u8, mut quoted: bool) -> Option<bool> {
+    let (mut cell_begins, mut from_before) = (!quoted, quoted);
     let mut bytes = line.iter().copied().peekable();
     while let Some(byte) = bytes.next() {
         if quoted {
             if byte == b'"' && bytes.next_if_eq(&b'"').is_none() {
-                quoted = false;
+                let cell_ends = bytes
+                    .peek()
+                    .is_none_or(|next| *next == separator || matches!(next, b'\r' | b'\n'));
+                if from_before && !cell_ends {
+                    return None;
+                }
+                (quoted, from_before) = (false, false);
             }
         } else if byte == b'"' && cell_begins {
             quoted = true;
         }
         cell_begins = !quoted && byte == separator;
     }
-    quoted
+    Some(quoted)
 }
 
 #[cfg(test)]
@@ -199,6 +207,13 @@ mod tests {
         let (rows, refused) = read(b"1,a\n2,\"b\n3,c\n4,d\n");
         assert_eq!(refused, [2]);
         assert_eq!(rows, [(1, b"1,a\n".to_vec()), (3, b"3,c\n4,d\n".to_vec())]);
+    }
+
+    #[test]
+    fn a_quote_that_another_row_s_quote_seems_to_close_costs_its_line_and_no_other() {
+        let (rows, refused) = read(b"1,\"b\n2,5\" pipe\n3,c\n");
+        assert_eq!(refused, [1]);
+        assert_eq!(rows, [(2, b"2,5\" pipe\n3,c\n".to_vec())]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use sqlx::AssertSqlSafe;
 
-use crate::db::{admin_sessions, report_runs, retention};
+use crate::db::{admin_sessions, report_runs, retention, user_agents};
 use crate::state::AppState;
 
 /// Sessions of the panel are kept this long after their end, for whoever asks who was logged in.
@@ -19,7 +19,7 @@ pub(super) async fn run(state: AppState, now: DateTime<Utc>) -> anyhow::Result<S
         .iter()
         .map(|site| (site.id, now - TimeDelta::days(i64::from(site.settings.retention_days))))
         .collect();
-    let mut dropped = 0;
+    let (mut dropped, mut rows) = (0, 0);
     if let Some(oldest) = cutoffs.iter().map(|(_, cutoff)| *cutoff).min() {
         for partition in retention::partitions(&state.pool).await? {
             if ends_before(&partition, oldest) {
@@ -30,8 +30,8 @@ pub(super) async fn run(state: AppState, now: DateTime<Utc>) -> anyhow::Result<S
                 dropped += 1;
             }
         }
+        rows += user_agents::delete_before(&state.pool, oldest).await?;
     }
-    let mut rows = 0;
     for (site_id, cutoff) in cutoffs {
         rows += retention::delete_before(&state.pool, site_id, cutoff).await?;
     }

@@ -2,7 +2,8 @@ use std::sync::{Arc, Mutex};
 
 use central_api::clock::Clock;
 use central_api::jobs;
-use chrono::{DateTime, TimeDelta, Utc};
+use central_api::rollup::upkeep;
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::support::TestApp;
@@ -74,8 +75,42 @@ async fn months_are_made_ahead_and_old_ones_dropped() {
     };
     contact(1, now - TimeDelta::days(759)).await.unwrap();
     contact(2, now - TimeDelta::days(761)).await.unwrap();
+    let session = |id: u128, seen: DateTime<Utc>| {
+        sqlx::query("insert into sessions (site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active, event_count, page_views, points) values ($1, $2, $2, $3, $3, 1, '{}', 1, 1, 0)")
+            .bind(site.id)
+            .bind(uuid::Uuid::from_u128(id))
+            .bind(seen)
+            .execute(&app.db.pool)
+    };
+    let hour = now.duration_trunc(TimeDelta::hours(1)).unwrap();
+    let (old, young) = (hour - TimeDelta::days(761), hour - TimeDelta::days(758));
+    session(1, old).await.unwrap();
+    session(2, young).await.unwrap();
+    upkeep::mark_every_hour(&app.db.pool, site.id, old, old).await.unwrap();
+    upkeep::mark_every_hour(&app.db.pool, site.id, young, young)
+        .await
+        .unwrap();
+    upkeep::catch_up(&app.db.pool, now, |_| {}).await.unwrap();
+    let agent = |hash: i64, seen: DateTime<Utc>| {
+        sqlx::query("insert into user_agents values ($1, 'x', $2)")
+            .bind(hash)
+            .bind(seen)
+            .execute(&app.db.pool)
+    };
+    agent(1, old).await.unwrap();
+    agent(2, young).await.unwrap();
     let ran = jobs::run_due(&app.state, now).await.unwrap().unwrap();
     assert!(ran.iter().all(|job| job.ok), "{ran:?}");
+    upkeep::catch_up(&app.db.pool, now, |_| {}).await.unwrap();
+    let left = async |sql: &'static str| -> Vec<DateTime<Utc>> {
+        sqlx::query_scalar(sql).fetch_all(&app.db.pool).await.unwrap()
+    };
+    assert_eq!(left("select first_seen from sessions").await, [young]);
+    assert_eq!(left("select first_seen from user_agents").await, [young]);
+    assert_eq!(
+        left("select start from rollups where split = 0 and hours = 1").await,
+        [young]
+    );
     let months = central_api::db::retention::partitions(&app.db.pool).await.unwrap();
     assert!(!months.contains(&"events_2019_01".to_owned()));
     for time in [now, now + TimeDelta::days(60)] {

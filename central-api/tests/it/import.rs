@@ -413,6 +413,50 @@ async fn rows_that_cannot_be_read_go_to_a_file_with_the_reason_and_stop_nothing(
 }
 
 #[tokio::test]
+async fn a_stray_quote_in_a_table_costs_its_row_and_no_other() {
+    let shop = Shop::open().await;
+    let mut table = "\u{feff}order_id;total;payment_status;created_at;payment_method\n".to_owned();
+    for n in 1..=2_500 {
+        let method = match n {
+            5 => "\"never closed",
+            6 => "5\" pipe",
+            7 => "\"over\ntwo; lines\"",
+            _ => "card",
+        };
+        table.push_str(&format!("o{n};1.00;paid;2025-01-01T00:00:00Z;{method}\n"));
+    }
+    let file = shop.folder.file("orders.csv", table);
+    let summary = shop.one(Kind::Orders, &file, None).await;
+    assert_eq!((summary.stored, summary.rejected), (2_499, 1));
+    assert_eq!(rejected(&summary)[0]["line"], 6);
+    let last: i64 = sqlx::query_scalar("select count(*) from orders where order_id in ('o4', 'o6', 'o7', 'o2500')")
+        .fetch_one(&shop.app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(last, 4);
+
+    let mut table = "order_id,total,payment_status,created_at\n".to_owned();
+    (1..=3_000).for_each(|n| {
+        table.push_str(&format!(
+            "p{n},1.00,{}paid,2025-01-01T00:00:00Z\n",
+            if n == 3 { "\"" } else { "" }
+        ))
+    });
+    let file = shop.folder.file("lone.csv", table);
+    let summary = shop.one(Kind::Orders, &file, None).await;
+    assert_eq!((summary.stored, summary.rejected), (2_999, 1));
+    let refused = rejected(&summary);
+    assert_eq!(refused[0]["line"], 4);
+    assert!(
+        refused[0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("a quote is opened on this line"),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_misspelt_column_stops_the_import_before_it_begins() {
     let shop = Shop::open().await;
     let file = shop.folder.file(

@@ -132,3 +132,20 @@ async fn a_database_that_is_away_is_a_503_and_the_same_batch_is_taken_afterwards
         .unwrap();
     assert_eq!(deliver(&app, &events).await.accepted, 2);
 }
+
+#[tokio::test]
+async fn who_comes_while_too_much_is_in_flight_is_told_when_to_come_back_and_loses_nothing() {
+    let app = app().await;
+    let events = [event(1, 1, 0)];
+    let all = usize::try_from(central_api::ingest::admission::MAX_IN_FLIGHT_KIB).unwrap() * 1_024;
+    let held = app.state.ingest.admission.share(all).await.unwrap();
+    let answer = post(&app, batch("shop", &events)).await;
+    assert_eq!(answer.status(), 429);
+    assert_eq!(answer.headers()["retry-after"], "1");
+    assert_eq!(
+        answer.json::<Value>().await.unwrap()["error"]["code"],
+        "too_many_requests"
+    );
+    drop(held);
+    assert_eq!(deliver(&app, &events).await.accepted, 1);
+}

@@ -1,0 +1,286 @@
+//! The program itself, as an operator and the service manager use it.
+
+use std::io::BufRead;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use central_api::secret::Secret;
+use chrono::{TimeDelta, Utc};
+use serde_json::{Value, json};
+use shared::ids::uuid_v7;
+use shared::signature;
+use sqlx::ConnectOptions;
+
+use crate::support::{TestApp, TestDb};
+
+const SECRET: &str = "the secret of these tests has more than thirty-two characters";
+
+/// The program on a database, with nothing else in its environment.
+fn program(db: &TestDb, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_central-api"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("DATABASE_URL", db.pool.connect_options().to_url_lossy().as_str())
+        .env("UD_SECRET", SECRET)
+        .env("UD_LISTEN", "127.0.0.1:0");
+    command
+}
+
+/// Runs a command to its end: whether it succeeded, and what it printed on each stream.
+async fn run(db: &TestDb, arguments: &[&str]) -> (bool, String, String) {
+    let mut command = program(db, arguments);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+async fn ok(db: &TestDb, arguments: &[&str]) -> String {
+    let (succeeded, out, err) = run(db, arguments).await;
+    assert!(succeeded, "{arguments:?}: {err}");
+    out
+}
+
+fn value<'a>(text: &'a str, name: &str) -> &'a str {
+    text.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn config_shows_every_setting_and_where_it_comes_from_and_hides_secrets() {
+    let db = TestDb::new().await;
+    let printed = ok(&db, &["config"]).await;
+    assert!(printed.contains("listen = \"127.0.0.1:0\""), "{printed}");
+    for line in [
+        "# environment: UD_LISTEN; default: 127.0.0.1:8080",
+        "# database_url is set and hidden (environment only)",
+        "# secret is set and hidden (environment only)",
+    ] {
+        assert!(printed.lines().any(|printed| printed == line), "{line}\n{printed}");
+    }
+    assert!(!printed.contains(SECRET) && !printed.contains(&db.name), "{printed}");
+    // What is printed can be read again.
+    let settings: toml::Table = printed.parse().unwrap();
+    assert!(settings.contains_key("request_timeout_seconds"));
+
+    let file = std::env::temp_dir().join(format!("{}.toml", db.name));
+    std::fs::write(&file, "listn = \"127.0.0.1:1\"\n").unwrap();
+    let (succeeded, _, told) = run(&db, &["config", "--config", file.to_str().unwrap()]).await;
+    std::fs::remove_file(&file).unwrap();
+    assert!(!succeeded && told.contains("listn"), "{told}");
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_is_listed_so_and_cannot_be_revoked_twice() {
+    let db = TestDb::new().await;
+    ok(
+        &db,
+        &["create-site", "shop", "--name", "Shop", "--domain", "shop.example"],
+    )
+    .await;
+    for (kind, more) in [("ingest", &[][..]), ("api", &["--scopes", "events"][..])] {
+        let made = ok(&db, &[&["create-key", "--kind", kind], more].concat()).await;
+        let id = value(&made, "KEY_ID");
+        let listed = async || {
+            let list = ok(&db, &["list-keys"]).await;
+            let line = list.lines().find(|line| line.starts_with(&format!("{id}\t"))).unwrap();
+            let cells: Vec<String> = line.split('\t').map(str::to_owned).collect();
+            assert_eq!((cells[1].as_str(), cells[2].as_str()), (kind, "shop"), "{line}");
+            cells[6].clone()
+        };
+        let before = listed().await;
+        assert!(ok(&db, &["revoke-key", id]).await.contains("revoked"));
+        assert_ne!(listed().await, before, "the list says since when");
+        let (succeeded, _, told) = run(&db, &["revoke-key", id]).await;
+        assert!(!succeeded && told.contains("list-keys"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_shown_and_replayed() {
+    let app = TestApp::start().await;
+    let site = app.site("shop").await;
+    let (key_id, key) = app.ingest_key(&site).await;
+    let old = Utc::now() - TimeDelta::days(40);
+    let event = |n: u8, action: &str| {
+        json!({
+            "id": uuid_v7(old.timestamp_millis(), [n; 10]), "at": old.timestamp_millis(), "action": action, "origin": "edge",
+            "visitor": uuid::Uuid::from_u128(1), "consent": "granted",
+            "session": {"id": uuid::Uuid::from_u128(2), "started": old.timestamp_millis(), "visit": 1},
+        })
+    };
+    let body = batch(
+        "shop",
+        &[event(1, "page_view"), event(2, "click"), event(3, "no_such_action")],
+    );
+    let header = signature::sign(&key_id, key.as_bytes(), Utc::now().timestamp(), &body);
+    let request = app
+        .client
+        .post(app.url("/ingest/v1/events"))
+        .header(signature::HEADER, header)
+        .body(body);
+    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer["rejected"].as_array().unwrap().len(), 3, "{answer}");
+
+    let list = ok(&app.db, &["dead-letters", "list"]).await;
+    assert_eq!(list.lines().count(), 3, "{list}");
+    assert_eq!(list.matches("\tshop\tingest\t").count(), 3, "{list}");
+    let too_old = ok(
+        &app.db,
+        &["dead-letters", "list", "--code", "too_old", "--site", "shop"],
+    )
+    .await;
+    assert_eq!(too_old.lines().count(), 2, "{too_old}");
+    let id = too_old.split('\t').next().unwrap();
+    assert!(ok(&app.db, &["dead-letters", "show", id]).await.contains("too_old"));
+
+    // How old an event is by now does not count against its replay.
+    assert_eq!(
+        ok(&app.db, &["dead-letters", "replay", "--id", id]).await,
+        format!("{id}: accepted\n")
+    );
+    let rest = ok(&app.db, &["dead-letters", "replay", "--all"]).await;
+    assert!(
+        rest.contains("accepted: 1") && rest.contains("invalid_json: 1"),
+        "{rest}"
+    );
+    let open = ok(&app.db, &["dead-letters", "list"]).await;
+    assert!(open.lines().count() == 1 && open.contains("invalid_json"), "{open}");
+    let settled = ok(&app.db, &["dead-letters", "list", "--settled"]).await;
+    assert_eq!(settled.matches("(replayed: accepted)").count(), 2, "{settled}");
+    let stored: i64 = sqlx::query_scalar("select count(*) from events")
+        .fetch_one(&app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(stored, 2);
+    let (succeeded, _, told) = run(&app.db, &["dead-letters", "replay"]).await;
+    assert!(!succeeded && told.contains("--all"), "{told}");
+}
+
+fn batch(site: &str, events: &[Value]) -> Vec<u8> {
+    let batch = json!({
+        "schema": 1, "batch_id": uuid::Uuid::from_u128(rand::random()), "sent_at": Utc::now().timestamp_millis(), "site": site, "events": events,
+    });
+    serde_json::to_vec(&batch).unwrap()
+}
+
+/// A serving program; killed with the value if it still runs.
+struct Serving {
+    child: Child,
+    url: String,
+}
+
+impl Serving {
+    async fn start(db: &TestDb) -> Self {
+        let mut child = program(db, &["serve"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (told, address) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let mut told = Some(told);
+            // Read on to the end: a full pipe would stop the program.
+            for line in std::io::BufReader::new(stderr).lines().map_while(Result::ok) {
+                let line: Value = serde_json::from_str(&line).unwrap_or_default();
+                if line["message"] == "ready"
+                    && let Some(told) = told.take()
+                {
+                    let _ = told.send(line["address"].as_str().unwrap().to_owned());
+                }
+            }
+        });
+        let address = tokio::time::timeout(std::time::Duration::from_secs(60), address)
+            .await
+            .unwrap()
+            .unwrap();
+        Self {
+            child,
+            url: format!("http://{address}"),
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_sigterm_under_load_leaves_nothing_stored_that_was_not_answered_and_nothing_answered_that_is_not_stored() {
+    let db = TestDb::new().await;
+    ok(
+        &db,
+        &["create-site", "shop", "--name", "Shop", "--domain", "shop.example"],
+    )
+    .await;
+    let made = ok(&db, &["create-key", "--kind", "ingest"]).await;
+    let key_id = value(&made, "KEY_ID").to_owned();
+    let key = Secret::new(SECRET).ingest_key(&key_id);
+    let mut serving = Serving::start(&db).await;
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let senders: Vec<_> = (0..8)
+        .map(|sender: u128| {
+            let (url, key_id, key, stop) = (serving.url.clone(), key_id.clone(), key.clone(), stop.clone());
+            tokio::spawn(async move {
+                // A connection a request: one that is kept could be closed just when the next request leaves, and then nobody accepted it.
+                let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+                let mut answered = 0_i64;
+                while !stop.load(Ordering::Relaxed) {
+                    let now = Utc::now().timestamp_millis();
+                    let events: Vec<Value> = (0..50)
+                        .map(|n| {
+                            json!({
+                                "id": uuid_v7(now, rand::random()), "at": now, "action": "page_view", "origin": "edge",
+                                "visitor": uuid::Uuid::from_u128(sender + 1), "consent": "granted",
+                                "session": {"id": uuid::Uuid::from_u128(100 + sender * 50 + n), "started": now, "visit": 1},
+                            })
+                        })
+                        .collect();
+                    let body = batch("shop", &events);
+                    let header = signature::sign(&key_id, key.as_bytes(), Utc::now().timestamp(), &body);
+                    let request = client.post(format!("{url}/ingest/v1/events")).header(signature::HEADER, header);
+                    match request.body(body).send().await {
+                        Ok(answer) => {
+                            assert_eq!(answer.status(), 200);
+                            answered += answer.json::<Value>().await.unwrap()["accepted"].as_i64().unwrap();
+                        }
+                        // The door is closed.
+                        Err(_) => break,
+                    }
+                }
+                answered
+            })
+        })
+        .collect();
+    let stored = async || -> i64 {
+        sqlx::query_scalar("select count(*) from events")
+            .fetch_one(&db.pool)
+            .await
+            .unwrap()
+    };
+    while stored().await < 1_000 {
+        tokio::task::yield_now().await;
+    }
+    let pid = rustix::process::Pid::from_raw(i32::try_from(serving.child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let (status, serving) = tokio::task::spawn_blocking(move || (serving.child.wait().unwrap(), serving))
+        .await
+        .unwrap();
+    assert!(status.success(), "{status}");
+    stop.store(true, Ordering::Relaxed);
+    let mut answered = 0;
+    for sender in senders {
+        answered += sender.await.unwrap();
+    }
+    assert_eq!(stored().await, answered);
+    drop(serving);
+}
