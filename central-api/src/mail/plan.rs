@@ -244,6 +244,7 @@ mod tests {
             currency: "UAH".into(),
             country: "UA".into(),
             language: "uk".into(),
+            not_sources: Vec::new(),
             settings: crate::site::SiteSettings::default(),
         }
     }

@@ -13,6 +13,7 @@ fn site() -> Site {
         currency: "UAH".into(),
         country: "UA".into(),
         language: "uk".into(),
+        not_sources: Vec::new(),
         settings: SiteSettings {
             source_aliases: BTreeMap::from([("fbshop".to_owned(), "facebook".to_owned())]),
             ..SiteSettings::default()

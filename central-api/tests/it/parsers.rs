@@ -29,6 +29,7 @@ fn site() -> Site {
         currency: "UAH".into(),
         country: "UA".into(),
         language: "uk".into(),
+        not_sources: Vec::new(),
         settings: SiteSettings::default(),
     }
 }
