@@ -48,17 +48,19 @@ pub(super) fn hours_from_sessions() -> String {
             )
         })
         .collect();
-    // The array is sorted after the grouping: an ordered aggregate would sort every session before it.
+    // The array is sorted after the grouping: an ordered aggregate would sort every session before it. `offset 0` keeps the hours' sessions
+    // together, found by index: joined freely, every session of the site would be asked for its predecessors first.
     format!(
         "select g.site_id, 1::smallint, g.split, g.start, g.v0, g.v1, {names}, g.returns, \
            case when g.returns > 1 then (select array_agg(x order by x) from unnest(g.previous) as x) else g.previous end \
          from (select s.site_id, v.split, h.start, v.v0, v.v1, {sums}, count(v.previous)::integer as returns, \
              array_agg(v.previous) filter (where v.previous is not null) as previous \
            from unnest($2::timestamptz[]) as h (start) \
-           join sessions s on s.site_id = $1 and s.first_seen >= h.start and s.first_seen < h.start + interval '1 hour' \
+           cross join lateral (select * from sessions x where x.site_id = $1 and x.first_seen >= h.start \
+             and x.first_seen < h.start + interval '1 hour' and x.bot_reason is null offset 0) s \
            cross join lateral (select {latest} from sessions p where {EARLIER}) e \
            cross join lateral (values {splits}) as v (split, v0, v1, previous) \
-           where s.bot_reason is null group by s.site_id, v.split, h.start, v.v0, v.v1) g",
+           group by s.site_id, v.split, h.start, v.v0, v.v1) g",
         names = names.join(", "),
         sums = sums.join(", "),
         latest = latest.join(", "),
