@@ -21,7 +21,8 @@ use utoipa_axum::routes;
 use crate::config::{Config, Origin};
 use crate::endpoints::{
     account, ad_spend, audit_log, cron, dead_letters, health, ingest, keys, openapi, orders, panel, privacy,
-    report_runs, report_schedules, server_events, session, setup, sites, unsubscribe, users, utm, worker_settings,
+    report_runs, report_schedules, server_events, session, setup, site_check, sites, unsubscribe, users, utm,
+    worker_settings,
 };
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -125,6 +126,7 @@ fn people(config: &Config) -> OpenApiRouter<AppState> {
         )
         .routes(routes!(sites::list, sites::create))
         .routes(routes!(sites::change))
+        .routes(routes!(site_check::check))
         .merge(utm::routes())
         .layer(middleware::from_fn_with_state(group, within))
         .layer(DefaultBodyLimit::max(SMALL_BODY))

@@ -55,6 +55,7 @@ pub struct Shared {
 impl AppState {
     /// Everything empty but the writers, which start; `sites` is to be filled before the first request. Within a runtime.
     pub fn new(config: Config, pool: PgPool, read_pool: PgPool, clock: Clock, cluster: Option<Arc<Cluster>>) -> Self {
+        crate::site_check::choose_cryptography();
         Self(Arc::new(Shared {
             config: Arc::new(config),
             ingest: Ingest::start(&pool, clock.clone()),

@@ -20,10 +20,10 @@ export const HOST = "shop.example";
 export const CRON = "0 * * * *";
 
 /**
- * Starts everything. `settings` are the worker's; `queue: false` leaves the queue unbound, `"down"` binds one that takes nothing;
+ * Starts everything. `settings` are the worker's, as deployed; `settingsSeconds` is how often it looks for the panel's; `queue: false` leaves the queue unbound, `"down"` binds one that takes nothing;
  * `environment` is added to the centre's; `server` is the Postgres to use (default: the test run's). `origin` of what it answers, when set, stands in for the demo shop.
  */
-export async function install({ settings = {}, queue = true, environment = {}, server = process.env.UD_TEST_DATABASE_URL } = {}) {
+export async function install({ settings = {}, settingsSeconds, queue = true, environment = {}, server = process.env.UD_TEST_DATABASE_URL } = {}) {
   if (!server) throw new Error("UD_TEST_DATABASE_URL is not set: run this through ./dev e2e");
   const folder = mkdtempSync(join(tmpdir(), "utm-e2e-"));
   const secrets = newSecrets();
@@ -49,7 +49,7 @@ export async function install({ settings = {}, queue = true, environment = {}, s
   it.db.on("error", () => {});
 
   const { workerOptions } = workerOptionsOf(join(ROOT, "wrangler.toml"));
-  const bindings = { ...workerOptions.bindings, ...workerVars({ centre: it.centre.url, settings: { site: SITE, hosts: [HOST], ...settings }, secrets, ingestKey: keys.ingest }) };
+  const bindings = { ...workerOptions.bindings, ...workerVars({ centre: it.centre.url, settings: { site: SITE, hosts: [HOST], ...settings }, secrets, ingestKey: keys.ingest }), ...(settingsSeconds && { UD_SETTINGS_SECONDS: String(settingsSeconds) }) };
   it.mf = new Miniflare({
     ...workerOptions,
     rootPath: ROOT,

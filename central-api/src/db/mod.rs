@@ -23,6 +23,7 @@ pub mod retention;
 pub mod rollup_marks;
 pub mod session_detail;
 pub mod sessions;
+pub mod site_check;
 pub mod sites;
 pub mod user_agents;
 pub mod users;

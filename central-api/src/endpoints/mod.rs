@@ -18,6 +18,7 @@ pub mod report_schedules;
 pub mod server_events;
 pub mod session;
 pub mod setup;
+pub mod site_check;
 pub mod sites;
 pub mod unsubscribe;
 pub mod users;

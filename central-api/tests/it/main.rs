@@ -25,6 +25,7 @@ mod rollup;
 mod rollup_random;
 mod server_events;
 mod session;
+mod site_check;
 mod sites;
 mod support;
 mod users;

@@ -155,3 +155,51 @@ export function exportUrl(scope: Scope, type: ExportType, format: ExportFormat, 
   for (const [name, value] of Object.entries({ ...scope, type, format, locale })) for (const one of [value].flat()) query.append(name, String(one));
   return `/api/utm/export-csv?${query}`;
 }
+
+// ── settings ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Settings by name; `null` puts one back to its default. */
+export type SiteChange = Omit<Partial<Schemas["SiteChange"]>, "settings"> & { settings?: Record<string, unknown> };
+export type SiteSettings = Schemas["SiteSettings"];
+export type WorkerSettings = Schemas["WorkerSettings"];
+export type Effect = Schemas["Effect"];
+export type User = Schemas["UserView"];
+export type ApiKey = Schemas["ApiKeyView"];
+export type IngestKey = Schemas["IngestKeyView"];
+export type AuditEntry = Schemas["AuditEntry"];
+export type DeadLetter = Schemas["DeadLetterBody"];
+export type Who = Partial<Schemas["Who"]>;
+export type CheckReport = Schemas["Report"];
+
+export const changeSite = (key: string, body: SiteChange) => taken(client.PATCH("/api/v1/sites/{key}", { params: { path: { key } }, body: body as Schemas["SiteChange"] }));
+export const createSite = (body: Schemas["NewShop"]) => taken(client.POST("/api/v1/sites", { body }));
+export const checkSite = (body: Schemas["SiteCheck"]) => taken(client.POST("/api/v1/site-check", { body }));
+
+export const users = (signal: AbortSignal) => taken(client.GET("/api/v1/users", { signal }));
+export const inviteUser = (body: Schemas["Invitation"]) => taken(client.POST("/api/v1/users", { body }));
+export const changeUser = (id: string, body: Schemas["UserChange"]) => taken(client.PATCH("/api/v1/users/{id}", { params: { path: { id } }, body }));
+export const removeUser = (id: string) => taken(client.DELETE("/api/v1/users/{id}", { params: { path: { id } } }));
+export const passwordLink = (id: string) => taken(client.POST("/api/v1/users/{id}/password-link", { params: { path: { id } } }));
+
+export const apiKeys = (site: string, signal: AbortSignal) => taken(client.GET("/api/v1/api-keys", { params: { query: { site } }, signal }));
+export const createApiKey = (body: Schemas["NewApiKey"]) => taken(client.POST("/api/v1/api-keys", { body }));
+export const revokeApiKey = (id: string) => taken(client.DELETE("/api/v1/api-keys/{id}", { params: { path: { id } } }));
+export const ingestKeys = (site: string, signal: AbortSignal) => taken(client.GET("/api/v1/ingest-keys", { params: { query: { site } }, signal }));
+export const createIngestKey = (body: Schemas["NewIngestKey"]) => taken(client.POST("/api/v1/ingest-keys", { body }));
+export const revokeIngestKey = (id: string) => taken(client.DELETE("/api/v1/ingest-keys/{id}", { params: { path: { id } } }));
+
+export const auditLog = (site: string, before: number | undefined, signal: AbortSignal) =>
+  taken(client.GET("/api/v1/audit-log", { params: { query: { site, limit: 100, ...(before !== undefined && { before }) } }, signal }));
+export const deadLetters = (site: string, after: number, settled: boolean, signal: AbortSignal) =>
+  taken(client.GET("/api/v1/dead-letters", { params: { query: { site, after, settled, limit: 50 } }, signal }));
+export const replayDeadLetter = (id: number) => taken(client.POST("/api/v1/dead-letters/{id}/replay", { params: { path: { id } } }));
+
+export const findPerson = (body: Who) => taken(client.POST("/api/v1/privacy/find", { body: body as Schemas["Who"] }));
+export const exportPerson = (body: Who) => taken(client.POST("/api/v1/privacy/export", { body: body as Schemas["Who"] }));
+export const erasePerson = (body: Who) => taken(client.POST("/api/v1/privacy/erase", { body: body as Schemas["Who"] }));
+
+/** Takes a platform's report of ad spend; `dry_run` only reads and compares. */
+export const uploadSpend = (site: string, file: Blob, dry_run: boolean) =>
+  taken(client.POST("/api/v1/ad-spend", { params: { query: { site, dry_run } }, body: file as never, bodySerializer: (body: unknown) => body as Blob, headers: { "content-type": "text/csv" } }));
+export const spend = (site: string, start_date: string, end_date: string, signal: AbortSignal) =>
+  taken(client.GET("/api/v1/ad-spend", { params: { query: { site, start_date, end_date, limit: 100 } }, signal }));

@@ -2,6 +2,7 @@
 import type { Component } from "svelte";
 
 import type { IconName } from "../elements/Icon.svelte";
+import { settings } from "../texts/settings";
 import { shell } from "../texts/shell";
 import type { Text } from "./language.svelte";
 
@@ -18,6 +19,7 @@ export interface Route {
 export const ROUTES: readonly Route[] = [
   { path: "/", title: shell.dispatcher, icon: "chart", inNavigation: true, load: () => import("../pages/dispatcher/Dispatcher.svelte") },
   { path: "/reports", title: shell.reports, icon: "mail", inNavigation: true, load: () => import("../pages/reports/Reports.svelte") },
+  { path: "/settings/*", title: settings.settings, icon: "settings", inNavigation: true, load: () => import("../pages/settings/Settings.svelte") },
   { path: "/account", title: shell.account, icon: "user", inNavigation: false, load: () => import("../pages/account/Account.svelte") },
 ];
 

@@ -1,0 +1,131 @@
+// The settings in a browser: what is saved is what the API then says, secrets show once, and nobody but an admin gets in.
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+
+import { ADMIN, ask, install, launch, open, picture, settled, SITE, VIEWER } from "./panel.mjs";
+
+const PAGES = ["", "/sources", "/worker", "/users", "/keys", "/spend", "/dead-letters", "/privacy", "/log", "/check"];
+
+let shop, browser, page;
+before(async () => {
+  shop = await install({ sessions: 200 });
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await shop?.remove();
+});
+afterEach(async () => {
+  const complaints = page?.complaints ?? [];
+  await page?.context().close();
+  page = undefined;
+  assert.deepEqual(complaints, [], "the console stays clean");
+});
+
+const at = async (path, options) => {
+  page = await open(browser, shop.url, `/settings${path}?site=${SITE}`, options);
+  return page;
+};
+const site = async () => (await ask(page, "/api/v1/sites")).find(({ key }) => key === SITE);
+const saved = () => page.getByRole("status").filter({ hasText: "Збережено" }).waitFor();
+
+test("every page of the settings opens, in both languages, and fits a phone", async () => {
+  for (const language of ["uk", "en"]) {
+    await at("", { language, width: 390, height: 844 });
+    for (const path of PAGES) {
+      await page.goto(`/settings${path}?site=${SITE}`);
+      await settled(page);
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true, `${path} scrolls sideways`);
+      await picture(page, `settings${path.replace("/", "-")}-${language}-phone`);
+    }
+    if (language === "uk") await page.context().close();
+  }
+});
+
+test("a site's fields are saved, what follows is said, and a bad one is named", async () => {
+  await at("");
+  await page.getByLabel("Назва", { exact: true }).first().fill("Крамниця");
+  await page.getByLabel("Часовий пояс").fill("Europe/Warsaw");
+  await page.getByRole("button", { name: "Зберегти" }).click();
+  await saved();
+  assert.match(await page.getByRole("status").first().innerText(), /опівночі нового поясу/);
+  const { name, time_zone } = await site();
+  assert.deepEqual([name, time_zone], ["Крамниця", "Europe/Warsaw"]);
+  await page.getByLabel("Частка LTV на залучення").fill("0.5");
+  await page.getByRole("button", { name: "Зберегти" }).click();
+  await saved();
+  assert.equal((await site()).settings.max_cpa_share, "0.5");
+});
+
+test("what the worker is to do is saved as it was chosen and can be given back", async () => {
+  await at("/worker");
+  await page.getByRole("combobox", { name: "Згода", exact: true }).selectOption("off");
+  await page.getByLabel("IP-адреса").selectOption("none");
+  await page.getByLabel("Виключені шляхи").fill("/admin\n*/feed");
+  await page.getByRole("button", { name: "Зберегти" }).click();
+  await saved();
+  const { worker } = (await site()).settings;
+  assert.deepEqual([worker.consent.mode, worker.ip, worker.excluded_paths], ["off", "none", ["/admin", "*/feed"]]);
+  await page.reload();
+  await settled(page);
+  await page.getByRole("combobox", { name: "Згода", exact: true }).selectOption("");
+  await page.getByLabel("IP-адреса").selectOption("");
+  await page.getByLabel("Виключені шляхи").fill("");
+  await page.getByRole("button", { name: "Зберегти" }).click();
+  await saved();
+  assert.deepEqual((await site()).settings.worker, {});
+});
+
+test("a user is invited by a link that works once, and disabled", async () => {
+  await at("/users");
+  await page.getByLabel("Електронна пошта").fill("new@shop.example");
+  await page.getByRole("button", { name: "Запросити" }).click();
+  const link = await page.locator("code").innerText();
+  const row = page.locator("#users li", { hasText: "new@shop.example" });
+  assert.match(await row.innerText(), /запрошено/);
+  const other = await open(browser, shop.url, new URL(link).pathname + new URL(link).hash, { user: null });
+  for (const field of await other.locator("input[type=password]").all()) await field.fill("a long enough one");
+  await other.locator("form button").click();
+  await other.getByText("Готово").waitFor();
+  await other.context().close();
+  await row.getByRole("button", { name: "Вимкнути" }).click();
+  await row.getByText("вимкнено").waitFor();
+});
+
+test("a key is shown once and listed without its secret", async () => {
+  await at("/keys");
+  await page.locator("#api-keys").getByLabel("Назва").fill("CRM");
+  await page.locator("#api-keys").getByRole("button", { name: "Створити" }).click();
+  const token = await page.locator("#api-keys code").innerText();
+  assert.match(token, /^ud_[0-9a-f]{64}$/);
+  assert.equal((await page.request.get("/api/v1/sites", { headers: { authorization: `Bearer ${token}` } })).status(), 200);
+  await page.reload();
+  await settled(page);
+  assert.equal((await page.content()).includes(token), false);
+  page.once("dialog", (dialog) => dialog.accept());
+  await page.locator("#api-keys li", { hasText: "CRM" }).getByRole("button", { name: "Відкликати" }).click();
+  await page.locator("#api-keys li", { hasText: "CRM" }).getByText("відкликано").waitFor();
+});
+
+test("a person is found, and erased for good", async () => {
+  const [{ visitor_id }] = await shop.sql("select visitor_id from sessions where site_id = 1 limit 1");
+  await at("/privacy");
+  await page.getByLabel("Ідентифікатор відвідувача").fill(visitor_id);
+  await page.getByRole("button", { name: "Знайти" }).click();
+  const download = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Вивантажити" }).click();
+  assert.equal((await download).suggestedFilename(), "personal-data.json");
+  page.once("dialog", (dialog) => dialog.accept());
+  await page.getByRole("button", { name: "Видалити назавжди" }).click();
+  await page.getByText("Видалено.").waitFor();
+  assert.deepEqual(await shop.sql("select 1 from sessions where visitor_id = $1", visitor_id), []);
+  await page.goto(`/settings/log?site=${SITE}`);
+  await settled(page);
+  assert.match(await page.locator("#audit-log li").first().innerText(), new RegExp(`Видалено дані людини[\\s\\S]*${ADMIN.email}`));
+});
+
+test("a viewer sees no settings", async () => {
+  await at("", { user: VIEWER });
+  await page.getByText("лише адміністратори").waitFor();
+  assert.equal(await page.locator("form").count(), 0);
+});
