@@ -27,7 +27,8 @@ const box = await openMailbox();
 try {
   const database = new URL(server);
   database.pathname = `/${name}`;
-  const env = { ...process.env, DATABASE_URL: database.href, UD_SECRET: newSecrets().installation, ...box.environment, UD_SMTP_TIMEOUT_SECONDS: "60" };
+  const { UD_BENCH_DATABASE_URL: _, ...rest } = process.env;
+  const env = { ...rest, DATABASE_URL: database.href, UD_SECRET: newSecrets().installation, ...box.environment, UD_SMTP_TIMEOUT_SECONDS: "60" };
   const command = (...args) => promisify(execFile)(CENTRAL_API, args, { env });
   await command("create-site", "shop");
   await command("demo-data", "--sessions", SESSIONS);
