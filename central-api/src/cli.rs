@@ -43,6 +43,8 @@ enum Command {
     Import(commands::import::Args),
     /// Check the sums that reports are made from, or make them anew.
     Rollup(commands::rollup::Args),
+    /// Make customer and business figures anew, of a range of days or all.
+    UpdateAnalytics(commands::update_analytics::Args),
     /// Fill an empty site with an invented shop's year, for trying out and measuring.
     DemoData(commands::demo_data::Args),
     /// What was refused: list it, look at it, send it through the same door again.
@@ -98,6 +100,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::ListKeys => commands::list_keys::run(config).await,
             Command::Import(args) => commands::import::run(config, args).await,
             Command::Rollup(args) => commands::rollup::run(config, args).await,
+            Command::UpdateAnalytics(args) => commands::update_analytics::run(config, args).await,
             Command::DemoData(args) => commands::demo_data::run(config, args).await,
             Command::DeadLetters(args) => commands::dead_letters::run(config, args).await,
             Command::SendReport(args) => commands::send_report::run(config, args).await,

@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 
 use crate::config::{Config, Origin};
 use crate::endpoints::{
-    account, ad_spend, audit_log, cron, dead_letters, health, ingest, keys, openapi, orders, panel, privacy,
+    account, ad_spend, analytics, audit_log, cron, dead_letters, health, ingest, keys, openapi, orders, panel, privacy,
     report_runs, report_schedules, server_events, session, setup, site_check, sites, unsubscribe, users, utm,
     worker_settings,
 };
@@ -128,6 +128,7 @@ fn people(config: &Config) -> OpenApiRouter<AppState> {
         .routes(routes!(sites::change))
         .routes(routes!(site_check::check))
         .merge(utm::routes())
+        .merge(analytics::routes())
         .layer(middleware::from_fn_with_state(group, within))
         .layer(DefaultBodyLimit::max(SMALL_BODY))
 }

@@ -145,7 +145,8 @@ pub async fn rejoin(
     }
     sqlx::query!(
         "update order_facts f set customer_no = k.customer_no,
-            purchase_no = case when k.customer_no is not null then f.purchase_no end, same_minute = f.same_minute and k.customer_no is not null
+            purchase_no = case when k.customer_no is not null then f.purchase_no end,
+            previous_day = case when k.customer_no is not null then f.previous_day end, same_minute = f.same_minute and k.customer_no is not null
         from unnest($2::text[], $3::bigint[]) as k(order_id, customer_no)
         where f.site_id = $1 and f.order_id = k.order_id",
         site_id,

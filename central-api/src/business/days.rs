@@ -22,7 +22,7 @@ pub async fn recompute(conn: &mut PgConnection, site_id: i32, days: &[NaiveDate]
     .await?;
     sqlx::query!(
         "with f as materialized (
-            select day, purchase, revenue, discount, customer_no, purchase_no, vip_tier, subscription, payment_method, payment_status
+            select day, purchase, revenue, discount, customer_no, purchase_no, previous_day, vip_tier, subscription, payment_method, payment_status
             from order_facts where site_id = $1 and day = any($2)
         ), sums as (
             select day, count(*) as orders, count(*) filter (where purchase) as purchases, coalesce(sum(revenue), 0) as revenue,
@@ -32,7 +32,10 @@ pub async fn recompute(conn: &mut PgConnection, site_id: i32, days: &[NaiveDate]
                 count(*) filter (where purchase and customer_no is null) as unidentified,
                 count(*) filter (where purchase and vip_tier is not null) as vip,
                 count(*) filter (where purchase and subscription is not null) as subscriptions,
-                count(*) filter (where revenue is null) as unvalued
+                count(*) filter (where revenue is null) as unvalued,
+                count(*) filter (where purchase_no = 1 or previous_day < date_trunc('month', day::timestamp)) as month_customers,
+                count(*) filter (where previous_day < date_trunc('month', day::timestamp)
+                    and previous_day >= date_trunc('month', day::timestamp) - interval '1 month') as month_retained
             from f group by day
         ), methods as (
             select day, jsonb_object_agg(method, n) as counts
@@ -42,9 +45,10 @@ pub async fn recompute(conn: &mut PgConnection, site_id: i32, days: &[NaiveDate]
             from (select day, payment_status, count(*) as n from f group by 1, 2) m group by day
         )
         insert into daily_analytics_snapshots (site_id, day, orders, purchases, revenue, discounts, unique_customers, new_customers,
-            unidentified_purchases, vip_orders, subscription_orders, unvalued_orders, payment_methods, statuses)
+            unidentified_purchases, vip_orders, subscription_orders, unvalued_orders, month_customers, month_retained, payment_methods,
+            statuses)
         select $1, s.day, orders, purchases, revenue, discounts, unique_customers, new_customers, unidentified, vip, subscriptions, unvalued,
-            coalesce(m.counts, '{}'), t.counts
+            month_customers, month_retained, coalesce(m.counts, '{}'), t.counts
         from sums s join states t on t.day = s.day left join methods m on m.day = s.day",
         site_id,
         days
@@ -67,7 +71,52 @@ pub async fn recompute(conn: &mut PgConnection, site_id: i32, days: &[NaiveDate]
     )
     .execute(&mut *conn)
     .await?;
+    items(conn, site_id, days).await?;
     campaigns(conn, site_id, None, Some(days)).await
+}
+
+async fn items(conn: &mut PgConnection, site_id: i32, days: &[NaiveDate]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from daily_item_sales where site_id = $1 and day = any($2)",
+        site_id,
+        days
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "insert into daily_item_sales (site_id, day, item, name, quantity, amount, orders)
+        select $1, day, item, max(name), sum(quantity), coalesce(sum(round(quantity * price * rate, 4)), 0), count(distinct order_id)
+        from (
+            select f.day, f.order_id, o.rate, coalesce(i ->> 'sku', i ->> 'product_id', i ->> 'name') as item, i ->> 'name' as name,
+                coalesce((i ->> 'quantity')::numeric, 1) as quantity, (i ->> 'price')::numeric as price
+            from order_facts f join orders o on o.site_id = f.site_id and o.order_id = f.order_id
+            cross join lateral jsonb_array_elements(o.items) as i
+            where f.site_id = $1 and f.day = any($2) and f.purchase and o.items is not null
+        ) sold
+        group by day, item",
+        site_id,
+        days
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Makes the performance of campaigns that were changed anew.
+///
+/// # Errors
+/// The database's.
+pub async fn stale_campaigns(conn: &mut PgConnection, site_id: i32) -> sqlx::Result<()> {
+    let stale = sqlx::query_scalar!(
+        "update campaigns set stale = false where site_id = $1 and stale returning campaign_id",
+        site_id
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for campaign in stale {
+        campaigns(conn, site_id, Some(campaign), None).await?;
+    }
+    Ok(())
 }
 
 /// Makes the performance of a campaign (or all) anew on these days (or all).
@@ -103,7 +152,7 @@ pub async fn campaigns(
     )
     .fetch_all(&mut *conn)
     .await?;
-    let changed: BTreeSet<i64> = before.into_iter().chain(after).collect();
+    let changed: BTreeSet<i64> = before.into_iter().chain(after).chain(campaign).collect();
     let changed: Vec<i64> = changed.into_iter().collect();
     sqlx::query!(
         "update campaigns c set customers_reached = (

@@ -163,12 +163,14 @@ pub async fn rebuild(conn: &mut PgConnection, site_id: i32) -> sqlx::Result<()> 
         insert into order_facts (site_id, order_id, created_at, day, payment_status, purchase, revenue, discount, payment_method,
             sales_channel, stream, customer_hash, email_hash, phone_hash, referred_by, referral_code, promo_code, utm_campaign, vip_tier,
             subscription, subscription_active, loyalty_earned, loyalty_redeemed, session_first_seen, bot_reason, customer_no,
-            purchase_no, same_minute)
+            purchase_no, previous_day, same_minute)
         select site_id, order_id, created_at, day, payment_status, purchase, revenue, discount, payment_method,
             sales_channel, stream, customer_hash, email_hash, phone_hash, referred_by, referral_code, promo_code, utm_campaign, vip_tier,
             subscription, subscription_active, loyalty_earned, loyalty_redeemed, session_first_seen, bot_reason, customer_no,
             case when customer_no is not null and purchase then
                 (row_number() over (partition by customer_no, purchase order by created_at, order_id collate \"C\"))::integer end,
+            case when customer_no is not null and purchase then
+                lag(day) over (partition by customer_no, purchase order by created_at, order_id collate \"C\") end,
             customer_no is not null and purchase
                 and count(*) over (partition by customer_no, purchase, date_trunc('minute', created_at, 'UTC')) > 1
         from numbered",

@@ -32,6 +32,7 @@ pub struct CustomerOrder {
     pub loyalty_redeemed: Option<Decimal>,
     pub referred_by: Option<Vec<u8>>,
     pub purchase_no: Option<i32>,
+    pub previous_day: Option<NaiveDate>,
     pub same_minute: bool,
 }
 
@@ -136,7 +137,7 @@ pub async fn recompute(
     let orders = sqlx::query_as!(
         CustomerOrder,
         r#"select customer_no as "customer_no!", order_id, created_at, day, purchase, revenue, discount, vip_tier, subscription,
-            subscription_active, loyalty_earned, loyalty_redeemed, referred_by, purchase_no, same_minute
+            subscription_active, loyalty_earned, loyalty_redeemed, referred_by, purchase_no, previous_day, same_minute
         from order_facts where site_id = $1 and customer_no = any($2)
         order by customer_no, created_at, order_id collate "C""#,
         site_id,
@@ -144,9 +145,8 @@ pub async fn recompute(
     )
     .fetch_all(&mut *conn)
     .await?;
-    // Nobody's orders have no place any more.
     let mut days: BTreeSet<NaiveDate> = BTreeSet::new();
-    let (mut renumbered, mut places, mut same) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut renumbered, mut places, mut previous_days, mut same) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut rows = Vec::new();
     for own in orders.chunk_by(|a, b| a.customer_no == b.customer_no) {
         let minute = |order: &CustomerOrder| order.created_at.timestamp().div_euclid(60);
@@ -158,22 +158,27 @@ pub async fn recompute(
             let before = own[..index].iter().rev().find(|other| other.purchase).filter(alike);
             let after = own[index + 1..].iter().find(|other| other.purchase).filter(alike);
             let same_minute = order.purchase && (before.is_some() || after.is_some());
-            if (order.purchase_no, order.same_minute) != (purchase_no, same_minute) {
+            let previous = own[..index].iter().rev().find(|other| other.purchase);
+            let previous_day = previous.filter(|_| order.purchase).map(|other| other.day);
+            let known = (order.purchase_no, order.previous_day, order.same_minute);
+            if known != (purchase_no, previous_day, same_minute) {
                 days.insert(order.day);
                 renumbered.push(order.order_id.clone());
                 places.push(purchase_no);
+                previous_days.push(previous_day);
                 same.push(same_minute);
             }
         }
         rows.extend(sum_up(site_id, own, rules));
     }
     sqlx::query!(
-        "update order_facts f set purchase_no = k.purchase_no, same_minute = k.same_minute
-        from unnest($2::text[], $3::integer[], $4::boolean[]) as k(order_id, purchase_no, same_minute)
+        "update order_facts f set purchase_no = k.purchase_no, previous_day = k.previous_day, same_minute = k.same_minute
+        from unnest($2::text[], $3::integer[], $4::date[], $5::boolean[]) as k(order_id, purchase_no, previous_day, same_minute)
         where f.site_id = $1 and f.order_id = k.order_id",
         site_id,
         &renumbered,
         &places as &[Option<i32>],
+        &previous_days as &[Option<NaiveDate>],
         &same
     )
     .execute(&mut *conn)
@@ -215,7 +220,7 @@ pub async fn rebuild(
         let mut found = sqlx::query_as!(
             CustomerOrder,
             r#"select customer_no as "customer_no!", order_id, created_at, day, purchase, revenue, discount, vip_tier, subscription,
-                subscription_active, loyalty_earned, loyalty_redeemed, referred_by, purchase_no, same_minute
+                subscription_active, loyalty_earned, loyalty_redeemed, referred_by, purchase_no, previous_day, same_minute
             from order_facts where site_id = $1 and customer_no >= $2
                 and customer_no <= coalesce((select customer_no from order_facts where site_id = $1 and customer_no >= $2
                     order by customer_no offset $3 limit 1), 9223372036854775807)

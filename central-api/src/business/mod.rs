@@ -12,10 +12,13 @@
 //! rows before it, never adds differences: what is kept equals what a rebuild makes. An order counts on the local day on which it was
 //! placed, with or without a session, and whoever placed it.
 
+pub mod campaigns;
 pub mod customers;
 pub mod days;
 pub mod facts;
+pub mod figures;
 pub mod metrics;
+pub mod people;
 pub mod repeat;
 pub mod segments;
 pub mod streams;

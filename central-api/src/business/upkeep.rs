@@ -44,7 +44,7 @@ impl Rules {
         let segments = &site.settings.customer_segments;
         Self {
             join: format!(
-                "1 {} {} {}",
+                "2 {} {} {}",
                 site.time_zone.name(),
                 site.currency,
                 hex(&list.finalize()[..16])
@@ -119,6 +119,7 @@ pub async fn round(pool: &PgPool, secret: &Secret, site: &Site, now: DateTime<Ut
             round.more = orders.len() as i64 >= AT_ONCE / 2;
             round.orders = orders.len();
             apply(&mut tx, site, &rules, &orders, &[]).await?;
+            days::stale_campaigns(&mut tx, site.id).await?;
         }
     }
     tx.commit().await?;

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod ad_spend;
+pub mod analytics;
 pub mod audit_log;
 pub mod cron;
 pub mod dead_letters;

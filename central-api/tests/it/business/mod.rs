@@ -1,6 +1,8 @@
 //! Customers and business figures: kept from orders as they come, equal to what every order says.
 
+mod campaigns;
 mod customers;
+mod figures;
 
 use std::sync::Arc;
 
@@ -87,6 +89,7 @@ impl Shop {
             union all select 'day ' || to_jsonb(d)::text from daily_analytics_snapshots d
             union all select 'stream ' || to_jsonb(s)::text from revenue_streams s
             union all select 'performance ' || to_jsonb(p)::text from campaign_performance p
+            union all select 'item ' || to_jsonb(i)::text from daily_item_sales i
             union all select 'campaign ' || to_jsonb(c)::text from campaigns c";
         let rows = sqlx::query(sql).fetch_all(&self.app.db.pool).await.unwrap();
         let mut rows: Vec<String> = rows.iter().map(|row| row.get(0)).collect();

@@ -1,0 +1,425 @@
+//! Promotional campaigns: what they may say, and their rows.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgExecutor, PgPool};
+
+use super::segments::Segment;
+use crate::catalogue::Text;
+use crate::error::ApiError;
+use crate::record::money_limit;
+
+/// Where a campaign stands. Only active, paused and completed ones count orders, on the days from start to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Being written.
+    Draft,
+    /// Running.
+    Active,
+    /// Held.
+    Paused,
+    /// Over; it never changes again.
+    Completed,
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Self; 4] = [Self::Draft, Self::Active, Self::Paused, Self::Completed];
+
+    /// The name in the database and in answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Active => "active",
+            Self::Paused => "paused",
+            Self::Completed => "completed",
+        }
+    }
+
+    /// Reads [`Status::name`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    /// For people.
+    pub const fn label(self) -> Text {
+        match self {
+            Self::Draft => Text {
+                uk: "Чернетка",
+                en: "Draft",
+            },
+            Self::Active => Text {
+                uk: "Активна",
+                en: "Active",
+            },
+            Self::Paused => Text {
+                uk: "Призупинена",
+                en: "Paused",
+            },
+            Self::Completed => Text {
+                uk: "Завершена",
+                en: "Completed",
+            },
+        }
+    }
+
+    /// What it may become.
+    pub const fn next(self) -> &'static [Self] {
+        match self {
+            Self::Draft => &[Self::Active],
+            Self::Active => &[Self::Paused, Self::Completed],
+            Self::Paused => &[Self::Active, Self::Completed],
+            Self::Completed => &[],
+        }
+    }
+}
+
+/// What is taken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DiscountType {
+    /// `discount_value` percent.
+    Percent,
+    /// `discount_value` in the site's currency.
+    Fixed,
+    /// Shipping.
+    FreeShipping,
+    /// Nothing.
+    None,
+}
+
+impl DiscountType {
+    /// The name in the database and in answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Percent => "percent",
+            Self::Fixed => "fixed",
+            Self::FreeShipping => "free_shipping",
+            Self::None => "none",
+        }
+    }
+}
+
+/// What people say about a campaign.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the migration says what each column means")]
+pub struct Plan {
+    pub name: String,
+    pub description: String,
+    pub discount_type: DiscountType,
+    pub discount_value: Decimal,
+    pub status: Status,
+    pub start_day: NaiveDate,
+    pub end_day: Option<NaiveDate>,
+    pub audience: Option<Segment>,
+    pub budget: Decimal,
+    pub utm_campaigns: Vec<String>,
+    pub promo_codes: Vec<String>,
+}
+
+impl Plan {
+    /// Trims and lower-cases what orders are compared with, then checks everything.
+    ///
+    /// # Errors
+    /// 400 naming the field and what is allowed.
+    pub fn checked(mut self) -> Result<Self, ApiError> {
+        let check = |fine: bool, field: &str, allowed: &str| {
+            if fine {
+                Ok(())
+            } else {
+                Err(ApiError::invalid(field, allowed))
+            }
+        };
+        let plain = |text: &str, most: usize| text.chars().count() <= most && !text.chars().any(char::is_control);
+        self.name = self.name.trim().to_owned();
+        check(
+            !self.name.is_empty() && plain(&self.name, 100),
+            "name",
+            "a name has 1 to 100 characters",
+        )?;
+        let description = self.description.chars().count() <= 2_000 && !self.description.contains('\0');
+        check(description, "description", "a description has at most 2000 characters")?;
+        let value = self.discount_value;
+        let (fine, allowed) = match self.discount_type {
+            DiscountType::Percent => (
+                value > Decimal::ZERO && value <= Decimal::ONE_HUNDRED,
+                "a percentage is more than 0 and at most 100",
+            ),
+            DiscountType::Fixed => (
+                value > Decimal::ZERO && value < money_limit(),
+                "an amount is more than 0 and below 100000000000000",
+            ),
+            DiscountType::FreeShipping | DiscountType::None => {
+                (value.is_zero(), "without an amount: 0 for this discount_type")
+            }
+        };
+        check(fine && value.scale() <= 4, "discount_value", allowed)?;
+        check(
+            self.end_day.is_none_or(|end| end >= self.start_day),
+            "end_day",
+            "the last day is not before start_day; null for an open end",
+        )?;
+        check(
+            self.budget >= Decimal::ZERO && self.budget < money_limit() && self.budget.scale() <= 4,
+            "budget",
+            "a budget is 0 or more, with at most 4 decimals",
+        )?;
+        for (field, list, most, chars) in [
+            ("utm_campaigns", &mut self.utm_campaigns, 50, 255),
+            ("promo_codes", &mut self.promo_codes, 500, 100),
+        ] {
+            list.iter_mut().for_each(|value| *value = value.trim().to_lowercase());
+            list.sort();
+            list.dedup();
+            let fine = list.len() <= most && list.iter().all(|value| !value.is_empty() && plain(value, chars));
+            check(
+                fine,
+                field,
+                &format!("at most {most} values of 1 to {chars} characters"),
+            )?;
+        }
+        let known = !self.utm_campaigns.is_empty() || !self.promo_codes.is_empty();
+        check(
+            known || self.status == Status::Draft,
+            "utm_campaigns",
+            "a campaign that runs needs a utm_campaign value or a promo code to know its orders by",
+        )?;
+        Ok(self)
+    }
+}
+
+/// A campaign and what it brought in all.
+#[derive(Debug, Clone)]
+#[expect(
+    missing_docs,
+    reason = "the migration says what each column means; the sums are over campaign_performance"
+)]
+pub struct Campaign {
+    pub campaign_id: i64,
+    pub name: String,
+    pub description: String,
+    pub discount_type: String,
+    pub discount_value: Decimal,
+    pub status: String,
+    pub start_day: NaiveDate,
+    pub end_day: Option<NaiveDate>,
+    pub audience: Option<String>,
+    pub budget: Decimal,
+    pub utm_campaigns: Vec<String>,
+    pub promo_codes: Vec<String>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub customers_reached: i64,
+    pub orders: i64,
+    pub purchases: i64,
+    pub revenue: Decimal,
+    pub discount_cost: Decimal,
+}
+
+/// Campaigns of a site, the latest first; those of a status, or one.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    site_id: i32,
+    status: Option<Status>,
+    one: Option<i64>,
+    (limit, offset): (i64, i64),
+) -> sqlx::Result<Vec<Campaign>> {
+    sqlx::query_as!(
+        Campaign,
+        r#"select c.campaign_id, c.name, c.description, c.discount_type, c.discount_value, c.status, c.start_day, c.end_day, c.audience,
+            c.budget, c.utm_campaigns, c.promo_codes, c.created_at, c.updated_at, c.customers_reached,
+            coalesce(p.orders, 0) as "orders!", coalesce(p.purchases, 0) as "purchases!", coalesce(p.revenue, 0) as "revenue!",
+            coalesce(p.discount_cost, 0) as "discount_cost!"
+        from campaigns c left join lateral (
+            select sum(orders) as orders, sum(purchases) as purchases, sum(revenue) as revenue, sum(discount_cost) as discount_cost
+            from campaign_performance p where p.site_id = c.site_id and p.campaign_id = c.campaign_id) p on true
+        where c.site_id = $1 and ($2::text is null or c.status = $2) and ($3::bigint is null or c.campaign_id = $3)
+        order by c.start_day desc, c.campaign_id desc limit $4 offset $5"#,
+        site_id,
+        status.map(Status::name),
+        one,
+        limit,
+        offset
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Locks a campaign until the transaction ends and answers what is said about it.
+///
+/// # Errors
+/// The database's.
+pub async fn lock(conn: &mut PgConnection, site_id: i32, campaign_id: i64) -> sqlx::Result<bool> {
+    let found = sqlx::query_scalar!(
+        r#"select 1 as "one!" from campaigns where site_id = $1 and campaign_id = $2 for update"#,
+        site_id,
+        campaign_id
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.is_some())
+}
+
+/// Makes a campaign and answers its number.
+///
+/// # Errors
+/// The database's.
+pub async fn insert(db: impl PgExecutor<'_>, site_id: i32, plan: &Plan, now: DateTime<Utc>) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        "insert into campaigns (site_id, name, description, discount_type, discount_value, status, start_day, end_day, audience, budget,
+            utm_campaigns, promo_codes, created_at, updated_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13) returning campaign_id",
+        site_id,
+        plan.name,
+        plan.description,
+        plan.discount_type.name(),
+        plan.discount_value,
+        plan.status.name(),
+        plan.start_day,
+        plan.end_day,
+        plan.audience.map(Segment::key),
+        plan.budget,
+        &plan.utm_campaigns,
+        &plan.promo_codes,
+        now
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Changes a campaign; its performance follows within seconds.
+///
+/// # Errors
+/// The database's.
+pub async fn update(
+    db: impl PgExecutor<'_>,
+    site_id: i32,
+    campaign_id: i64,
+    plan: &Plan,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update campaigns set name = $3, description = $4, discount_type = $5, discount_value = $6, status = $7, start_day = $8,
+            end_day = $9, audience = $10, budget = $11, utm_campaigns = $12, promo_codes = $13, updated_at = $14, stale = true
+        where site_id = $1 and campaign_id = $2",
+        site_id,
+        campaign_id,
+        plan.name,
+        plan.description,
+        plan.discount_type.name(),
+        plan.discount_value,
+        plan.status.name(),
+        plan.start_day,
+        plan.end_day,
+        plan.audience.map(Segment::key),
+        plan.budget,
+        &plan.utm_campaigns,
+        &plan.promo_codes,
+        now
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Deletes a campaign that is a draft; false when it is none.
+///
+/// # Errors
+/// The database's.
+pub async fn delete_draft(db: impl PgExecutor<'_>, site_id: i32, campaign_id: i64) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "delete from campaigns where site_id = $1 and campaign_id = $2 and status = 'draft'",
+        site_id,
+        campaign_id
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// A campaign's day.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the migration says what each column means")]
+pub struct PerformanceDay {
+    pub day: NaiveDate,
+    pub orders: i32,
+    pub purchases: i32,
+    pub revenue: Decimal,
+    pub discount_cost: Decimal,
+    pub customers: i32,
+}
+
+/// Days on which a campaign brought orders.
+///
+/// # Errors
+/// The database's.
+pub async fn performance(pool: &PgPool, site_id: i32, campaign_id: i64) -> sqlx::Result<Vec<PerformanceDay>> {
+    sqlx::query_as!(
+        PerformanceDay,
+        "select day, orders, purchases, revenue, discount_cost, customers from campaign_performance
+        where site_id = $1 and campaign_id = $2 order by day",
+        site_id,
+        campaign_id
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Customers that a campaign reached, by their segment on a day (a code) and how many of them are new by it.
+///
+/// # Errors
+/// The database's.
+pub async fn segments_reached(
+    pool: &PgPool,
+    site_id: i32,
+    campaign_id: i64,
+    day: NaiveDate,
+) -> sqlx::Result<Vec<(Option<i16>, i64)>> {
+    let rows = sqlx::query!(
+        r#"select m.segments[width_bucket($3::date, m.move_days)] as segment, count(*) as "customers!" from (
+            select distinct f.customer_no from campaigns c join order_facts f on f.site_id = c.site_id and f.purchase
+                and f.day >= c.start_day and (c.end_day is null or f.day <= c.end_day)
+                and (f.utm_campaign = any(c.utm_campaigns) or f.promo_code = any(c.promo_codes))
+            where c.site_id = $1 and c.campaign_id = $2 and c.status <> 'draft'
+        ) r join customer_metrics m on m.site_id = $1 and m.customer_no = r.customer_no group by 1"#,
+        site_id,
+        campaign_id,
+        day
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.segment, row.customers)).collect())
+}
+
+/// The latest orders that a campaign influenced.
+///
+/// # Errors
+/// The database's.
+pub async fn orders(
+    pool: &PgPool,
+    site_id: i32,
+    campaign_id: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<super::figures::RecentOrder>> {
+    sqlx::query_as!(
+        super::figures::RecentOrder,
+        "select o.order_id, o.order_number, o.created_at, o.payment_status, o.payment_method, o.total, o.currency, o.revenue,
+            o.utm_source, o.utm_campaign
+        from (
+            select f.site_id, f.order_id from campaigns c join order_facts f on f.site_id = c.site_id
+                and f.day >= c.start_day and (c.end_day is null or f.day <= c.end_day)
+                and (f.utm_campaign = any(c.utm_campaigns) or f.promo_code = any(c.promo_codes))
+            where c.site_id = $1 and c.campaign_id = $2 and c.status <> 'draft' order by f.created_at desc, f.order_id limit $3
+        ) f join orders o on o.site_id = f.site_id and o.order_id = f.order_id order by o.created_at desc, o.order_id",
+        site_id,
+        campaign_id,
+        limit
+    )
+    .fetch_all(pool)
+    .await
+}

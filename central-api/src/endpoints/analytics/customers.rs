@@ -1,0 +1,502 @@
+//! Customers: segments and their movement, worth, risk, loyalty; one customer for admins.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, State};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::asked::{Asked, PeriodParams};
+use super::{BusinessScope, SegmentName, Words, share};
+use crate::auth::Admin;
+use crate::business::figures::{self, Window};
+use crate::business::people::{self, Group, LTV_BANDS};
+use crate::business::segments::Segment;
+use crate::error::{ApiError, ErrorBody};
+use crate::extract::{Json, Query};
+use crate::reports::figure::Figure;
+use crate::reports::period::Period;
+use crate::state::AppState;
+
+/// Customers of each list.
+const LISTED: i64 = 20;
+/// Orders shown of one customer.
+const ORDERS: i64 = 200;
+/// Months of the trends.
+const MONTHS: u32 = 12;
+
+/// A segment at the end of the period.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+struct SegmentRow {
+    /// `vip`, `loyal`, `active`, `new`, `at_risk` or `lost`.
+    segment: Segment,
+    /// For people.
+    label: Words,
+    /// Who is in it, in words, with the site's thresholds.
+    definition: Words,
+    /// Customers in it.
+    customers: i64,
+    /// Of all customers, in percent.
+    share: Figure,
+    /// What they spent in all, net of refunds.
+    revenue: Figure,
+    /// Their purchases in all.
+    orders: i64,
+    /// Revenue per purchase.
+    avg_order_value: Figure,
+    /// Customers in it on the day before the period.
+    previous_customers: i64,
+    /// Customers now less customers then.
+    change: i64,
+    /// Customers who are in it and were not, new customers included.
+    entered: i64,
+    /// Customers who were in it and are not.
+    left: i64,
+}
+
+/// Customers who were in one segment and are in another.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+struct Movement {
+    /// Where they were on the day before the period; null: no customer yet.
+    from: Option<Segment>,
+    /// Where they are.
+    to: Segment,
+    /// How many.
+    customers: i64,
+}
+
+/// Segments of the customers: at the end of the period, and what moved since the day before it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CustomerSegments {
+    #[serde(flatten)]
+    scope: BusinessScope,
+    /// Customers with at least one purchase.
+    total_customers: i64,
+    /// The six, in the order in which they are shown; each customer is in exactly one.
+    segments: Vec<SegmentRow>,
+    /// Who changed segment.
+    movements: Vec<Movement>,
+}
+
+/// Customers of one VIP tier.
+#[derive(Debug, Serialize, ToSchema)]
+struct TierRow {
+    /// As orders carry it; null: none.
+    vip_tier: Option<String>,
+    /// How many.
+    customers: i64,
+    /// Of all customers, in percent.
+    share: Figure,
+    /// What they spent in all.
+    revenue: Figure,
+}
+
+/// Customers by what they spent in all.
+#[derive(Debug, Serialize, ToSchema)]
+struct BandRow {
+    /// From so much, in the site's currency.
+    from: i64,
+    /// To less than so much; null: no limit.
+    to: Option<i64>,
+    /// How many.
+    customers: i64,
+    /// What they spent in all.
+    revenue: Figure,
+}
+
+/// A calendar month's customers.
+#[derive(Debug, Serialize, ToSchema)]
+struct MonthRow {
+    /// Its first day; the last one is not over.
+    month: NaiveDate,
+    /// Customers with a purchase in it.
+    customers: i64,
+    /// Those of them who also purchased in the month before.
+    retained: i64,
+    /// Retained in percent of the customers of the month before.
+    retention_rate: Figure,
+    /// Purchases that were not their customer's first, in percent of those with a customer.
+    repeat_purchase_rate: Figure,
+}
+
+/// Loyalty points and recommendations, over all time.
+#[derive(Debug, Serialize, ToSchema)]
+struct LoyaltyFigures {
+    /// Points that purchases brought.
+    points_earned: Figure,
+    /// Points that purchases used.
+    points_redeemed: Figure,
+    /// Customers who referred others.
+    referrers: i64,
+    /// Customers who were referred by another and purchased.
+    referred_customers: i64,
+    /// Customers with an active subscription.
+    subscribers: i64,
+}
+
+/// A customer in a list.
+#[derive(Debug, Serialize, ToSchema)]
+struct CustomerRow {
+    /// Number by which an admin can look the customer up; null for others.
+    customer: Option<i64>,
+    /// Purchases.
+    orders: i32,
+    /// Orders of any payment status.
+    orders_placed: i32,
+    /// What was spent in all, net of refunds: the lifetime value so far.
+    revenue: Figure,
+    /// Revenue per purchase.
+    avg_order_value: Figure,
+    /// First purchase, UTC.
+    first_order_at: DateTime<Utc>,
+    /// Last purchase, UTC.
+    last_order_at: DateTime<Utc>,
+    /// Local days since the last purchase.
+    days_since_last_order: i64,
+    /// No purchase for longer than the site's setting and no active subscription.
+    churn_risk: bool,
+    /// As last stated by an order.
+    vip_tier: Option<String>,
+    /// As last stated by an order.
+    subscription: Option<String>,
+    /// As last stated by an order.
+    subscription_active: bool,
+    /// Points that purchases brought.
+    loyalty_earned: Figure,
+    /// Points that purchases used.
+    loyalty_redeemed: Figure,
+    /// Other customers with a purchase whom this one referred.
+    referrals: i32,
+    /// The segment today.
+    segment: Option<SegmentName>,
+}
+
+/// Everything about the customers.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CustomersPage {
+    #[serde(flatten)]
+    segments: CustomerSegments,
+    /// Customers with two purchases or more, in percent of all.
+    repeat_rate: Figure,
+    /// What a customer spent on average.
+    avg_lifetime_value: Figure,
+    /// By VIP tier, the largest first.
+    vip_distribution: Vec<TierRow>,
+    /// By what they spent in all.
+    ltv_bands: Vec<BandRow>,
+    /// The last twelve calendar months, this one included.
+    months: Vec<MonthRow>,
+    /// Loyalty points and recommendations.
+    loyalty: LoyaltyFigures,
+    /// Those at risk today who spent most.
+    at_risk: Vec<CustomerRow>,
+    /// Those who spent most.
+    top_customers: Vec<CustomerRow>,
+}
+
+/// An order of a customer.
+#[derive(Debug, Serialize, ToSchema)]
+struct CustomerOrder {
+    /// The shop's id.
+    order_id: String,
+    /// What the customer sees.
+    order_number: Option<String>,
+    /// When it was placed, UTC.
+    created_at: DateTime<Utc>,
+    /// Where the payment stands.
+    payment_status: String,
+    /// In the site's currency; null without an exchange rate.
+    revenue: Figure,
+    /// Its revenue stream.
+    stream: String,
+    /// E-mail and phone, only where the site keeps them in plain.
+    #[schema(value_type = Option<Object>)]
+    contact: Option<serde_json::Value>,
+}
+
+/// One customer.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CustomerView {
+    #[serde(flatten)]
+    customer: CustomerRow,
+    /// The latest orders.
+    orders_list: Vec<CustomerOrder>,
+}
+
+/// The day on whose evening a period's segments stand, and the day before it began.
+fn ends(period: &Period, today: NaiveDate) -> (NaiveDate, NaiveDate) {
+    let beginning = NaiveDate::from_ymd_opt(1970, 1, 1).unwrap_or_default();
+    (
+        period.last_day.min(today),
+        period.first_day.map_or(beginning, |first| first - Days::new(1)),
+    )
+}
+
+fn segments(asked: &Asked, period: &Period, groups: &[Group]) -> CustomerSegments {
+    let rules = &asked.site.settings.customer_segments;
+    let whole: i64 = groups
+        .iter()
+        .filter(|group| group.segment.is_some())
+        .map(|group| group.customers)
+        .sum();
+    let count = |holds: &dyn Fn(&Group) -> bool| -> i64 {
+        groups
+            .iter()
+            .filter(|group| holds(group))
+            .map(|group| group.customers)
+            .sum()
+    };
+    let segments = Segment::ALL
+        .into_iter()
+        .map(|segment| {
+            let code = Some(segment.code());
+            let own = || groups.iter().filter(move |group| group.segment == code);
+            let customers = count(&|group| group.segment == code);
+            let previous = count(&|group| group.segment_before == code);
+            let revenue: Decimal = own().map(|group| group.revenue).sum();
+            let orders: i64 = own().map(|group| group.orders).sum();
+            SegmentRow {
+                segment,
+                label: segment.label().into(),
+                definition: segment.definition(rules, &asked.site.currency).into(),
+                customers,
+                share: share(customers.into(), whole.into()),
+                revenue: revenue.into(),
+                orders,
+                avg_order_value: Figure::ratio(1, revenue.into(), orders.into()),
+                previous_customers: previous,
+                change: customers - previous,
+                entered: count(&|group| group.segment == code && group.segment_before != code),
+                left: count(&|group| group.segment != code && group.segment_before == code),
+            }
+        })
+        .collect();
+    let mut moved: BTreeMap<(Option<Segment>, Segment), i64> = BTreeMap::new();
+    for group in groups {
+        let from = group.segment_before.and_then(Segment::from_code);
+        if let Some(to) = group.segment.and_then(Segment::from_code)
+            && from != Some(to)
+        {
+            *moved.entry((from, to)).or_default() += group.customers;
+        }
+    }
+    CustomerSegments {
+        scope: asked.scope(period),
+        total_customers: whole,
+        segments,
+        movements: moved
+            .into_iter()
+            .map(|((from, to), customers)| Movement { from, to, customers })
+            .collect(),
+    }
+}
+
+fn row(found: people::Customer, day: NaiveDate, at_risk_after: u16, named: bool) -> CustomerRow {
+    let days = (day - found.last_day).num_days();
+    CustomerRow {
+        customer: named.then_some(found.customer_no),
+        orders: found.orders,
+        orders_placed: found.orders_placed,
+        revenue: found.revenue.into(),
+        avg_order_value: Figure(found.avg_order_value),
+        first_order_at: found.first_order_at,
+        last_order_at: found.last_order_at,
+        days_since_last_order: days,
+        churn_risk: days > i64::from(at_risk_after) && !found.subscription_active,
+        vip_tier: found.vip_tier,
+        subscription: found.subscription,
+        subscription_active: found.subscription_active,
+        loyalty_earned: found.loyalty_earned.into(),
+        loyalty_redeemed: found.loyalty_redeemed.into(),
+        referrals: found.referrals,
+        segment: SegmentName::of_code(found.segment),
+    }
+}
+
+fn months(days: &[figures::Day], this_month: NaiveDate) -> Vec<MonthRow> {
+    #[derive(Default)]
+    struct Sums {
+        customers: i64,
+        retained: i64,
+        purchases: i64,
+        first: i64,
+    }
+    let mut sums: BTreeMap<NaiveDate, Sums> = BTreeMap::new();
+    for day in days {
+        let month = sums.entry(day.day.with_day(1).unwrap_or(day.day)).or_default();
+        month.customers += i64::from(day.month_customers);
+        month.retained += i64::from(day.month_retained);
+        month.purchases += i64::from(day.purchases - day.unidentified_purchases);
+        month.first += i64::from(day.new_customers);
+    }
+    (0..MONTHS)
+        .rev()
+        .map(|back| {
+            let month = this_month - Months::new(back);
+            let before = sums.get(&(month - Months::new(1))).map_or(0, |sums| sums.customers);
+            let none = Sums::default();
+            let own = sums.get(&month).unwrap_or(&none);
+            MonthRow {
+                month,
+                customers: own.customers,
+                retained: own.retained,
+                retention_rate: Figure::ratio(100, own.retained.into(), before.into()),
+                repeat_purchase_rate: Figure::ratio(100, (own.purchases - own.first).into(), own.purchases.into()),
+            }
+        })
+        .collect()
+}
+
+/// Customers: segments, VIP tiers, lifetime values, retention by month, loyalty, those at risk and those who spent most.
+#[utoipa::path(get, path = "/api/v1/analytics/customers", operation_id = "business_customers", tag = "business", params(PeriodParams), responses(
+    (status = 200, body = CustomersPage, description = "only an admin's answer has customers' numbers"),
+    (status = 400, body = ErrorBody, description = "a parameter has a value that is not allowed; it is named"),
+    (status = 401, body = ErrorBody, description = "nobody is logged in"),
+))]
+pub async fn customers(mut asked: Asked) -> Result<Json<CustomersPage>, ApiError> {
+    let period = asked.period()?;
+    asked.params.clone().finish()?;
+    let (pool, site) = (&asked.pool, &asked.site);
+    let today = asked.today();
+    let (day, before) = ends(&period, today);
+    let rules = &site.settings.customer_segments;
+    let this_month = today.with_day(1).unwrap_or(today);
+    let year = Window {
+        site_id: site.id,
+        first: Some(this_month - Months::new(MONTHS)),
+        last: today,
+    };
+    let (groups, top, at_risk, days) = tokio::try_join!(
+        people::groups(pool, site.id, day, before),
+        people::top(pool, site.id, today, LISTED),
+        people::at_risk(pool, site.id, today, rules, LISTED),
+        figures::days(pool, year),
+    )?;
+    let list = |found: Vec<people::Customer>| -> Vec<CustomerRow> {
+        let named = asked.names_customers;
+        found
+            .into_iter()
+            .map(|found| row(found, today, rules.at_risk_after_days, named))
+            .collect()
+    };
+    let whole: i64 = groups.iter().map(|group| group.customers).sum();
+    let revenue: Decimal = groups.iter().map(|group| group.revenue).sum();
+    let count = |of: fn(&Group) -> i64| groups.iter().map(of).sum::<i64>();
+    let mut tiers: BTreeMap<Option<String>, (i64, Decimal)> = BTreeMap::new();
+    let mut bands = vec![(0i64, Decimal::ZERO); LTV_BANDS.len() + 1];
+    for group in &groups {
+        let tier = tiers.entry(group.vip_tier.clone()).or_default();
+        tier.0 += group.customers;
+        tier.1 += group.revenue;
+        if let Some(band) = usize::try_from(group.band).ok().and_then(|band| bands.get_mut(band)) {
+            band.0 += group.customers;
+            band.1 += group.revenue;
+        }
+    }
+    let mut vip_distribution: Vec<TierRow> = tiers
+        .into_iter()
+        .map(|(vip_tier, (customers, revenue))| TierRow {
+            vip_tier,
+            customers,
+            share: share(customers.into(), whole.into()),
+            revenue: revenue.into(),
+        })
+        .collect();
+    vip_distribution.sort_by_key(|tier| std::cmp::Reverse(tier.customers));
+    Ok(Json(CustomersPage {
+        repeat_rate: Figure::ratio(100, count(|group| group.repeat_customers).into(), whole.into()),
+        avg_lifetime_value: Figure::ratio(1, revenue.into(), whole.into()),
+        vip_distribution,
+        ltv_bands: bands
+            .into_iter()
+            .enumerate()
+            .map(|(place, (customers, revenue))| BandRow {
+                from: place.checked_sub(1).map_or(0, |below| LTV_BANDS[below]),
+                to: LTV_BANDS.get(place).copied(),
+                customers,
+                revenue: revenue.into(),
+            })
+            .collect(),
+        months: months(&days, this_month),
+        loyalty: LoyaltyFigures {
+            points_earned: groups.iter().map(|group| group.loyalty_earned).sum::<Decimal>().into(),
+            points_redeemed: groups
+                .iter()
+                .map(|group| group.loyalty_redeemed)
+                .sum::<Decimal>()
+                .into(),
+            referrers: count(|group| group.referrers),
+            referred_customers: count(|group| group.referrals),
+            subscribers: count(|group| group.subscribers),
+        },
+        at_risk: list(at_risk),
+        top_customers: list(top),
+        segments: segments(&asked, &period, &groups),
+    }))
+}
+
+/// Customers by segment at the end of the period, and who moved since the day before it. Also answered at
+/// `/analytics/api/customer-segments/`.
+#[utoipa::path(get, path = "/api/v1/analytics/customer-segments", operation_id = "customer_segments", tag = "business", params(PeriodParams), responses(
+    (status = 200, body = CustomerSegments, description = "the six segments"),
+    (status = 400, body = ErrorBody, description = "a parameter has a value that is not allowed; it is named"),
+    (status = 401, body = ErrorBody, description = "nobody is logged in"),
+))]
+pub async fn customer_segments(mut asked: Asked) -> Result<Json<CustomerSegments>, ApiError> {
+    let period = asked.period()?;
+    asked.params.clone().finish()?;
+    let (day, before) = ends(&period, asked.today());
+    let groups = people::groups(&asked.pool, asked.site.id, day, before).await?;
+    Ok(Json(segments(&asked, &period, &groups)))
+}
+
+/// Whose.
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct OfSite {
+    /// Key of the site; need not be given when there is only one.
+    pub site: Option<String>,
+}
+
+/// One customer, with the orders and what the site keeps of who it is. For admins.
+#[utoipa::path(get, path = "/api/v1/analytics/customers/{customer}", operation_id = "business_customer", tag = "business",
+    params(OfSite, ("customer" = i64, Path, description = "number of the customer")), responses(
+    (status = 200, body = CustomerView, description = "the customer"),
+    (status = 401, body = ErrorBody, description = "nobody is logged in"),
+    (status = 403, body = ErrorBody, description = "not an admin"),
+    (status = 404, body = ErrorBody, description = "there is no such customer, or no longer: customers merge"),
+))]
+pub async fn customer(
+    State(state): State<AppState>,
+    admin: Admin,
+    Path(number): Path<String>,
+    Query(of): Query<OfSite>,
+) -> Result<Json<CustomerView>, ApiError> {
+    const NONE: ApiError =
+        ApiError::NotFound("there is no such customer, or no longer: customers merge when they turn out to be one");
+    let site = admin.site(&state.sites, of.site.as_deref())?;
+    let number: i64 = number.parse().map_err(|_| NONE)?;
+    let today = state.clock.now().with_timezone(&site.time_zone).date_naive();
+    let found = people::one(&state.read_pool, site.id, today, number)
+        .await?
+        .ok_or(NONE)?;
+    let orders = people::orders_of(&state.read_pool, site.id, number, ORDERS).await?;
+    Ok(Json(CustomerView {
+        customer: row(found, today, site.settings.customer_segments.at_risk_after_days, true),
+        orders_list: orders
+            .into_iter()
+            .map(|order| CustomerOrder {
+                order_id: order.order_id,
+                order_number: order.order_number,
+                created_at: order.created_at,
+                payment_status: order.payment_status,
+                revenue: Figure(order.revenue),
+                stream: order.stream,
+                contact: order.customer_contact,
+            })
+            .collect(),
+    }))
+}
