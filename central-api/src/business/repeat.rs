@@ -54,7 +54,7 @@ pub async fn counts(pool: &PgPool, scope: &Scope) -> sqlx::Result<Counts> {
          count(*) filter (where n = 1 and customer_no is not null) as one_time_customers, \
          coalesce(sum(n) filter (where customer_no is not null), 0)::bigint as orders, \
          coalesce(sum(n) filter (where customer_no is null), 0)::bigint as unidentified_orders, \
-         coalesce(trunc(1000 * extract(epoch from sum(z - a) filter (where customer_no is not null))), 0)::bigint as between_ms \
+         coalesce(trunc(1000 * extract(epoch from sum(z - a) filter (where n > 1 and customer_no is not null))), 0)::bigint as between_ms \
          from (select f.customer_no, count(*) as n, min(f.created_at) as a, max(f.created_at) as z",
     );
     from_purchases(&mut sql, scope);
