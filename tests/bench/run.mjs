@@ -15,6 +15,7 @@ const BENCHES = [
   { name: "through", command: (file) => [process.execPath, "tests/bench/through.mjs", "--out", file, ...seconds] },
   { name: "statistics", command: (file) => [process.execPath, "tests/bench/statistics/run.mjs", "--out", file] },
   { name: "reports", command: (file) => ["target/release/bench", "reports", "--out", file, ...(large ? ["--large"] : [])] },
+  { name: "business", command: (file) => [process.execPath, "tests/bench/business/run.mjs", "--out", file] },
 ];
 
 const { values: { large, seconds: given }, positionals: wanted } = parseArgs({ allowPositionals: true, options: { large: { type: "boolean" }, seconds: { type: "string" } } });
