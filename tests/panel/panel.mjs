@@ -29,14 +29,20 @@ export async function install({ sessions = 4_000, users = true, settings = () =>
   const database = new URL(server);
   database.pathname = `/${name}`;
   const env = { DATABASE_URL: database.href, UD_SECRET: newSecrets().installation, ...settings(folder) };
-  centralApi(env, "migrate");
-  centralApi(env, "create-site", SITE, "--name", "Demo shop", "--domain", "shop.example");
-  if (users) {
-    centralApi({ ...env }, "create-site", "second", "--name", "Second shop with a name that is much longer than others", "--domain", "second.example", "--currency", "USD", "--language", "en");
-    makeUser(env, ADMIN, "admin");
-    makeUser(env, VIEWER, "viewer");
+  const drop = () => once(server, `drop database if exists ${name} with (force)`);
+  try {
+    centralApi(env, "migrate");
+    centralApi(env, "create-site", SITE, "--name", "Demo shop", "--domain", "shop.example");
+    if (users) {
+      centralApi({ ...env }, "create-site", "second", "--name", "Second shop with a name that is much longer than others", "--domain", "second.example", "--currency", "USD", "--language", "en");
+      makeUser(env, ADMIN, "admin");
+      makeUser(env, VIEWER, "viewer");
+    }
+    if (sessions > 0) centralApi(env, "demo-data", "--site", SITE, "--sessions", String(sessions), "--orders", String(Math.round(sessions / 3)), "--days", "100");
+  } catch (error) {
+    await drop();
+    throw error;
   }
-  if (sessions > 0) centralApi(env, "demo-data", "--site", SITE, "--sessions", String(sessions), "--orders", String(Math.round(sessions / 3)), "--days", "100");
   const log = join(folder, "central-api.log");
   const centre = await startCentre({ env, port: await freePort(), log });
   const db = new pg.Client({ connectionString: database.href });
@@ -51,7 +57,7 @@ export async function install({ sessions = 4_000, users = true, settings = () =>
     async remove() {
       await centre.stop();
       await db.end();
-      await once(server, `drop database if exists ${name} with (force)`);
+      await drop();
       rmSync(folder, { recursive: true, force: true });
     },
   };
