@@ -2,13 +2,14 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { ask, install, launch, open, read, same, settled } from "./panel.mjs";
+import { ask, install, launch, open, read, same, settled, SITE } from "./panel.mjs";
 
 let shop, browser, page;
 before(async () => {
   shop = await install();
   // One creative sells to everybody, so that there is a winner.
   await shop.sql("update sessions set purchase_at = first_seen where utm_campaign = 'brand_always_on' and utm_content = 'video_ad_1'");
+  shop.command("rollup", "rebuild", "--site", SITE);
   browser = await launch();
   page = await open(browser, shop.url, "/?period=month&view.compare=1&ab.campaign=brand_always_on&ab.period=all_time&roi.spend=12345,5");
 });
