@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
 
@@ -6,7 +8,11 @@ import { world } from "./world.mjs";
 // `npm run dev -w central-api/ui` shows changes at once and asks a central-api that runs here.
 const centre = process.env["UD_DEV_PANEL_API"] ?? "http://127.0.0.1:8080";
 
+const description = JSON.parse(readFileSync(new URL("../openapi.json", import.meta.url), "utf8"));
+const formats = description.paths["/api/utm/export-csv"].get.parameters.find((parameter: { name?: string }) => parameter.name === "format").schema.enum;
+
 export default defineConfig({
+  define: { __EXPORT_FORMATS__: JSON.stringify(formats) },
   plugins: [svelte(), world()],
   build: {
     target: "es2022",

@@ -87,7 +87,9 @@ export type Freshness = Answer<"/api/utm/freshness">;
 export type QueryAnswer = Answer<"/api/utm/query">;
 export type ExportType = NonNullable<Query<"export_csv">["type"]>;
 export type ExportFormat = NonNullable<Query<"export_csv">["format"]>;
-export const EXPORT_FORMATS: readonly ExportFormat[] = ["csv"];
+/** Every format that the description names; put here by the build. */
+export const EXPORT_FORMATS = __EXPORT_FORMATS__;
+declare const __EXPORT_FORMATS__: readonly ExportFormat[];
 
 export const catalogue = (site: string, signal?: AbortSignal) => taken(client.GET("/api/utm/catalogue", { params: { query: { site } }, ...(signal && { signal }) }));
 export const compare = (query: Scope, signal: AbortSignal) => taken(client.GET("/api/utm/compare", { params: { query }, signal }));
