@@ -17,7 +17,7 @@ export const VIEWER = { email: "viewer@shop.example", password: "another-passwor
 export const SCREENSHOTS = join(ROOT, "tests/screenshots");
 
 /**
- * Starts an installation: `{ url, folder, sql(text, …values), remove() }`. `sessions: 0` leaves the site empty, `users: false` makes
+ * Starts an installation: `{ url, env, folder, sql(text, …values), remove() }`. `sessions: 0` leaves the site empty, `users: false` makes
  * nobody; `settings(folder)` gives more of central-api's environment.
  */
 export async function install({ sessions = 4_000, users = true, settings = () => ({}) } = {}) {
@@ -49,6 +49,7 @@ export async function install({ sessions = 4_000, users = true, settings = () =>
   await db.connect();
   return {
     url: centre.url,
+    env,
     folder,
     log: () => centre.output(),
     /** A command of central-api against this installation. */

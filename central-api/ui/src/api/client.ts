@@ -134,6 +134,38 @@ export async function list(name: ListName, scope: Scope, page: { limit: number; 
   return { rows, totals, total_rows, currency };
 }
 
+// ── business ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Site and days. */
+export type BusinessQuery = Query<"business_dashboard">;
+export type BusinessDashboard = Answer<"/api/v1/analytics/dashboard">;
+export type RevenueStreams = Answer<"/api/v1/analytics/revenue-streams">;
+export type BusinessCustomers = Answer<"/api/v1/analytics/customers">;
+export type BusinessCustomer = Answer<"/api/v1/analytics/customers/{customer}">;
+export type CampaignList = Answer<"/api/v1/analytics/campaigns">;
+export type Campaign = CampaignList["campaigns"][number];
+export type CampaignDetail = Answer<"/api/v1/analytics/campaigns/{id}">;
+export type RecentOrder = BusinessDashboard["recent_orders"][number];
+export type CampaignStatus = Campaign["allowed_statuses"][number];
+export type DiscountType = Schemas["DiscountType"];
+export type Segment = Schemas["Segment"];
+export type BusinessExport = "daily" | "revenue-streams" | "campaigns";
+
+export const businessDashboard = (query: BusinessQuery, signal: AbortSignal) => taken(client.GET("/api/v1/analytics/dashboard", { params: { query }, signal }));
+export const revenueStreams = (query: BusinessQuery, signal: AbortSignal) => taken(client.GET("/api/v1/analytics/revenue-streams", { params: { query }, signal }));
+export const businessCustomers = (query: BusinessQuery, signal: AbortSignal) => taken(client.GET("/api/v1/analytics/customers", { params: { query }, signal }));
+export const businessCustomer = (customer: number, site: string, signal: AbortSignal) =>
+  taken(client.GET("/api/v1/analytics/customers/{customer}", { params: { path: { customer }, query: { site } }, signal }));
+export const campaigns = (query: Query<"list_campaigns">, signal: AbortSignal) => taken(client.GET("/api/v1/analytics/campaigns", { params: { query }, signal }));
+export const campaign = (id: number, site: string, signal: AbortSignal) => taken(client.GET("/api/v1/analytics/campaigns/{id}", { params: { path: { id }, query: { site } }, signal }));
+export const addCampaign = (body: Schemas["NewCampaign"]) => taken(client.POST("/api/v1/analytics/campaigns", { body }));
+export const changeCampaign = (id: number, site: string, body: Schemas["CampaignChange"]) =>
+  taken(client.PATCH("/api/v1/analytics/campaigns/{id}", { params: { path: { id }, query: { site } }, body }));
+export const removeCampaign = (id: number, site: string) => taken(client.DELETE("/api/v1/analytics/campaigns/{id}", { params: { path: { id }, query: { site } } }));
+/** Where the figures are downloaded as CSV. */
+export const businessExportUrl = (query: BusinessQuery, type: BusinessExport, locale: "uk" | "en") =>
+  `/api/v1/analytics/export?${new URLSearchParams(Object.entries({ ...query, type, locale }).map(([name, value]) => [name, String(value)]))}`;
+
 // ── reports by e-mail ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export type Schedule = Schemas["ScheduleView"];

@@ -18,6 +18,7 @@ export interface Route {
 
 export const ROUTES: readonly Route[] = [
   { path: "/", title: shell.dispatcher, icon: "chart", inNavigation: true, load: () => import("../pages/dispatcher/Dispatcher.svelte") },
+  { path: "/analytics/*", title: shell.business, icon: "business", inNavigation: true, load: () => import("../pages/business/Business.svelte") },
   { path: "/reports", title: shell.reports, icon: "mail", inNavigation: true, load: () => import("../pages/reports/Reports.svelte") },
   { path: "/settings/*", title: settings.settings, icon: "settings", inNavigation: true, load: () => import("../pages/settings/Settings.svelte") },
   { path: "/account", title: shell.account, icon: "user", inNavigation: false, load: () => import("../pages/account/Account.svelte") },

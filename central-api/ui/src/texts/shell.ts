@@ -4,6 +4,7 @@ import type { Text } from "../app/language.svelte";
 export const shell = {
   skip: { uk: "До вмісту", en: "Skip to content" },
   dispatcher: { uk: "Диспетчер", en: "Dispatcher" },
+  business: { uk: "Бізнес", en: "Business" },
   reports: { uk: "Звіти на пошту", en: "Reports by e-mail" },
   account: { uk: "Мій акаунт", en: "My account" },
   navigation: { uk: "Сторінки", en: "Pages" },

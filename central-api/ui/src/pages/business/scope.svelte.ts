@@ -1,0 +1,36 @@
+// Site and days that the business pages show, read from the address.
+import type { BusinessQuery } from "../../api/client";
+import { router } from "../../app/router.svelte";
+import { session } from "../../app/session.svelte";
+
+export const SPANS = ["7", "30", "90", "all"] as const;
+export type Span = (typeof SPANS)[number];
+
+/** A day of the site, so many days before today, as YYYY-MM-DD. */
+function dayBefore(days: number): string {
+  const today = new Intl.DateTimeFormat("sv-SE", { timeZone: session.site?.time_zone ?? "UTC" }).format(new Date());
+  const date = new Date(`${today}T00:00:00Z`);
+  date.setUTCDate(date.getUTCDate() - days);
+  return date.toISOString().slice(0, 10);
+}
+
+class BusinessScope {
+  readonly span: Span = $derived(SPANS.find((span) => span === router.query.get("days")) ?? "30");
+  readonly site: string = $derived(session.site?.key ?? "");
+
+  readonly query: BusinessQuery = $derived.by(() => {
+    const site = this.site;
+    switch (this.span) {
+      case "7":
+        return { site, period: "week" };
+      case "30":
+        return { site, period: "month" };
+      case "90":
+        return { site, start_date: dayBefore(89), end_date: dayBefore(0) };
+      case "all":
+        return { site, period: "all_time" };
+    }
+  });
+}
+
+export const scope = new BusinessScope();

@@ -1,0 +1,124 @@
+// The business pages: every figure is the API's, a campaign is made and counts an order that comes later, and a viewer changes nothing.
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+
+import { apiKey } from "../stack/centre.mjs";
+import { ask, install, launch, open, picture, same, settled, SITE, VIEWER } from "./panel.mjs";
+
+const PAGES = ["dashboard", "revenue-streams", "customers", "campaigns"];
+
+let shop, browser, page;
+before(async () => {
+  shop = await install({ sessions: 3_000 });
+  browser = await launch();
+  await until("the orders' days and customers are counted", async () => (await shop.sql("select 1 from daily_analytics_snapshots where purchases > 0")).length > 50);
+});
+after(async () => {
+  await browser?.close();
+  await shop?.remove();
+});
+afterEach(async () => {
+  await page?.context().close();
+  page = undefined;
+});
+
+async function until(what, holds, ms = 60_000) {
+  for (const end = Date.now() + ms; Date.now() < end; await new Promise((done) => setTimeout(done, 250))) if (await holds()) return;
+  throw new Error(`waited ${ms} ms in vain until ${what}`);
+}
+
+const card = (panel, key) => page.locator(`#${panel} [data-figure=${key}] .value`).innerText();
+
+test("the overview shows the API's figures for each period", async () => {
+  page = await open(browser, shop.url, "/analytics/dashboard");
+  for (const [button, query] of [[null, { period: "month" }], ["7 днів", { period: "week" }], ["Весь час", { period: "all_time" }]]) {
+    if (button) await page.getByRole("button", { name: button }).click();
+    await settled(page);
+    const { kpis, statuses, top_items: items, recent_orders: orders } = await ask(page, "/api/v1/analytics/dashboard", query);
+    for (const key of ["revenue", "orders", "purchases", "avg_order_value", "unique_customers", "new_customers", "returning_customers", "discounts"]) {
+      assert.ok(same(await card("business-figures", key), kpis[key]), `${key}: ${await card("business-figures", key)} for ${kpis[key]}`);
+    }
+    if (button === null) {
+      assert.ok(kpis.orders > 0 && statuses.length > 0 && items.length > 0 && orders.length > 0, "the generated shop has orders");
+      assert.equal(await page.locator("#statuses li").count(), statuses.length);
+      assert.equal(await page.locator("#top-items tbody tr").count(), items.length);
+      assert.equal(await page.locator("#recent-orders tbody tr").count(), orders.length);
+    }
+  }
+  await picture(page, "business-dashboard");
+  assert.deepEqual(page.complaints, []);
+});
+
+test("revenue streams and customers show what the API says", async () => {
+  page = await open(browser, shop.url, "/analytics/revenue-streams?days=90");
+  const streams = Object.values(Object.fromEntries([...page.answers].filter(([path]) => path.startsWith("/api/v1/analytics/revenue-streams"))))[0];
+  assert.ok(streams.total_transactions > 0);
+  assert.equal(await page.locator("#streams tbody tr").count(), streams.streams.length);
+  assert.ok(same(await page.locator("#streams tfoot tr > :nth-child(2)").innerText(), streams.total_amount));
+  await picture(page, "business-streams");
+  await page.getByRole("link", { name: "Покупці" }).click();
+  await settled(page);
+  assert.match(page.url(), /customers\?days=90/, "the days stay");
+  const customers = Object.values(Object.fromEntries([...page.answers].filter(([path]) => path.startsWith("/api/v1/analytics/customers?"))))[0];
+  assert.equal(customers.segments.reduce((sum, { customers: n }) => sum + n, 0), customers.total_customers, "segments divide the customers");
+  assert.equal(await page.locator("#segments tbody tr").count(), 6);
+  assert.ok(same(await card("customer-figures", "total_customers"), customers.total_customers));
+  await picture(page, "business-customers");
+  await page.locator("#top-customers tbody tr").first().click();
+  await page.getByRole("dialog").locator("table").waitFor();
+  assert.deepEqual(page.complaints, []);
+});
+
+test("a campaign is made, begins, counts an order that comes later, and is completed for good", async () => {
+  page = await open(browser, shop.url, "/analytics/campaigns");
+  await page.getByRole("button", { name: "Нова кампанія" }).click();
+  const form = page.getByRole("dialog");
+  await form.getByLabel("Назва").fill("Осінній <розпродаж>");
+  await form.getByLabel("Розмір знижки").fill("120");
+  await form.getByLabel("Промокоди").fill("AUTUMN26");
+  await form.getByRole("button", { name: "Зберегти" }).click();
+  assert.match(await form.getByRole("alert").innerText(), /100|percent/i, "what is wrong is said");
+  await form.getByLabel("Розмір знижки").fill("15");
+  await form.getByLabel("Бюджет").fill("500");
+  await form.getByRole("button", { name: "Зберегти" }).click();
+  await page.waitForURL(/\/analytics\/campaigns\/\d+/);
+  await settled(page);
+  await page.getByRole("button", { name: "Почати" }).click();
+  await page.getByRole("button", { name: "Призупинити" }).waitFor();
+
+  const key = apiKey(shop.env, SITE, "orders");
+  const now = new Date().toISOString();
+  const order = { order_id: "campaign-1", promo_code: "autumn26", email: "later@shop.example", total: "1000.00", discount: "150.00", currency: "UAH", payment_status: "paid", created_at: now, paid_at: now, updated_at: now };
+  const sent = await fetch(`${shop.url}/api/v1/orders`, { method: "POST", headers: { authorization: `Bearer ${key}`, "content-type": "application/json" }, body: JSON.stringify(order) });
+  assert.equal(sent.status, 200, await sent.text());
+  const id = page.url().match(/campaigns\/(\d+)/)[1];
+  await until("the order is counted", async () => (await ask(page, `/api/v1/analytics/campaigns/${id}`)).campaign.purchases === 1, 15_000);
+  await page.reload();
+  await settled(page);
+  assert.ok(same(await card("campaign", "revenue"), 1_000));
+  assert.ok(same(await card("campaign", "discount_cost"), 150));
+  assert.ok(same(await card("campaign", "roi"), 54), "(1000 − 150 − 500) / 650");
+  assert.equal(await page.locator("#campaign-orders tbody tr").count(), 1);
+  await picture(page, "business-campaign");
+
+  await page.getByRole("button", { name: "Завершити" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Завершити" }).click();
+  await page.locator("#campaign .badge", { hasText: "Завершена" }).waitFor();
+  assert.equal(await page.getByRole("button", { name: "Змінити" }).count(), 0, "what is completed never changes again");
+  assert.deepEqual(page.complaints.filter((text) => !text.includes("400")), []);
+});
+
+test("a viewer sees the figures, no customer's number and no way to change a campaign; a phone needs no sideways scroll", async () => {
+  page = await open(browser, shop.url, "/analytics/customers", { user: VIEWER, width: 390, height: 800, language: "en" });
+  assert.equal((await page.locator("#top-customers").innerText()).includes("№"), false);
+  for (const one of PAGES) {
+    await page.goto(`/analytics/${one}`);
+    await settled(page);
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${one} at 390 px`);
+    assert.deepEqual(await page.locator("main").evaluate((main) => main.innerText.match(/[а-яіїєґ]{3,}/giu)?.filter((word) => !/^(без|рівня)$/.test(word)) ?? []).then((words) => words.slice(0, 3)), one === "campaigns" ? ["Осінній", "розпродаж"].slice(0, 2) : [], `${one} in English`);
+  }
+  assert.equal(await page.getByRole("button", { name: "New campaign" }).count(), 0);
+  const refused = await page.request.post("/api/v1/analytics/campaigns", { data: { name: "x", discount_type: "none", start_day: "2026-01-01" }, headers: { origin: shop.url } });
+  assert.equal(refused.status(), 403);
+  assert.deepEqual(page.complaints.filter((text) => !text.includes("403")), []);
+});
