@@ -292,10 +292,13 @@ fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Me
         Part::Rolled { hours, rolled, ranges } => {
             sql.push(" from ");
             windows(sql, ranges);
-            sql.push(" join rollups r on r.start >= w.a and r.start < w.b and r.site_id = ")
-                .push_bind(scope.site.id);
+            // Fenced likewise.
+            sql.push(
+                " cross join lateral (select * from rollups x where x.start >= w.a and x.start < w.b and x.site_id = ",
+            )
+            .push_bind(scope.site.id);
             sql.push(format_args!(
-                " and r.hours = {hours} and r.split = {}",
+                " and x.hours = {hours} and x.split = {} offset 0) r where true",
                 rolled.split.number
             ));
             for (dimension, choice) in scope.filters.iter() {

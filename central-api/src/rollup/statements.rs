@@ -26,7 +26,7 @@ pub fn same_value(dimension: Dimension) -> String {
 }
 
 /// What the sessions say of some hours: `$1` site, `$2` starts of hours. Every fragment is the catalogue's.
-pub(super) fn hours_from_sessions() -> String {
+pub fn hours_from_sessions() -> String {
     let sums: Vec<_> = columns()
         .map(|(metric, sql)| format!("{sql} as {}", metric.key()))
         .collect();

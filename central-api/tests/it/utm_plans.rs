@@ -5,6 +5,10 @@ use central_api::reports::filter::Filters;
 use central_api::reports::period::Period;
 use central_api::reports::scope::{AttributionDate, Bots, Scope};
 use central_api::reports::sql::{self, Question};
+use central_api::reports::table::{rolled, snapshot};
+use central_api::rollup::statements::hours_from_sessions;
+use central_api::rollup::upkeep;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Execute, PgPool, Postgres, QueryBuilder};
 
@@ -118,4 +122,91 @@ async fn a_weeks_figures_read_a_weeks_rows() {
         }
     }
     assert_eq!(asked, 4 * (Dimension::all().count() + 1));
+}
+
+#[tokio::test]
+async fn upkeep_and_reports_from_sums_read_the_hours_that_they_are_about() {
+    let app = TestApp::start().await;
+    let site = app.site("shop").await;
+    fill(&app.db.pool, site.id).await;
+    let now: DateTime<Utc> = "2026-11-20T00:00:00Z".parse().unwrap();
+    let day = SESSIONS as f64 / 400.0;
+
+    let hours: Vec<_> = (1..=24).map(|hour| now - TimeDelta::hours(hour)).collect();
+    let explain = format!("explain (analyze, format json) {}", hours_from_sessions());
+    let found: Value = sqlx::query_scalar(AssertSqlSafe(explain))
+        .bind(site.id)
+        .bind(hours)
+        .fetch_one(&app.db.pool)
+        .await
+        .unwrap();
+    let mut read = Vec::new();
+    scans(&found, &mut read);
+    let of_sessions: Vec<_> = read.iter().filter(|scan| scan.1 == "sessions").collect();
+    assert!(of_sessions.len() >= 2, "{read:?}");
+    for (kind, _, index, rows) in of_sessions {
+        assert_ne!(kind, "Seq Scan", "{index}: {read:?}");
+        // By key: each session's predecessors.
+        let most = if index == "sessions_pkey" { day * 4.0 } else { day * 1.1 };
+        assert!(*rows <= most, "{index} reads {rows} rows: {read:?}");
+    }
+
+    // The last days' sums; the rest counts as hours without sessions, which is all the same to the plan.
+    upkeep::mark_period(
+        &app.db.pool,
+        site.id,
+        now - TimeDelta::days(9),
+        now - TimeDelta::hours(2),
+    )
+    .await
+    .unwrap();
+    upkeep::catch_up(&app.db.pool, now, |_| {}).await.unwrap();
+    sqlx::query("analyze rollups").execute(&app.db.pool).await.unwrap();
+    sqlx::query("insert into rollup_dirty (site_id, hour) values ($1, $2)")
+        .bind(site.id)
+        .bind(now - TimeDelta::hours(1))
+        .execute(&app.db.pool)
+        .await
+        .unwrap();
+    let metrics = [Metric::Visitors, Metric::Sessions, Metric::Revenue];
+    let period = Period::parse(Some("week"), None, None, site.time_zone, now).unwrap();
+    for dimensions in [
+        &[][..],
+        &[Dimension::UtmSource],
+        &[Dimension::UtmCampaign, Dimension::UtmSource],
+    ] {
+        let scope = Scope {
+            site: site.clone(),
+            period,
+            filters: Filters::default(),
+            bots: Bots::Exclude,
+            confirmed: false,
+            attribution_date: AttributionDate::Session,
+        };
+        let question = Question {
+            scope: &scope,
+            dimensions,
+            metrics: &metrics,
+            sort: None,
+            limit: Some(20),
+            offset: 0,
+        };
+        let rolled = rolled(&mut snapshot(&app.db.pool).await.unwrap(), &question)
+            .await
+            .unwrap();
+        assert!(rolled.as_ref().is_some_and(|rolled| rolled.distinct));
+        let mut read = Vec::new();
+        scans(
+            &plan(&app.db.pool, sql::statement(&question, rolled.as_ref())).await,
+            &mut read,
+        );
+        for (kind, table, index, rows) in read.iter().filter(|scan| scan.1 == "sessions") {
+            assert_ne!(kind, "Seq Scan", "{dimensions:?} {table}: {read:?}");
+            // The dirty hour, and its sessions' predecessors.
+            assert!(
+                *rows <= day / 24.0 * 6.0,
+                "{dimensions:?} {index} reads {rows} rows: {read:?}"
+            );
+        }
+    }
 }
