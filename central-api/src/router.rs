@@ -41,7 +41,9 @@ const PEOPLE_AT_ONCE: usize = 256;
 /// The whole API, and its description made from the same table.
 pub fn build(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
     let config = state.config.clone();
-    let (router, api) = routes(&config).with_state(state).split_for_parts();
+    let (router, api) = routes(&config, Some(&state))
+        .with_state(state.clone())
+        .split_for_parts();
     let api = openapi::complete(api);
     let router = match openapi::routes(&api) {
         Ok(described) => router.merge(described),
@@ -55,15 +57,16 @@ pub fn build(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
 
 /// The API's description alone.
 pub fn description(config: &Config) -> utoipa::openapi::OpenApi {
-    openapi::complete(routes(config).into_openapi())
+    openapi::complete(routes(config, None).into_openapi())
 }
 
-fn routes(config: &Config) -> OpenApiRouter<AppState> {
+/// Without a state: to be described, not asked.
+fn routes(config: &Config, state: Option<&AppState>) -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(operators())
         .merge(edge())
         .merge(backends(config))
-        .merge(people(config))
+        .merge(people(config, state))
 }
 
 /// Who runs the installation.
@@ -96,7 +99,11 @@ fn backends(config: &Config) -> OpenApiRouter<AppState> {
 }
 
 /// The panel and analysts, with a session or a token.
-fn people(config: &Config) -> OpenApiRouter<AppState> {
+fn people(config: &Config, state: Option<&AppState>) -> OpenApiRouter<AppState> {
+    let mut figures = utm::routes();
+    if let Some(state) = state {
+        figures = figures.layer(middleware::from_fn_with_state(state.clone(), utm::reuse));
+    }
     let group = Group::new(PEOPLE_AT_ONCE, config);
     OpenApiRouter::new()
         .routes(routes!(session::log_in, session::log_out, session::who_am_i))
@@ -127,7 +134,7 @@ fn people(config: &Config) -> OpenApiRouter<AppState> {
         .routes(routes!(sites::list, sites::create))
         .routes(routes!(sites::change))
         .routes(routes!(site_check::check))
-        .merge(utm::routes())
+        .merge(figures)
         .merge(analytics::routes())
         .layer(middleware::from_fn_with_state(group, within))
         .layer(DefaultBodyLimit::max(SMALL_BODY))
@@ -224,8 +231,18 @@ fn other_origins(allowed: &[Origin]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, telemetry::REQUEST_ID])
-        .expose_headers([telemetry::REQUEST_ID, header::RETRY_AFTER, header::CONTENT_DISPOSITION])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
+            telemetry::REQUEST_ID,
+        ])
+        .expose_headers([
+            telemetry::REQUEST_ID,
+            header::RETRY_AFTER,
+            header::CONTENT_DISPOSITION,
+            header::ETAG,
+        ])
         .max_age(Duration::from_secs(3_600))
 }
 

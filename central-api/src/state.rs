@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 
 use crate::auth::{Attempts, KeyRing};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::endpoints::utm::{self, InFlight};
 use crate::ingest::writer::Ingest;
 use crate::mail::run::Wake;
 use crate::postgres::Cluster;
@@ -44,6 +46,10 @@ pub struct Shared {
     pub attempts: Attempts,
     /// The writers of events.
     pub ingest: Ingest,
+    /// Answers being computed that others wait for.
+    pub in_flight: InFlight,
+    /// Exports under way.
+    pub exports: Arc<Semaphore>,
     /// The embedded Postgres, if that is the database.
     pub cluster: Option<Arc<Cluster>>,
     /// Wakes the loop that sends reports.
@@ -65,6 +71,8 @@ impl AppState {
             sites: Sites::default(),
             keys: KeyRing::default(),
             attempts: Attempts::default(),
+            in_flight: InFlight::default(),
+            exports: Arc::new(Semaphore::new(utm::EXPORTS_AT_ONCE)),
             cluster,
             mail: Wake::default(),
             shutting_down: AtomicBool::default(),

@@ -6,6 +6,7 @@ pub mod anonymous_hits;
 pub mod api_keys;
 pub mod audit_log;
 pub mod coverage;
+pub mod data_versions;
 pub mod dead_letters;
 pub mod events;
 pub mod exchange_rates;

@@ -71,6 +71,17 @@ impl Rows {
         self.value(&n.to_be_bytes())
     }
 
+    /// `bigint`.
+    pub fn i64(&mut self, n: i64) -> &mut Self {
+        self.value(&n.to_be_bytes())
+    }
+
+    /// `date`.
+    pub fn date(&mut self, day: chrono::NaiveDate) -> &mut Self {
+        let days = (day - chrono::NaiveDate::default()).num_days() - EPOCH_2000_US / 86_400_000_000;
+        self.i32(days as i32)
+    }
+
     /// `boolean`.
     pub fn bool(&mut self, b: bool) -> &mut Self {
         self.value(&[u8::from(b)])

@@ -1,4 +1,4 @@
-//! Demo data: a shop's year of sessions, events and orders, for trying the product out and for measuring it.
+//! Demo data: a shop's year of sessions, events, orders and ad spend, for trying the product out and for measuring it.
 //!
 //! Written in the order of time, as ingest would have written it, through binary COPY. The same seed, number and end give the same rows.
 //! Sessions hold what [`crate::ingest::fold`] would have made of their events; a test compares them.
@@ -10,6 +10,7 @@ mod tables;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
@@ -18,6 +19,7 @@ use crate::rollup::{cohorts, upkeep};
 use crate::site::Site;
 use copy::Rows;
 use story::Story;
+use tables::PaidSessions;
 
 /// Bytes of one COPY.
 const CHUNK: usize = 4 << 20;
@@ -43,9 +45,11 @@ enum Table {
     Events,
     Sessions,
     Orders,
+    Spend,
 }
 
 impl Table {
+    /// Those that a session writes to.
     const ALL: [Table; 3] = [Table::Events, Table::Sessions, Table::Orders];
 
     const fn copy_statement(self) -> &'static str {
@@ -53,6 +57,7 @@ impl Table {
             Table::Events => tables::COPY_EVENTS,
             Table::Sessions => tables::COPY_SESSIONS,
             Table::Orders => tables::COPY_ORDERS,
+            Table::Spend => tables::COPY_SPEND,
         }
     }
 }
@@ -96,8 +101,8 @@ pub async fn generate(pool: &PgPool, site: &Site, options: DemoOptions, progress
         });
     }
     drop(done);
-    let site_id = site.id;
-    let generator = tokio::task::spawn_blocking(move || write(site_id, &options, &chunks));
+    let (site_id, zone) = (site.id, site.time_zone);
+    let generator = tokio::task::spawn_blocking(move || write(site_id, zone, &options, &chunks));
     let mut stored = 0;
     while let Some(outcome) = finished.recv().await {
         stored += outcome?;
@@ -118,10 +123,12 @@ async fn store(pool: &PgPool, table: Table, bytes: Vec<u8>) -> anyhow::Result<()
 }
 
 /// Tells the story and hands its rows on; returns early when nobody takes them any more.
-fn write(site_id: i32, options: &DemoOptions, chunks: &mpsc::Sender<(Table, Vec<u8>, u64)>) {
+fn write(site_id: i32, zone: Tz, options: &DemoOptions, chunks: &mpsc::Sender<(Table, Vec<u8>, u64)>) {
     let mut rows: [Rows; 3] = Default::default();
     let mut sessions = 0;
+    let mut paid = PaidSessions::new();
     for chapter in Story::new(site_id, options) {
+        chapter.count_paid(zone, &mut paid);
         chapter.write(&mut rows);
         sessions += 1;
         for table in Table::ALL {
@@ -144,4 +151,7 @@ fn write(site_id: i32, options: &DemoOptions, chunks: &mpsc::Sender<(Table, Vec<
         let told = if table == Table::Sessions { sessions } else { 0 };
         let _ = chunks.blocking_send((table, rows[table as usize].take(), told));
     }
+    let mut spend = Rows::new();
+    tables::write_spend(site_id, &paid, &mut spend);
+    let _ = chunks.blocking_send((Table::Spend, spend.take(), 0));
 }

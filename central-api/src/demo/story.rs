@@ -7,7 +7,7 @@ use shared::action::Action;
 use uuid::Uuid;
 
 use super::DemoOptions;
-use super::shop::{CAMPAIGNS, CONTENT, DEVICES, HOURS, MONTHS, PLACES, PRODUCTS, SOURCES, WEEKDAYS};
+use super::shop::{CAMPAIGNS, CONTENT, CONTENT_QUALITY, DEVICES, HOURS, MONTHS, PLACES, PRODUCTS, SOURCES, WEEKDAYS};
 
 const HOUR_MS: i64 = 3_600_000;
 pub(super) const DAY_MS: i64 = 24 * HOUR_MS;
@@ -316,7 +316,8 @@ impl Story {
         let landing = self.rng.random_bool(0.6).then(|| self.long_tail(PRODUCTS));
         let mut orders = Vec::new();
         let mut events = Vec::new();
-        let bought = self.count_of((self.linked_orders_per_session * SOURCES[source].quality).min(3.0));
+        let creative = campaign.map_or(1.0, |(_, content)| CONTENT_QUALITY[content]);
+        let bought = self.count_of((self.linked_orders_per_session * SOURCES[source].quality * creative).min(3.0));
         self.happen(&mut events, start, 1, Action::PageView, None, None);
         let mut at = start;
         let mut visit = 1;

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::auth::{Admin, Viewer};
 use crate::db::ad_spend::{self, Changed};
 use crate::db::audit_log::{self, Actor, Entry};
+use crate::db::data_versions;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Json, Query};
 use crate::site_rules;
@@ -147,6 +148,7 @@ pub async fn upload(
         detail: json!({"rows": answer.rows, "new": answer.new, "changed": answer.changed, "refused": answer.refused_rows, "days": answer.days}),
     };
     audit_log::insert(&mut *tx, &entry, now).await?;
+    data_versions::bump_all(&mut *tx, site.id).await?;
     tx.commit().await?;
     Ok(Json(answer))
 }
@@ -392,6 +394,7 @@ pub async fn delete(
         detail: json!({"deleted": deleted, "days": days}),
     };
     audit_log::insert(&mut *tx, &entry, state.clock.now()).await?;
+    data_versions::bump_all(&mut *tx, site.id).await?;
     tx.commit().await?;
     Ok(Json(Deleted { deleted }))
 }

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::routing::get;
-use utoipa::openapi::path::{HttpMethod, OperationBuilder};
+use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, ResponseBuilder};
@@ -75,6 +75,18 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
     ] {
         api.paths.add_path_operation(path, vec![HttpMethod::Get], operation);
     }
+    for item in api.paths.paths.values_mut() {
+        let operations = [
+            &mut item.get,
+            &mut item.put,
+            &mut item.post,
+            &mut item.delete,
+            &mut item.patch,
+        ];
+        for operation in operations.into_iter().flatten() {
+            answers_of_all(operation);
+        }
+    }
     api.tags = Some(
         [
             ("analytics", "Figures, lists and exports."),
@@ -84,6 +96,37 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
         .to_vec(),
     );
     api
+}
+
+/// Adds what every operation, or every one that takes a body, may answer and what no handler says, since layers in front of it do.
+fn answers_of_all(operation: &mut Operation) {
+    let with_body = operation.request_body.is_some();
+    for (status, only_with_body, description) in [
+        (
+            "400",
+            true,
+            "The body cannot be read, or a field is not allowed; the message names it.",
+        ),
+        ("413", true, "The body is larger than this endpoint takes."),
+        (
+            "415",
+            true,
+            "The body is of another media type than this endpoint takes.",
+        ),
+        ("500", false, "A fault of ours; the log has it under the request's id."),
+        (
+            "503",
+            false,
+            "The database cannot answer now; Retry-After says when to ask again.",
+        ),
+        ("504", false, "It took too long and was given up."),
+    ] {
+        let missing = !operation.responses.responses.contains_key(status);
+        if missing && (with_body || !only_with_body) {
+            let answer = super::utm::error_answer(description);
+            operation.responses.responses.insert(status.to_owned(), answer.into());
+        }
+    }
 }
 
 /// The routes of the description and its page.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::auth::{ApiKey, Scope};
 use crate::db::dead_letters::{self, NewDeadLetter};
-use crate::db::{exchange_rates, orders};
+use crate::db::{data_versions, exchange_rates, orders};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::Json;
 use crate::orders::identity::Identifier;
@@ -476,6 +476,7 @@ pub async fn put_rates(
             woken += orders::wake_following_rate(&mut *tx, site.id, currency, times, now).await?;
         }
     }
+    data_versions::bump_all(&mut *tx, site.id).await?;
     tx.commit().await?;
     // What this does not reach, since another process is at it, that process does.
     refresh_due(&state.pool, &site, now).await?;

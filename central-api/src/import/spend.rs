@@ -11,7 +11,7 @@ use sqlx::PgPool;
 
 use super::run::{Rejects, Summary};
 use super::source::Input;
-use crate::db::ad_spend;
+use crate::db::{ad_spend, data_versions};
 use crate::site::Site;
 use crate::spend::file::{Defaults, read};
 
@@ -42,6 +42,7 @@ pub async fn file(
     bar.set_prefix("spend");
     let mut tx = pool.begin().await?;
     let changed = ad_spend::upsert(&mut tx, site.id, &rows, |done| bar.set_position(done as u64)).await?;
+    data_versions::bump_all(&mut *tx, site.id).await?;
     tx.commit().await?;
     bar.finish_and_clear();
     let mut rejects = Rejects::new("spend", input, rejected.as_deref(), false);

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use sqlx::AssertSqlSafe;
 
-use crate::db::{admin_sessions, report_runs, retention, user_agents};
+use crate::db::{admin_sessions, data_versions, report_runs, retention, user_agents};
 use crate::state::AppState;
 
 /// Sessions of the panel are kept this long after their end, for whoever asks who was logged in.
@@ -33,7 +33,11 @@ pub(super) async fn run(state: AppState, now: DateTime<Utc>) -> anyhow::Result<S
         rows += user_agents::delete_before(&state.pool, oldest).await?;
     }
     for (site_id, cutoff) in cutoffs {
-        rows += retention::delete_before(&state.pool, site_id, cutoff).await?;
+        let deleted = retention::delete_before(&state.pool, site_id, cutoff).await?;
+        if deleted > 0 {
+            data_versions::bump_all(&state.pool, site_id).await?;
+        }
+        rows += deleted;
     }
     let sessions = admin_sessions::delete_ended(&state.pool, now - ENDED_SESSIONS).await?;
     report_runs::delete_before(&state.pool, now - REPORT_RUNS).await?;

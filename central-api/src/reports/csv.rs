@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::sheet::{Cell, Column};
+
 /// Tells spreadsheets that the file is UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -38,6 +40,8 @@ impl Write for Shared {
 pub struct Chunks {
     buffer: Shared,
     writer: csv::Writer<Shared>,
+    /// Of the cell that is being written.
+    text: Vec<u8>,
 }
 
 impl Default for Chunks {
@@ -48,17 +52,56 @@ impl Default for Chunks {
                 .terminator(csv::Terminator::CRLF)
                 .from_writer(buffer.clone()),
             buffer,
+            text: Vec::new(),
         }
     }
 }
 
 impl Chunks {
-    /// Adds a row; its texts must be harmless already.
+    /// Adds the header.
+    ///
+    /// # Errors
+    /// None in memory.
+    pub fn header(&mut self, columns: &[Column]) -> Result<(), csv::Error> {
+        self.writer.write_record(columns.iter().map(|column| column.label))
+    }
+
+    /// Adds a row: numbers plain, times as ISO 8601 writes them with a space, texts harmless.
+    ///
+    /// # Errors
+    /// Rows of different lengths.
+    pub fn cells(&mut self, cells: &[Cell]) -> Result<(), csv::Error> {
+        for cell in cells {
+            self.text.clear();
+            match cell {
+                Cell::Text(text) => {
+                    self.writer.write_field(harmless(text).as_bytes())?;
+                    continue;
+                }
+                Cell::Number(number) => {
+                    let _ = write!(self.text, "{}", number.normalize());
+                }
+                Cell::Time(time) => {
+                    let _ = write!(self.text, "{}", time.format("%Y-%m-%d %H:%M:%S"));
+                }
+                Cell::Nothing => {}
+            }
+            self.writer.write_field(&self.text)?;
+        }
+        self.writer.write_record(None::<&[u8]>)
+    }
+
+    /// Adds a row of texts, which must be harmless already.
     ///
     /// # Errors
     /// Rows of different lengths.
     pub fn row<T: AsRef<[u8]>>(&mut self, cells: impl IntoIterator<Item = T>) -> Result<(), csv::Error> {
         self.writer.write_record(cells)
+    }
+
+    /// Bytes written and not yet taken, as far as they left the writer's own buffer.
+    pub fn gathered(&self) -> usize {
+        self.buffer.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// What was written and not yet taken.
@@ -90,9 +133,12 @@ mod tests {
     #[test]
     fn chunks_joined_are_one_file_with_one_mark_and_quoted_cells() {
         let mut chunks = Chunks::default();
-        chunks.row(["a", "b,\"c\"\r\nd"]).unwrap();
+        let text = |text: &str| Cell::Text(text.to_owned());
+        chunks.cells(&[text("a"), text("b,\"c\"\r\nd")]).unwrap();
         let mut file = chunks.take().unwrap();
-        chunks.row(["1", ""]).unwrap();
+        chunks
+            .row(&[Cell::Number("1.00".parse().unwrap()), Cell::Nothing])
+            .unwrap();
         file.extend(chunks.take().unwrap());
         assert_eq!(
             String::from_utf8(file).unwrap(),

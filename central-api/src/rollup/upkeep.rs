@@ -7,6 +7,7 @@ use sqlx::postgres::types::PgInterval;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool};
 
 use super::statements::{days_from_hours, hours_from_sessions, insert_days, insert_hours, table_columns};
+use crate::db::data_versions;
 
 /// An hour is left alone until it has not been marked for so long: recomputing one that is still being written to is wasted.
 const QUIET: TimeDelta = TimeDelta::seconds(60);
@@ -93,6 +94,9 @@ pub async fn round(pool: &PgPool, now: DateTime<Utc>, which: Take) -> sqlx::Resu
     let taken = take(&mut tx, now, which).await?;
     for (site_id, hours) in &taken {
         recompute(&mut tx, *site_id, hours).await?;
+        let days: BTreeSet<_> = hours.iter().map(DateTime::date_naive).collect();
+        let days: Vec<_> = days.into_iter().collect();
+        data_versions::bump(&mut *tx, *site_id, &days).await?;
     }
     tx.commit().await?;
     let hours = taken.iter().map(|(_, hours)| hours.len()).sum();

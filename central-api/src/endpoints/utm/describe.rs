@@ -248,6 +248,7 @@ pub fn operation(
         ),
         ("401", "Nobody is logged in, or the token is not valid."),
         ("403", "The token lacks the scope read."),
+        ("504", "The database took too long; the request was given up."),
         ("500", "A fault of ours; the log has it under the request's id."),
         (
             "503",
@@ -256,6 +257,12 @@ pub fn operation(
     ] {
         responses = responses.response(status, error(description));
     }
+    responses = responses.response(
+        "304",
+        ResponseBuilder::new().description(
+            "Nothing changed since the answer whose ETag was sent as If-None-Match. Periods that are over have one.",
+        ),
+    );
     let mut operation = OperationBuilder::new();
     for parameter in parameters {
         operation = match parameter {

@@ -1,11 +1,17 @@
-//! `export-csv`: any list as a file, row by row.
+//! `export-csv`: any list as a file, CSV or XLSX, row by row.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::{TryStreamExt, stream};
 use sqlx::PgPool;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use utoipa::openapi::ContentBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -14,19 +20,41 @@ use super::Endpoint;
 use super::asked::Asked;
 use super::describe;
 use super::lists::{DEFAULT_SORT, LIST_METRICS, LISTS, List};
+use super::time_series::BUCKETS;
 use crate::catalogue::{Dimension, Metric, Text};
 use crate::error::ApiError;
-use crate::reports::csv::{Chunks, harmless};
+use crate::reports::csv::Chunks;
 use crate::reports::filter::NOT_SET;
 use crate::reports::scope::Scope;
 use crate::reports::session::SessionRow;
-use crate::reports::sql::{self, Question};
-use crate::reports::table::{self, Cell};
+use crate::reports::sheet::{self, Cell, Column, Part};
+use crate::reports::sql::{self, Question, Sort};
+use crate::reports::table;
+use crate::reports::xlsx;
+use crate::state::AppState;
 
+/// Exports at once in one process: each holds a connection for reading as long as somebody saves its file.
+pub const AT_ONCE: usize = 2;
+/// How long somebody may take nothing.
+const STALLED: Duration = Duration::from_secs(60);
+/// Rows that travel together.
+const BATCH: usize = 500;
+const CSV: &str = "text/csv; charset=utf-8";
+const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 /// Bytes gathered before they are sent.
 const CHUNK: usize = 64 * 1024;
 /// Chunks waiting for a slow reader; the database waits with them.
 const WAITING: usize = 4;
+
+/// How a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FileFormat {
+    Csv,
+    Xlsx,
+}
+
+/// The values of `format`.
+const FORMATS: [(&str, FileFormat); 2] = [("csv", FileFormat::Csv), ("xlsx", FileFormat::Xlsx)];
 
 /// What can be exported.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +62,14 @@ enum Kind {
     Sessions,
     Rows(&'static [Dimension]),
 }
+
+/// Figures by time, in the order of [`BUCKETS`]; without rows for times in which nothing happened.
+static BY_TIME: [&[Dimension]; 4] = [
+    &[Dimension::Hour],
+    &[Dimension::Day],
+    &[Dimension::Week],
+    &[Dimension::Month],
+];
 
 /// The values of `type`.
 fn kinds() -> Vec<(&'static str, Kind)> {
@@ -45,6 +81,12 @@ fn kinds() -> Vec<(&'static str, Kind)> {
     ]
     .into_iter()
     .chain(lists)
+    .chain(
+        BUCKETS
+            .iter()
+            .zip(BY_TIME)
+            .map(|((name, _), bucket)| (*name, Kind::Rows(bucket))),
+    )
     .collect()
 }
 
@@ -54,40 +96,46 @@ const YES_NO: (Text, Text) = (
     },
     Text { uk: "ні", en: "no" },
 );
+const TOTAL: Text = Text {
+    uk: "Разом",
+    en: "Total",
+};
 
+type ValueOf = fn(&SessionRow, &Scope, &str) -> Cell;
 /// A column of the sessions' file.
-type SessionColumn = (Text, fn(&SessionRow, &Scope, &str) -> String);
+type SessionColumn = (Text, sheet::Kind, ValueOf);
 
-fn or_not_set(text: Option<&str>) -> String {
-    harmless(text.unwrap_or(NOT_SET)).into_owned()
+fn or_not_set(text: Option<&str>) -> Cell {
+    Cell::Text(text.unwrap_or(NOT_SET).to_owned())
 }
 
-fn local(at: chrono::DateTime<chrono::Utc>, scope: &Scope) -> String {
-    at.with_timezone(&scope.site.time_zone)
-        .format("%Y-%m-%d %H:%M:%S")
-        .to_string()
+fn local(at: chrono::DateTime<chrono::Utc>, scope: &Scope) -> Cell {
+    Cell::Time(at.with_timezone(&scope.site.time_zone).naive_local())
 }
 
-fn yes_no(flag: bool, language: &str) -> String {
-    if flag { YES_NO.0 } else { YES_NO.1 }.get(language).to_owned()
+fn yes_no(flag: bool, language: &str) -> Cell {
+    Cell::Text(if flag { YES_NO.0 } else { YES_NO.1 }.get(language).to_owned())
 }
 
 /// The columns of the sessions' file; times are local.
 fn session_columns() -> Vec<SessionColumn> {
-    let label = |dimension: Dimension| dimension.definition().label;
-    let of = |metric: Metric| metric.definition().label;
-    let text = |uk, en| Text { uk, en };
-    vec![
-        (text("Сесія", "Session"), |r, _, _| r.session_id.to_string()),
+    let text = |uk, en| (Text { uk, en }, sheet::Kind::Text);
+    let time = |uk, en| (Text { uk, en }, sheet::Kind::Time);
+    let of = |metric: Metric| (metric.definition().label, sheet::Kind::of(metric));
+    let label = |dimension: Dimension| (dimension.definition().label, sheet::Kind::Text);
+    let columns: Vec<((Text, sheet::Kind), ValueOf)> = vec![
+        (text("Сесія", "Session"), |r, _, _| {
+            Cell::Text(r.session_id.to_string())
+        }),
         (text("Відвідувач", "Visitor"), |r, _, _| {
-            r.visitor_id.to_string()
+            Cell::Text(r.visitor_id.to_string())
         }),
         (
-            text("Початок (місцевий час)", "Began (local time)"),
+            time("Початок (місцевий час)", "Began (local time)"),
             |r, s, _| local(r.first_seen, s),
         ),
         (
-            text("Остання дія (місцевий час)", "Last action (local time)"),
+            time("Остання дія (місцевий час)", "Last action (local time)"),
             |r, s, _| local(r.last_seen, s),
         ),
         (label(Dimension::UtmSource), |r, _, _| {
@@ -124,134 +172,276 @@ fn session_columns() -> Vec<SessionColumn> {
             or_not_set(r.browser_name.as_deref())
         }),
         (label(Dimension::Language), |r, _, _| or_not_set(r.language.as_deref())),
-        (of(Metric::Visits), |r, _, _| r.visit_count.to_string()),
-        (of(Metric::PageViews), |r, _, _| r.page_views.to_string()),
-        (of(Metric::TotalScore), |r, _, _| r.points.to_string()),
+        (of(Metric::Visits), |r, _, _| r.visit_count.into()),
+        (of(Metric::PageViews), |r, _, _| r.page_views.into()),
+        (of(Metric::TotalScore), |r, _, _| r.points.into()),
         (text("Конверсія", "Converted"), |r, _, language| {
             yes_no(r.is_converted, language)
         }),
-        (of(Metric::Orders), |r, _, _| r.orders.to_string()),
+        (of(Metric::Orders), |r, _, _| r.orders.into()),
         (of(Metric::Revenue), |r, s, _| {
             let from_events = s.site.settings.revenue_from_events;
-            if from_events { r.event_revenue } else { r.revenue }
-                .normalize()
-                .to_string()
+            Cell::Number(if from_events { r.event_revenue } else { r.revenue })
         }),
         (text("Бот", "Bot"), |r, _, language| {
             yes_no(r.bot_reason.is_some(), language)
         }),
-    ]
+    ];
+    columns
+        .into_iter()
+        .map(|((label, kind), value)| (label, kind, value))
+        .collect()
 }
 
-/// The reader of the file, as the writer sees it.
-struct Reader {
-    chunks: Chunks,
-    bytes: usize,
-    sender: mpsc::Sender<Result<Vec<u8>, std::io::Error>>,
+/// A file being read from the database and written to whoever asked.
+struct Export {
+    scope: Scope,
+    name: &'static str,
+    kind: Kind,
+    format: FileFormat,
+    language: &'static str,
 }
 
-impl Reader {
-    /// Adds a row and sends what has gathered. False: nobody reads any more.
-    async fn row(&mut self, cells: Vec<String>) -> anyhow::Result<bool> {
-        self.bytes += cells.iter().map(|cell| cell.len() + 3).sum::<usize>();
-        self.chunks.row(cells)?;
-        if self.bytes < CHUNK {
-            return Ok(true);
+impl Export {
+    fn columns(&self) -> Vec<Column> {
+        match self.kind {
+            Kind::Sessions => session_columns()
+                .iter()
+                .map(|(label, kind, _)| Column {
+                    label: label.get(self.language),
+                    kind: *kind,
+                })
+                .collect(),
+            Kind::Rows(dimensions) => {
+                let dimensions = dimensions.iter().map(|d| (d.definition().label, sheet::Kind::Text));
+                let metrics = LIST_METRICS.iter().map(|m| (m.definition().label, sheet::Kind::of(*m)));
+                dimensions
+                    .chain(metrics)
+                    .map(|(label, kind)| Column {
+                        label: label.get(self.language),
+                        kind,
+                    })
+                    .collect()
+            }
         }
-        self.send().await
     }
 
-    async fn send(&mut self) -> anyhow::Result<bool> {
-        self.bytes = 0;
-        Ok(self.sender.send(Ok(self.chunks.take()?)).await.is_ok())
+    fn question<'a>(&'a self, dimensions: &'a [Dimension]) -> Question<'a> {
+        let by_time = dimensions.iter().find(|d| d.is_time());
+        Question {
+            scope: &self.scope,
+            dimensions,
+            metrics: &LIST_METRICS,
+            sort: Some(by_time.map_or(DEFAULT_SORT, |bucket| Sort {
+                by: sql::Column::Dimension(*bucket),
+                descending: false,
+            })),
+            limit: None,
+            offset: 0,
+        }
     }
-}
 
-async fn write(reader: &mut Reader, pool: &PgPool, scope: &Scope, kind: Kind, language: &str) -> anyhow::Result<()> {
-    match kind {
-        Kind::Sessions => {
-            let columns = session_columns();
-            reader
-                .row(
-                    columns
+    /// Reads all rows and hands them on; stops early when nobody takes them any more.
+    async fn read(&self, pool: &PgPool, parts: &mpsc::Sender<Part>) -> anyhow::Result<()> {
+        let mut tx = table::snapshot(pool).await?;
+        // As long as it takes somebody to save the file; whoever takes nothing for a minute is cut off.
+        sqlx::query("set local statement_timeout = '2h'")
+            .execute(&mut *tx)
+            .await?;
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut totals: Vec<Cell>;
+        match self.kind {
+            Kind::Sessions => {
+                let columns = session_columns();
+                totals = columns.iter().map(|_| Cell::Nothing).collect();
+                let mut statement = sql::sessions(&self.scope, None, None);
+                let mut rows = statement
+                    .build_query_as::<SessionRow>()
+                    .persistent(false)
+                    .fetch(&mut *tx);
+                while let Some(row) = rows.try_next().await? {
+                    let cells: Vec<Cell> = columns
                         .iter()
-                        .map(|(label, _)| label.get(language).to_owned())
-                        .collect(),
-                )
-                .await?;
-            let mut statement = sql::sessions(scope, None, None);
-            let mut rows = statement.build_query_as::<SessionRow>().persistent(false).fetch(pool);
-            while let Some(row) = rows.try_next().await? {
-                let cells = columns.iter().map(|(_, cell)| cell(&row, scope, language)).collect();
-                if !reader.row(cells).await? {
-                    return Ok(());
+                        .map(|(_, _, cell)| cell(&row, &self.scope, self.language))
+                        .collect();
+                    for (total, cell) in totals.iter_mut().zip(&cells) {
+                        if let Cell::Number(number) = cell {
+                            match total {
+                                Cell::Number(sum) => *sum += number,
+                                total => *total = cell.clone(),
+                            }
+                        }
+                    }
+                    batch.push(cells);
+                    if batch.len() == BATCH && parts.send(Part::Rows(std::mem::take(&mut batch))).await.is_err() {
+                        return Ok(());
+                    }
                 }
             }
-        }
-        Kind::Rows(dimensions) => {
-            let question = Question {
-                scope,
-                dimensions,
-                metrics: &LIST_METRICS,
-                sort: Some(DEFAULT_SORT),
-                limit: None,
-                offset: 0,
-            };
-            let names = dimensions.iter().map(|d| d.definition().label);
-            let labels = names.chain(LIST_METRICS.iter().map(|m| m.definition().label));
-            reader
-                .row(labels.map(|label| label.get(language).to_owned()).collect())
-                .await?;
-            let mut tx = table::snapshot(pool).await?;
-            let rolled = table::rolled(&mut tx, &question).await?;
-            let mut statement = sql::statement(&question, rolled.as_ref());
-            let mut rows = statement.build().persistent(false).fetch(&mut *tx);
-            while let Some(row) = rows.try_next().await? {
-                let cells = table::read(&row, &question)?.0.into_iter().map(|(_, cell)| match cell {
-                    Cell::Text(text) => or_not_set(text.as_deref()),
-                    Cell::Number(figure) => figure.to_string(),
-                });
-                if !reader.row(cells.collect()).await? {
-                    return Ok(());
+            Kind::Rows(dimensions) => {
+                let question = self.question(dimensions);
+                let rolled = table::rolled(&mut tx, &question).await?;
+                let mut statement = sql::statement(&question, rolled.as_ref());
+                let mut rows = statement.build().persistent(false).fetch(&mut *tx);
+                while let Some(row) = rows.try_next().await? {
+                    batch.push(cells(table::read(&row, &question)?));
+                    if batch.len() == BATCH && parts.send(Part::Rows(std::mem::take(&mut batch))).await.is_err() {
+                        return Ok(());
+                    }
                 }
+                totals = dimensions.iter().map(|_| Cell::Nothing).collect();
+                totals.extend(cells(table::totals(pool, &question).await?));
+            }
+        }
+        if let Some(first) = totals.first_mut() {
+            *first = Cell::Text(TOTAL.get(self.language).to_owned());
+        }
+        // Nobody reads any more, or everybody has it all.
+        let _ = parts.send(Part::Rows(batch)).await;
+        let _ = parts.send(Part::Totals(totals)).await;
+        Ok(())
+    }
+
+    /// Writes the file from what was read. Blocks.
+    fn write(&self, mut parts: mpsc::Receiver<Part>, out: &mut Out) -> anyhow::Result<()> {
+        let columns = self.columns();
+        let mut next = || parts.blocking_recv();
+        if self.format == FileFormat::Xlsx {
+            xlsx::write(&columns, self.name, next, &mut *out)?;
+            out.flush()?;
+            return Ok(());
+        }
+        let mut chunks = Chunks::default();
+        chunks.header(&columns)?;
+        loop {
+            match next() {
+                Some(Part::Rows(rows)) => {
+                    for row in rows {
+                        chunks.cells(&row)?;
+                    }
+                    if chunks.gathered() >= CHUNK {
+                        out.send(chunks.take()?)?;
+                    }
+                }
+                // Data and nothing else: whoever reads it by program need not know which row is none.
+                Some(Part::Totals(_)) => return Ok(out.send(chunks.take()?)?),
+                None => anyhow::bail!("the rows broke off"),
             }
         }
     }
-    reader.send().await?;
-    Ok(())
 }
 
-async fn export(mut asked: Asked) -> Result<Response, ApiError> {
+/// A row of a list, absent values named.
+fn cells(row: table::Row) -> Vec<Cell> {
+    row.0
+        .into_iter()
+        .map(|(_, cell)| match cell {
+            table::Cell::Text(text) => or_not_set(text.as_deref()),
+            table::Cell::Number(figure) => figure.into(),
+        })
+        .collect()
+}
+
+/// The body of the answer, as the writer of the file sees it: bytes gather and leave in chunks. Blocks while the reader is slow.
+struct Out {
+    gathered: Vec<u8>,
+    sender: mpsc::Sender<Result<Vec<u8>, std::io::Error>>,
+    runtime: Handle,
+}
+
+impl Out {
+    fn send(&mut self, chunk: Vec<u8>) -> std::io::Result<()> {
+        let sent = self
+            .runtime
+            .block_on(tokio::time::timeout(STALLED, self.sender.send(Ok(chunk))));
+        match sent {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(std::io::ErrorKind::BrokenPipe.into()),
+            Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.gathered.extend_from_slice(bytes);
+        if self.gathered.len() >= CHUNK {
+            let chunk = std::mem::take(&mut self.gathered);
+            self.send(chunk)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let chunk = std::mem::take(&mut self.gathered);
+        self.send(chunk)
+    }
+}
+
+async fn export(State(state): State<AppState>, mut asked: Asked) -> Result<Response, ApiError> {
     let scope = asked.scope()?;
     let kinds = kinds();
     let named: Vec<_> = kinds.iter().map(|(name, kind)| (*name, (*name, *kind))).collect();
     let (name, kind) = asked.params.choice("type", &named, ("sessions", Kind::Sessions))?;
-    asked.params.choice("format", &[("csv", ())], ())?;
+    let format = asked.params.choice("format", &FORMATS, FileFormat::Csv)?;
     let own = if scope.site.language == "en" { "en" } else { "uk" };
     let language = asked.params.choice("locale", &[("uk", "uk"), ("en", "en")], own)?;
     asked.params.finish()?;
+    let permit = state
+        .exports
+        .clone()
+        .try_acquire_owned()
+        .map_err(|_| ApiError::TooManyRequests(10))?;
 
+    let export = Arc::new(Export {
+        scope,
+        name,
+        kind,
+        format,
+        language,
+    });
+    let (parts, read) = mpsc::channel(WAITING);
     let (sender, receiver) = mpsc::channel(WAITING);
+    let reading = export.clone();
     tokio::spawn(async move {
-        let mut reader = Reader {
-            chunks: Chunks::default(),
-            bytes: 0,
-            sender: sender.clone(),
-        };
-        if let Err(error) = write(&mut reader, &asked.pool, &scope, kind, language).await {
+        // Given back when both are done: the writer ends when the reader's end of the channel is gone.
+        let _permit = permit;
+        if let Err(error) = reading.read(&asked.pool, &parts).await {
             tracing::error!(error = format!("{error:#}"), export = name, "an export broke off");
+        }
+    });
+    let mut out = Out {
+        gathered: Vec::new(),
+        sender,
+        runtime: Handle::current(),
+    };
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = export.write(read, &mut out) {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                export = name,
+                "an export was not finished"
+            );
             // The connection is cut before the last chunk: a file that is not whole must not look whole.
-            let _ = sender.send(Err(std::io::Error::other("the export broke off"))).await;
+            let broken = out.sender.send(Err(std::io::Error::other("the export broke off")));
+            let _ = out.runtime.block_on(tokio::time::timeout(STALLED, broken));
         }
     });
     let chunks = stream::unfold(receiver, |mut receiver| async {
         receiver.recv().await.map(|chunk| (chunk, receiver))
     });
     let file = name.replace('-', "_");
+    let (media_type, extension) = match format {
+        FileFormat::Csv => (CSV, "csv"),
+        FileFormat::Xlsx => (XLSX, "xlsx"),
+    };
     Ok((
         [
-            (CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-            (CONTENT_DISPOSITION, format!("attachment; filename=\"utm_{file}.csv\"")),
+            (CONTENT_TYPE, media_type.to_owned()),
+            (
+                CONTENT_DISPOSITION,
+                format!("attachment; filename=\"utm_{file}.{extension}\""),
+            ),
         ],
         Body::from_stream(chunks),
     )
@@ -269,25 +459,33 @@ pub(crate) async fn list_file(
     language: &str,
     max_bytes: usize,
 ) -> anyhow::Result<Option<Vec<u8>>> {
-    let (sender, mut receiver) = mpsc::channel(WAITING);
-    let mut reader = Reader {
-        chunks: Chunks::default(),
-        bytes: 0,
-        sender,
+    let export = &Export {
+        scope: scope.clone(),
+        name: list.path,
+        kind: Kind::Rows(list.dimensions),
+        format: FileFormat::Csv,
+        language: if language == "en" { "en" } else { "uk" },
     };
-    let written = async move { write(&mut reader, pool, scope, Kind::Rows(list.dimensions), language).await };
+    let (parts, mut read) = mpsc::channel(WAITING);
+    let reading = async move { export.read(pool, &parts).await };
     let gathered = async move {
-        let mut file = Vec::new();
-        while let Some(chunk) = receiver.recv().await {
-            file.extend(chunk?);
-            if file.len() > max_bytes {
-                // Leaving ends the writing too.
+        let mut chunks = Chunks::default();
+        chunks.header(&export.columns())?;
+        while let Some(part) = read.recv().await {
+            let Part::Rows(rows) = part else {
+                return Ok(Some(chunks.take()?).filter(|file| file.len() <= max_bytes));
+            };
+            for row in rows {
+                chunks.cells(&row)?;
+            }
+            if chunks.gathered() > max_bytes {
+                // Leaving ends the reading too.
                 return Ok(None);
             }
         }
-        anyhow::Ok(Some(file))
+        anyhow::bail!("the rows broke off")
     };
-    let ((), file) = tokio::try_join!(written, gathered)?;
+    let ((), file) = tokio::try_join!(reading, gathered)?;
     Ok(file)
 }
 
@@ -300,33 +498,41 @@ pub(super) fn endpoint() -> Endpoint {
         &names,
         "What is exported; sessions unless given.",
     ));
-    parameters.push(describe::choice("format", &["csv"], "csv."));
+    parameters.push(describe::choice("format", &FORMATS.map(|f| f.0), "csv unless given."));
     parameters.push(describe::choice(
-        "language",
+        "locale",
         &["uk", "en"],
         "Language of the header; the site's unless given.",
     ));
-    let file = ContentBuilder::new()
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
-        .build();
+    let file = || {
+        ContentBuilder::new()
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+            .build()
+    };
     let answer = utoipa::openapi::ResponseBuilder::new()
-        .description("The file, UTF-8 with a byte order mark.")
-        .content("text/csv", file)
+        .description("The file: UTF-8 with a byte order mark, or a workbook.")
+        .content("text/csv", file())
+        .content(XLSX, file())
         .build();
     Endpoint {
         path: "export-csv",
-        alias: None,
+        alias: Some("export"),
         handler: get(export),
         operations: describe::get(
             describe::operation(
                 "export_csv",
-                "Export as CSV",
-                "All rows, however many, sent as they are read. Times are local, numbers plain; a cell that a spreadsheet would take for a \
-                 formula has an apostrophe before it. When something breaks on the way, the connection is cut, so that half a file does not pass for a whole one.",
+                "Export as CSV or XLSX",
+                "All rows, however many, sent as they are read. Times are local. CSV: numbers plain; a cell that a spreadsheet would take for a \
+                 formula has an apostrophe before it. XLSX: numbers with a format, a frozen header, a row of totals; beyond 1,048,574 rows another sheet. \
+                 When something breaks on the way, the connection is cut, so that half a file does not pass for a whole one.",
                 parameters,
                 describe::nullable_text(""),
             )
-            .response("200", answer),
+            .response("200", answer)
+            .response(
+                "429",
+                describe::error("Other exports are under way; Retry-After says when to ask again."),
+            ),
         ),
         schemas: describe::common_schemas(),
     }

@@ -16,6 +16,7 @@ pub(crate) mod lists;
 pub(crate) mod ltv;
 mod query;
 mod returning;
+mod reuse;
 mod roi;
 mod session_detail;
 mod sessions;
@@ -29,7 +30,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::AppState;
 
-pub use describe::common_parameters;
+pub use describe::{common_parameters, error as error_answer};
+pub use export::AT_ONCE as EXPORTS_AT_ONCE;
+pub use reuse::{InFlight, reuse};
 
 /// One endpoint: where, what answers, how it is described.
 struct Endpoint {
