@@ -13,7 +13,7 @@ pub struct Asked {
 }
 
 /// Endpoint and parameters besides the period.
-const ENDPOINTS: [(&str, &str); 26] = [
+const ENDPOINTS: [(&str, &str); 25] = [
     ("general-stats", ""),
     ("compare", ""),
     ("funnel", ""),
@@ -42,11 +42,10 @@ const ENDPOINTS: [(&str, &str); 26] = [
     ("ltv-comparison", ""),
     ("repeat-rate", ""),
     ("cohort-analysis", "&cohort_type=week&metric=retention"),
-    ("export-csv", "&type=sources"),
 ];
 
-/// Of other issues, or a file: measured, not held to the budgets of the reports.
-const UNBUDGETED: [&str; 4] = ["ltv-comparison", "repeat-rate", "cohort-analysis", "export-csv"];
+/// Of other issues: measured, not held to the budgets of the reports.
+const UNBUDGETED: [&str; 3] = ["ltv-comparison", "repeat-rate", "cohort-analysis"];
 
 /// What the first page asks for at once.
 const DASHBOARD: [&str; 17] = [
