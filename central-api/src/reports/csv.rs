@@ -137,7 +137,7 @@ mod tests {
         chunks.cells(&[text("a"), text("b,\"c\"\r\nd")]).unwrap();
         let mut file = chunks.take().unwrap();
         chunks
-            .row(&[Cell::Number("1.00".parse().unwrap()), Cell::Nothing])
+            .cells(&[Cell::Number("1.00".parse().unwrap()), Cell::Nothing])
             .unwrap();
         file.extend(chunks.take().unwrap());
         assert_eq!(
