@@ -98,31 +98,35 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
     api
 }
 
-/// Adds what every operation, or every one that takes a body, may answer and what no handler says, since layers in front of it do.
+/// Adds what an operation may answer and its handler does not say, since extractors and layers in front of it do.
 fn answers_of_all(operation: &mut Operation) {
     let with_body = operation.request_body.is_some();
-    for (status, only_with_body, description) in [
+    let with_parameters = operation
+        .parameters
+        .as_ref()
+        .is_some_and(|parameters| !parameters.is_empty());
+    for (status, possible, description) in [
         (
             "400",
-            true,
-            "The body cannot be read, or a field is not allowed; the message names it.",
+            with_body || with_parameters,
+            "A parameter or the body cannot be read, or is not allowed; the message names the field.",
         ),
-        ("413", true, "The body is larger than this endpoint takes."),
+        ("413", with_body, "The body is larger than this endpoint takes."),
         (
             "415",
-            true,
+            with_body,
             "The body is of another media type than this endpoint takes.",
         ),
-        ("500", false, "A fault of ours; the log has it under the request's id."),
+        ("500", true, "A fault of ours; the log has it under the request's id."),
         (
             "503",
-            false,
+            true,
             "The database cannot answer now; Retry-After says when to ask again.",
         ),
-        ("504", false, "It took too long and was given up."),
+        ("504", true, "It took too long and was given up."),
     ] {
         let missing = !operation.responses.responses.contains_key(status);
-        if missing && (with_body || !only_with_body) {
+        if missing && possible {
             let answer = super::utm::error_answer(description);
             operation.responses.responses.insert(status.to_owned(), answer.into());
         }
