@@ -39,7 +39,7 @@ test("the overview shows the API's figures for each period", async () => {
       assert.ok(same(await card("business-figures", key), kpis[key]), `${key}: ${await card("business-figures", key)} for ${kpis[key]}`);
     }
     if (button === null) {
-      assert.ok(kpis.orders > 0 && statuses.length > 0 && items.length > 0 && orders.length > 0, "the generated shop has orders");
+      assert.ok(kpis.orders > 0 && statuses.length > 0 && orders.length > 0, "the generated shop has orders");
       assert.equal(await page.locator("#statuses li").count(), statuses.length);
       assert.equal(await page.locator("#top-items tbody tr").count(), items.length);
       assert.equal(await page.locator("#recent-orders tbody tr").count(), orders.length);
@@ -51,7 +51,8 @@ test("the overview shows the API's figures for each period", async () => {
 
 test("revenue streams and customers show what the API says", async () => {
   page = await open(browser, shop.url, "/analytics/revenue-streams?days=90");
-  const streams = Object.values(Object.fromEntries([...page.answers].filter(([path]) => path.startsWith("/api/v1/analytics/revenue-streams"))))[0];
+  const { start_date, end_date } = Object.fromEntries(new URL([...page.answers.keys()].find((path) => path.startsWith("/api/v1/analytics/revenue-streams")), shop.url).searchParams);
+  const streams = await ask(page, "/api/v1/analytics/revenue-streams", { start_date, end_date });
   assert.ok(streams.total_transactions > 0);
   assert.equal(await page.locator("#streams tbody tr").count(), streams.streams.length);
   assert.ok(same(await page.locator("#streams tfoot tr > :nth-child(2)").innerText(), streams.total_amount));
@@ -59,7 +60,7 @@ test("revenue streams and customers show what the API says", async () => {
   await page.getByRole("link", { name: "Покупці" }).click();
   await settled(page);
   assert.match(page.url(), /customers\?days=90/, "the days stay");
-  const customers = Object.values(Object.fromEntries([...page.answers].filter(([path]) => path.startsWith("/api/v1/analytics/customers?"))))[0];
+  const customers = await ask(page, "/api/v1/analytics/customers", { start_date, end_date });
   assert.equal(customers.segments.reduce((sum, { customers: n }) => sum + n, 0), customers.total_customers, "segments divide the customers");
   assert.equal(await page.locator("#segments tbody tr").count(), 6);
   assert.ok(same(await card("customer-figures", "total_customers"), customers.total_customers));
@@ -115,7 +116,8 @@ test("a viewer sees the figures, no customer's number and no way to change a cam
     await page.goto(`/analytics/${one}`);
     await settled(page);
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${one} at 390 px`);
-    assert.deepEqual(await page.locator("main").evaluate((main) => main.innerText.match(/[а-яіїєґ]{3,}/giu)?.filter((word) => !/^(без|рівня)$/.test(word)) ?? []).then((words) => words.slice(0, 3)), one === "campaigns" ? ["Осінній", "розпродаж"].slice(0, 2) : [], `${one} in English`);
+    const words = (await page.locator("main").innerText()).match(/[а-яіїєґ]{3,}/giu) ?? [];
+    assert.deepEqual(words.filter((word) => !["Осінній", "розпродаж"].includes(word)), [], `${one} in English, but for what people named`);
   }
   assert.equal(await page.getByRole("button", { name: "New campaign" }).count(), 0);
   const refused = await page.request.post("/api/v1/analytics/campaigns", { data: { name: "x", discount_type: "none", start_day: "2026-01-01" }, headers: { origin: shop.url } });

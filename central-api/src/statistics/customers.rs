@@ -100,7 +100,12 @@ pub fn join(groups: &[OrderGroup], blocked: &HashSet<ContactHash>) -> Customers 
         })
         .collect();
     let mut shared: Vec<SharedContact> = shared.into_iter().map(|(_, contact)| contact).collect();
-    shared.sort_by(|a, b| b.orders.cmp(&a.orders).then(a.hash.cmp(&b.hash)));
+    shared.sort_by(|a, b| {
+        b.orders
+            .cmp(&a.orders)
+            .then(a.kind.cmp(&b.kind))
+            .then(a.hash.cmp(&b.hash))
+    });
     Customers {
         customer_of,
         count: customers.len(),
