@@ -47,6 +47,7 @@ export const business = {
   methodsAbout: { uk: "Покупки періоду.", en: "Purchases of the period." },
   items: { uk: "Найкращі товари", en: "Best-selling items" },
   itemsAbout: { uk: "За сумою в покупках, як замовлено.", en: "By their amount in purchases, as ordered." },
+  noItems: { uk: "Покупки цього періоду не мають переліку товарів. Надсилайте його в полі items замовлення.", en: "The purchases of this period carry no items. Send them in the order's field items." },
   item: { uk: "Товар", en: "Item" },
   quantity: { uk: "Кількість", en: "Quantity" },
   amount: { uk: "Сума", en: "Amount" },
