@@ -192,27 +192,28 @@ async fn sessions_are_exported_whole_in_both_formats_with_local_times_and_sums()
 #[tokio::test]
 async fn an_export_outlives_the_statement_timeout_and_a_third_one_at_once_is_asked_to_wait() {
     let shop = Shop::open().await;
-    // Every connection would give a statement up at once, were it not an export's.
-    sqlx::query(sqlx::AssertSqlSafe(format!(
-        "alter database {} set statement_timeout = '1ms'",
-        shop.app.db.name
-    )))
-    .execute(&shop.app.db.pool)
-    .await
-    .unwrap();
     sqlx::query("insert into sessions (site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active, event_count, page_views, points, landing_path)
         select $1, gen_random_uuid(), gen_random_uuid(), '2026-11-01', '2026-11-01', 1, '{}', 1, 1, 1, repeat('/x', 400) from generate_series(1, 30000)")
         .bind(shop.site.id)
         .execute(&shop.app.db.pool)
         .await
         .unwrap();
+    let sites = central_api::db::sites::all(&shop.app.db.pool).await.unwrap();
+    // Every connection would give a statement up that takes as long as an export.
+    sqlx::query(sqlx::AssertSqlSafe(format!(
+        "alter database {} set statement_timeout = '20ms'",
+        shop.app.db.name
+    )))
+    .execute(&shop.app.db.pool)
+    .await
+    .unwrap();
     let options = shop.app.db.pool.connect_options();
     let impatient = sqlx::PgPool::connect_with((*options).clone()).await.unwrap();
     let timeout: String = sqlx::query_scalar("show statement_timeout")
         .fetch_one(&impatient)
         .await
         .unwrap();
-    assert_eq!(timeout, "1ms");
+    assert_eq!(timeout, "20ms");
     let state = central_api::state::AppState::new(
         central_api::config::Config::for_tests(),
         shop.app.db.pool.clone(),
@@ -220,9 +221,7 @@ async fn an_export_outlives_the_statement_timeout_and_a_third_one_at_once_is_ask
         shop.app.state.clock.clone(),
         None,
     );
-    state
-        .sites
-        .replace(central_api::db::sites::all(&shop.app.db.pool).await.unwrap());
+    state.sites.replace(sites);
     let (router, _) = central_api::router::build(state);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
