@@ -86,7 +86,7 @@ describe("a tagged landing", () => {
   });
 
   it("hands over many overlapping landings in few messages and loses none", async () => {
-    await Promise.all(Array.from({ length: 200 }, () => visit(TAGGED)));
+    await Promise.all(Array.from({ length: 200 }, (_, n) => visit(TAGGED, { headers: { ...NAVIGATION, "cf-connecting-ip": `192.0.2.${n}` } })));
     await until("all events are queued", () => broker.events().length >= 200);
     assert.equal(broker.events().length, 200);
     assert.equal(new Set(broker.events().map(({ id }) => id)).size, 200);
