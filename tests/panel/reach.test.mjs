@@ -166,6 +166,7 @@ test("the theme follows the system until one is chosen, and stays chosen", async
   const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
   const dark = await background();
   await page.getByRole("button", { name: /Оформлення/ }).click();
+  await page.waitForFunction((before) => getComputedStyle(document.documentElement).backgroundColor !== before, dark);
   const light = await background();
   assert.notEqual(light, dark);
   await page.reload();

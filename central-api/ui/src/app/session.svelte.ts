@@ -20,8 +20,9 @@ class Session {
       this.me = null;
       return;
     }
+    let me: api.Me;
     try {
-      this.me = await api.whoAmI();
+      me = await api.whoAmI();
     } catch (error) {
       if (error instanceof api.ApiError && error.status === 401) {
         this.forget();
@@ -29,13 +30,16 @@ class Session {
       }
       throw error;
     }
+    // First the sites: whoever is known and has none yet would be told for a moment that there is none.
     await this.loadSites();
+    this.me = me;
   }
 
   async logIn(email: string, password: string) {
-    this.me = await api.logIn({ email, password });
+    const me = await api.logIn({ email, password });
     localStorage.setItem(STORED, "1");
     await this.loadSites();
+    this.me = me;
   }
 
   async logOut() {
