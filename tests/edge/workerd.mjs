@@ -1,6 +1,6 @@
 // Starts the real Workers runtime with the built worker and nothing in between: requests reach it byte for byte.
-import { execFileSync, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import net from "node:net";
 import os from "node:os";
@@ -13,13 +13,13 @@ export const workerdBinary = createRequire(import.meta.url)("workerd").default;
 /** As in wrangler.toml. */
 export const COMPATIBILITY_DATE = "2026-04-01";
 
-/** The folder that `edge-worker/build.mjs` filled. The build with the trap is for tests alone, so they make it themselves. */
+/** The folder that `edge-worker/build.mjs` filled; tests never build, for they run side by side. `./dev` makes both before them. */
 export function built(name = "build") {
-  const index = (folder) => join(root, "edge-worker", folder, "index.js");
-  if (!existsSync(index("build"))) throw new Error("edge-worker/build is missing: run node edge-worker/build.mjs");
-  const outdated = name === "build-trap" && !(existsSync(index(name)) && statSync(index(name)).mtimeMs >= statSync(index("build")).mtimeMs);
-  if (outdated) execFileSync(process.execPath, [join(root, "edge-worker", "build.mjs"), "--trap"], { stdio: ["ignore", "ignore", "inherit"] });
-  return join(root, "edge-worker", name);
+  const folder = join(root, "edge-worker", name);
+  if (!existsSync(join(folder, "index.js"))) {
+    throw new Error(`edge-worker/${name} is missing: run node edge-worker/build.mjs${name === "build-trap" ? " --trap" : ""}`);
+  }
+  return folder;
 }
 
 export const workerFiles = ["index.js", "edge_worker_bg.wasm"];

@@ -104,7 +104,7 @@ pub async fn same_minute(pool: &PgPool, scope: &Scope, limit: i64) -> sqlx::Resu
 pub async fn shared_contacts(pool: &PgPool, site_id: i32, limit: i64) -> sqlx::Result<(i64, Vec<SharedContact>)> {
     let rows = sqlx::query!(
         r#"select contact_hash, kind, orders as "orders!", identities as "identities!", count(*) over () as "total!"
-        from customer_contacts where site_id = $1 and customer_no is null order by orders desc, contact_hash limit $2"#,
+        from customer_contacts where site_id = $1 and customer_no is null order by orders desc, contact_hash, kind limit $2"#,
         site_id,
         limit
     )

@@ -103,8 +103,8 @@ pub fn join(groups: &[OrderGroup], blocked: &HashSet<ContactHash>) -> Customers 
     shared.sort_by(|a, b| {
         b.orders
             .cmp(&a.orders)
-            .then(a.kind.cmp(&b.kind))
             .then(a.hash.cmp(&b.hash))
+            .then(a.kind.cmp(&b.kind))
     });
     Customers {
         customer_of,
