@@ -1,13 +1,14 @@
 //! What is not seen: orders without a session, landings of visitors who allowed no id, and how fresh the data is.
 
 use chrono::{DateTime, Utc};
-use rust_decimal::Decimal;
 use serde::Serialize;
-use sqlx::PgExecutor;
+use sqlx::{PgExecutor, PgPool};
 use utoipa::ToSchema;
 
 use crate::reports::figure::Figure;
 use crate::reports::period::Period;
+use crate::reports::table::snapshot;
+use crate::rollup::order_sums;
 use crate::site::Site;
 
 /// Orders placed in the period, of any payment status and whatever the filters, by whether they were linked to a session.
@@ -25,29 +26,38 @@ pub struct OrderCoverage {
     pub purchases_without_rate: i64,
 }
 
-/// Coverage of a period's orders.
+/// Coverage of a period's orders, and the same by how they were linked, most orders first.
 ///
 /// # Errors
 /// The database's.
-pub async fn of_orders(db: impl PgExecutor<'_>, site: &Site, period: &Period) -> sqlx::Result<OrderCoverage> {
-    let row = sqlx::query!(
-        r#"select count(*) as "orders!",
-            count(*) filter (where session_id is not null) as "linked!",
-            count(*) filter (where revenue is null) as "without_rate!"
-        from orders where site_id = $1 and created_at >= $2 and created_at < $3"#,
-        site.id,
-        period.from_or_beginning(),
-        period.to,
-    )
-    .fetch_one(db)
-    .await?;
-    Ok(OrderCoverage {
+pub async fn of_orders(
+    pool: &PgPool,
+    site: &Site,
+    period: &Period,
+) -> sqlx::Result<(OrderCoverage, Vec<OrdersByLink>)> {
+    let mut tx = snapshot(pool).await?;
+    let found = order_sums::placed(&mut tx, site, period.from_or_beginning(), period.to).await?;
+    tx.commit().await?;
+    let sum = |of: fn(&order_sums::Linked) -> i64| found.iter().map(of).sum::<i64>();
+    let (orders, linked) = (
+        sum(|row| row.orders),
+        sum(|row| if row.linked { row.orders } else { 0 }),
+    );
+    let coverage = OrderCoverage {
+        orders,
+        linked,
+        unlinked: orders - linked,
+        linked_percent: Figure::ratio(100, linked.into(), orders.into()),
+        purchases_without_rate: sum(|row| row.without_rate),
+    };
+    // A method without a session is a row of its own only where something wrote past the writers.
+    let by_link = found.into_iter().map(|row| OrdersByLink {
+        method: row.link_method,
+        cause: row.unlinked_cause,
         orders: row.orders,
-        linked: row.linked,
-        unlinked: row.orders - row.linked,
-        linked_percent: Figure::ratio(100, row.linked.into(), row.orders.into()),
-        purchases_without_rate: row.without_rate,
-    })
+        revenue: row.revenue.into(),
+    });
+    Ok((coverage, by_link.collect()))
 }
 
 /// Orders linked in one way, or not linked for one cause.
@@ -61,32 +71,6 @@ pub struct OrdersByLink {
     pub orders: i64,
     /// Their revenue.
     pub revenue: Figure,
-}
-
-/// A period's orders by method and cause, most orders first.
-///
-/// # Errors
-/// The database's.
-pub async fn by_link(db: impl PgExecutor<'_>, site: &Site, period: &Period) -> sqlx::Result<Vec<OrdersByLink>> {
-    let rows = sqlx::query!(
-        r#"select link_method, unlinked_cause, count(*) as "orders!", coalesce(sum(revenue), 0) as "revenue!: Decimal"
-        from orders where site_id = $1 and created_at >= $2 and created_at < $3
-        group by link_method, unlinked_cause order by 3 desc, 1, 2"#,
-        site.id,
-        period.from_or_beginning(),
-        period.to,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| OrdersByLink {
-            method: row.link_method,
-            cause: row.unlinked_cause,
-            orders: row.orders,
-            revenue: row.revenue.into(),
-        })
-        .collect())
 }
 
 /// Events of visitors who allowed no id, by what they chose.
@@ -127,22 +111,6 @@ pub async fn anonymous(db: impl PgExecutor<'_>, site: &Site, period: &Period) ->
             hits: row.hits,
         })
         .collect())
-}
-
-/// How many people's sessions began in a period.
-///
-/// # Errors
-/// The database's.
-pub async fn sessions(db: impl PgExecutor<'_>, site: &Site, period: &Period) -> sqlx::Result<i64> {
-    sqlx::query_scalar!(
-        r#"select count(*) as "n!" from sessions
-        where site_id = $1 and first_seen >= $2 and first_seen < $3 and bot_reason is null"#,
-        site.id,
-        period.from_or_beginning(),
-        period.to,
-    )
-    .fetch_one(db)
-    .await
 }
 
 /// When the newest of each was seen.

@@ -132,7 +132,7 @@ pub async fn gather(state: &AppState, subject: Subject, attach_csv: bool, langua
             Some(_) => Ok(None),
             None => coverage::of_orders(pool, &scope.site, &scope.period)
                 .await
-                .map(Some)
+                .map(|(coverage, _)| Some(coverage))
                 .map_err(ApiError::from),
         }
     };

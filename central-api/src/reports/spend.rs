@@ -102,7 +102,10 @@ pub async fn totals(pool: &PgPool, scope: &Scope, metrics: &[Metric]) -> sqlx::R
 pub async fn without_rate(pool: &PgPool, scope: &Scope) -> sqlx::Result<Vec<WithoutRate>> {
     let mut statement = QueryBuilder::new("select a.currency, sum(a.amount) as amount from ");
     sql::spend_rows(&mut statement, scope);
-    statement.push(" and x.rate is null group by 1 order by 1");
+    statement
+        .push(" and a.currency <> ")
+        .push_bind(scope.site.currency.clone())
+        .push(" and x.amount is null group by 1 order by 1");
     let rows = statement.build().persistent(false).fetch_all(pool).await?;
     rows.iter()
         .map(|row| {

@@ -429,14 +429,15 @@ pub fn orders_where(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
     }
 }
 
-/// Rows of ad spend `a` of the period's days, each with its exchange rate `x.rate` (null while unknown). Filters by what spend does not
+/// Rows of ad spend `a` of the period's days, each with its amount in the site's currency `x.amount` (null while its exchange rate is unknown). Filters by what spend does not
 /// have are left out.
 pub fn spend_rows(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
     sql.push("ad_spend a cross join lateral (select case when a.currency = ")
         .push_bind(scope.site.currency.clone());
     sql.push(format_args!(
-        " then 1 else (select e.rate from exchange_rates e where e.site_id = a.site_id and e.currency = a.currency \
-         and e.day between a.day - {FALLBACK_DAYS} and a.day order by e.day desc limit 1) end as rate) x where a.site_id = "
+        " then a.amount else (select round(a.amount * e.rate, 4) from exchange_rates e where e.site_id = a.site_id \
+         and e.currency = a.currency and e.day between a.day - {FALLBACK_DAYS} and a.day order by e.day desc limit 1) end as amount) x \
+         where a.site_id = "
     ));
     sql.push_bind(scope.site.id);
     sql.push(" and a.day <= ").push_bind(scope.period.last_day);

@@ -13,6 +13,7 @@
 //! What no rollup holds (bots, filters and splits outside [`SPLITS`]) is read from the sessions.
 
 pub mod cohorts;
+pub mod order_sums;
 pub mod plan;
 pub mod statements;
 pub mod upkeep;
@@ -45,6 +46,11 @@ pub static SPLITS: [&[Dimension]; 19] = [
     &[Dimension::City],
     &[Dimension::VisitorType],
 ];
+
+/// The numbers of all splits: rows of an hour or day are found by the index only where the split is named.
+pub fn split_numbers() -> Vec<i16> {
+    (0..SPLITS.len()).map(|number| number as i16).collect()
+}
 
 /// Seconds of the unit in which a row keeps the starts of previous sessions.
 const QUARTER: i64 = 900;

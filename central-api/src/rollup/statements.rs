@@ -72,8 +72,8 @@ pub(super) fn insert_hours() -> String {
     format!("insert into rollups ({}) {}", table_columns(), hours_from_sessions())
 }
 
-/// What the hours say of some days: `$1` site, `$2` starts of days (UTC).
-pub(super) fn days_from_hours() -> String {
+/// What the hours say of some days: `$1` site, `$2` starts of days (UTC), `$3` the numbers of all splits.
+pub fn days_from_hours() -> String {
     let list = |each: &dyn Fn(&str) -> String| {
         let texts: Vec<_> = columns().map(|(metric, _)| each(metric.key())).collect();
         texts.join(", ")
@@ -98,8 +98,9 @@ pub(super) fn insert_days() -> String {
     format!("insert into rollups ({}) {}", table_columns(), days_from_hours())
 }
 
-const OF_DAYS: &str = "unnest($2::timestamptz[]) as d (day) \
-     join rollups r on r.site_id = $1 and r.hours = 1 and r.start >= d.day and r.start < d.day + interval '24 hours'";
+// With the splits named, the index finds a day's rows of each; without, every row of the site would be looked at for one day.
+const OF_DAYS: &str = "unnest($2::timestamptz[]) as d (day) join rollups r on r.site_id = $1 and r.hours = 1 and r.split = any($3::smallint[]) \
+     and r.start >= d.day and r.start < d.day + interval '24 hours'";
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ use sqlx::postgres::types::PgInterval;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool};
 
 use super::statements::{days_from_hours, hours_from_sessions, insert_days, insert_hours, table_columns};
+use super::{order_sums, split_numbers};
 use crate::db::data_versions;
 
 /// An hour is left alone until it has not been marked for so long: recomputing one that is still being written to is wasted.
@@ -126,18 +127,22 @@ pub async fn catch_up(pool: &PgPool, now: DateTime<Utc>, progress: impl Fn(usize
     }
 }
 
-/// Marks every hour of a site's sessions in a period as dirty; the sums that stand there are not used any more until recomputed.
+/// Marks every hour of a site's sessions and orders in a period as dirty; the sums that stand there are not used any more until recomputed.
 ///
 /// # Errors
 /// The database's.
 pub async fn mark_period(pool: &PgPool, site_id: i32, from: DateTime<Utc>, to: DateTime<Utc>) -> sqlx::Result<usize> {
-    // Also hours that only have sums: their sessions may be gone.
+    // Also hours that only have sums: their sessions or orders may be gone.
     let marked = sqlx::query_scalar!(
         r#"insert into rollup_dirty (site_id, hour)
            select $1, hour from (
              select date_trunc('hour', first_seen, 'UTC') as hour from sessions where site_id = $1 and first_seen >= $2 and first_seen < $3
              union
              select start from rollups where site_id = $1 and hours = 1 and split = 0 and start >= $2 and start < $3
+             union
+             select date_trunc('hour', created_at, 'UTC') from orders where site_id = $1 and created_at >= $2 and created_at < $3
+             union
+             select start from order_sums where site_id = $1 and hours = 1 and start >= $2 and start < $3
            ) h
            on conflict (site_id, hour) do update set due_at = excluded.due_at
            returning 1 as "one!""#,
@@ -217,10 +222,13 @@ async fn take(db: &mut PgConnection, now: DateTime<Utc>, which: Take) -> sqlx::R
 async fn recompute(db: &mut PgConnection, site_id: i32, hours: &[DateTime<Utc>]) -> sqlx::Result<()> {
     // Groups are few beside the sessions: with this much memory they are hashed, with the default every session is sorted, on disk.
     sqlx::query("set local work_mem = '32MB'").execute(&mut *db).await?;
+    // The splits are named so that the index finds the rows; else every row of the site would be looked at.
+    let splits = split_numbers();
     sqlx::query!(
-        "delete from rollups where site_id = $1 and hours = 1 and start = any($2)",
+        "delete from rollups where site_id = $1 and hours = 1 and split = any($3) and start = any($2)",
         site_id,
-        hours
+        hours,
+        &splits
     )
     .execute(&mut *db)
     .await?;
@@ -235,18 +243,20 @@ async fn recompute(db: &mut PgConnection, site_id: i32, hours: &[DateTime<Utc>])
         .collect();
     let days: Vec<_> = days.into_iter().collect();
     sqlx::query!(
-        "delete from rollups where site_id = $1 and hours = 24 and start = any($2)",
+        "delete from rollups where site_id = $1 and hours = 24 and split = any($3) and start = any($2)",
         site_id,
-        &days
+        &days,
+        &splits
     )
     .execute(&mut *db)
     .await?;
     sqlx::query(AssertSqlSafe(insert_days()))
         .bind(site_id)
         .bind(&days)
+        .bind(&splits)
         .execute(&mut *db)
         .await?;
-    Ok(())
+    order_sums::recompute(db, site_id, hours, &days).await
 }
 
 /// Hours of a site in a period whose sums stand as up to date but are not what the sessions say (a day's sums that are not what its hours
@@ -264,7 +274,7 @@ pub async fn verify(
 ) -> sqlx::Result<BTreeSet<DateTime<Utc>>> {
     let differing = |hours: i16, told: String| {
         format!(
-            "with told as ({told}), kept as (select {} from rollups where site_id = $1 and hours = {hours} and start = any($2)) \
+            "with told as ({told}), kept as (select {} from rollups where site_id = $1 and hours = {hours} and split = any($3) and start = any($2)) \
              select distinct start from ((table told except table kept) union all (table kept except table told)) d (site_id, hours, split, start)",
             table_columns()
         )
@@ -284,15 +294,23 @@ pub async fn verify(
             .collect();
         let found: Vec<DateTime<Utc>> = sqlx::query_scalar(AssertSqlSafe(statement.clone()))
             .bind(site_id)
-            .bind(clean)
+            .bind(&clean)
+            .bind(split_numbers())
             .fetch_all(&mut *tx)
             .await?;
         wrong.extend(found);
         // Day sums are read where no hour of the day is dirty.
-        if dirty.range(day..day + TimeDelta::days(1)).next().is_none() {
+        let clean_day: &[_] = if dirty.range(day..day + TimeDelta::days(1)).next().is_none() {
+            &[day]
+        } else {
+            &[]
+        };
+        wrong.extend(order_sums::differing(&mut tx, site_id, &clean, clean_day).await?);
+        if !clean_day.is_empty() {
             let found: Vec<DateTime<Utc>> = sqlx::query_scalar(AssertSqlSafe(of_day.clone()))
                 .bind(site_id)
                 .bind([day])
+                .bind(split_numbers())
                 .fetch_all(&mut *tx)
                 .await?;
             wrong.extend(found);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use central_api::catalogue::{Dimension, Metric};
-use central_api::db::rollup_marks;
+use central_api::db::{coverage, rollup_marks};
 use central_api::demo::{DemoOptions, generate};
 use central_api::reports::filter::Filters;
 use central_api::reports::period::Period;
@@ -14,6 +14,8 @@ use central_api::rollup::upkeep::{self, Take};
 use central_api::rollup::{SPLITS, columns};
 use central_api::site::Site;
 use chrono::{DateTime, TimeDelta, Utc};
+use rust_decimal::Decimal;
+use sqlx::PgPool;
 
 use crate::support::TestDb;
 
@@ -69,6 +71,7 @@ async fn assert_rollups_tell_the_truth(db: &TestDb, site: &Site) {
             AttributionDate::Session,
             AttributionDate::Order,
         ]) {
+            assert_coverage_is_exact(&db.pool, &site, &period, "coverage").await;
             let scope = Scope {
                 site: site.clone(),
                 period,
@@ -106,6 +109,42 @@ async fn assert_rollups_tell_the_truth(db: &TestDb, site: &Site) {
         }
     }
     assert!(used > 40, "rollups answered {used} questions");
+}
+
+/// Coverage of a period, from the sums where they are up to date, against the orders one by one.
+pub async fn assert_coverage_is_exact(pool: &PgPool, site: &Site, period: &Period, told: &str) {
+    let (total, by_link) = coverage::of_orders(pool, site, period).await.unwrap();
+    type Counted = (Option<String>, Option<String>, bool, i64, i64, Decimal);
+    let plain: Vec<Counted> = sqlx::query_as(
+        "select link_method, unlinked_cause, session_id is not null, count(*), count(*) filter (where revenue is null),
+            coalesce(sum(revenue), 0)
+         from orders where site_id = $1 and created_at >= $2 and created_at < $3 group by 1, 2, 3 order by 4 desc, 1, 2",
+    )
+    .bind(site.id)
+    .bind(period.from_or_beginning())
+    .bind(period.to)
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let found: Vec<_> = by_link
+        .into_iter()
+        .map(|row| (row.method, row.cause, row.orders, row.revenue))
+        .collect();
+    let expected: Vec<_> = (plain.iter())
+        .map(|row| (row.0.clone(), row.1.clone(), row.3, row.5.into()))
+        .collect();
+    assert_eq!(found, expected, "{told}: {period:?}");
+    let sum = |of: fn(&Counted) -> i64| plain.iter().map(of).sum::<i64>();
+    assert_eq!(
+        (total.orders, total.linked, total.unlinked, total.purchases_without_rate),
+        (
+            sum(|row| row.3),
+            sum(|row| if row.2 { row.3 } else { 0 }),
+            sum(|row| if row.2 { 0 } else { row.3 }),
+            sum(|row| row.4)
+        ),
+        "{told}: {period:?}"
+    );
 }
 
 #[tokio::test]
@@ -240,6 +279,19 @@ async fn verify_finds_the_hour_that_was_changed_past_the_writers_and_nothing_els
     .unwrap();
     let wrong = upkeep::verify(&db.pool, site.id, from, to, |_| {}).await.unwrap();
     assert_eq!(wrong.into_iter().collect::<Vec<_>>(), [changed]);
+
+    let ordered: DateTime<Utc> = sqlx::query_scalar(
+        "update orders set revenue = revenue + 1 where order_id =
+           (select order_id from orders where revenue is not null and created_at < $1 order by created_at desc limit 1)
+         returning date_trunc('hour', created_at, 'UTC')",
+    )
+    .bind(changed)
+    .fetch_one(&db.pool)
+    .await
+    .unwrap();
+    assert!(ordered < changed);
+    let wrong = upkeep::verify(&db.pool, site.id, from, to, |_| {}).await.unwrap();
+    assert_eq!(wrong.into_iter().collect::<Vec<_>>(), [ordered, changed]);
 }
 
 #[tokio::test]

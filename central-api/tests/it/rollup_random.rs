@@ -21,6 +21,7 @@ use shared::ids::uuid_v7;
 use uuid::Uuid;
 
 use crate::ingest::{app, deliver, now};
+use crate::rollup::assert_coverage_is_exact;
 use crate::support::TestApp;
 
 const METRICS: [Metric; 5] = [
@@ -160,7 +161,7 @@ async fn one_story(seed: u64) {
                     .json(&json!({
                         "order_id": format!("o{number}"), "total": "100.50", "currency": "UAH", "payment_status": status,
                         "session_id": Uuid::from_u128(100 + visitor * 10 + rng.random_range(0..4u128)),
-                        "created_at": now() - TimeDelta::hours(1), "updated_at": now() - TimeDelta::seconds(100 - step),
+                        "created_at": now() - TimeDelta::hours(rng.random_range(1..100)), "updated_at": now() - TimeDelta::seconds(100 - step),
                     }))
                     .send()
                     .await
@@ -206,6 +207,7 @@ async fn one_story(seed: u64) {
             _ => Period::of_days(back(first), back(rng.random_range(0..=first)), zone),
         };
         let told = format!("seed {seed}, step {step} ({what})");
+        assert_coverage_is_exact(&app.db.pool, &in_zone, &period, &told).await;
         by_sums += assert_the_same_both_ways(&app, &in_zone, period, step as usize % 3, &told).await;
     }
     assert!(by_sums > 100, "visitors came from the sums in {by_sums} answers");

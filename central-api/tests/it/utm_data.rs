@@ -375,7 +375,8 @@ impl Data {
         .unwrap();
         // As every writer does, in the same transaction.
         let marks = "insert into rollup_marks
-            select distinct site_id, visitor_id, date_trunc('hour', first_seen, 'UTC') from sessions where site_id = $1";
+            select distinct site_id, visitor_id, date_trunc('hour', first_seen, 'UTC') from sessions where site_id = $1
+            union select site_id, md5(order_id)::uuid, date_trunc('hour', created_at, 'UTC') from orders where site_id = $1";
         sqlx::query(marks).bind(site_id).execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
         sqlx::query("analyze sessions").execute(pool).await.unwrap();

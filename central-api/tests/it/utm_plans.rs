@@ -6,8 +6,8 @@ use central_api::reports::period::Period;
 use central_api::reports::scope::{AttributionDate, Bots, Scope};
 use central_api::reports::sql::{self, Question};
 use central_api::reports::table::{rolled, snapshot};
-use central_api::rollup::statements::hours_from_sessions;
-use central_api::rollup::upkeep;
+use central_api::rollup::statements::{days_from_hours, hours_from_sessions};
+use central_api::rollup::{split_numbers, upkeep};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Execute, PgPool, Postgres, QueryBuilder};
@@ -162,6 +162,30 @@ async fn upkeep_and_reports_from_sums_read_the_hours_that_they_are_about() {
     .unwrap();
     upkeep::catch_up(&app.db.pool, now, |_| {}).await.unwrap();
     sqlx::query("analyze rollups").execute(&app.db.pool).await.unwrap();
+
+    let sums: i64 = sqlx::query_scalar("select count(*) from rollups where hours = 1")
+        .fetch_one(&app.db.pool)
+        .await
+        .unwrap();
+    let explain = format!("explain (analyze, format json) {}", days_from_hours());
+    let found: Value = sqlx::query_scalar(AssertSqlSafe(explain))
+        .bind(site.id)
+        .bind([now - TimeDelta::days(3)])
+        .bind(split_numbers())
+        .fetch_one(&app.db.pool)
+        .await
+        .unwrap();
+    let mut read = Vec::new();
+    scans(&found, &mut read);
+    let of_sums: Vec<_> = read.iter().filter(|scan| scan.1 == "rollups").collect();
+    assert_eq!(of_sums.len(), 2, "{read:?}");
+    for (kind, _, index, rows) in of_sums {
+        assert_ne!(kind, "Seq Scan", "{read:?}");
+        assert!(
+            *rows <= sums as f64 / 5.0,
+            "{index} reads {rows} of {sums} rows for a day: {read:?}"
+        );
+    }
     sqlx::query("insert into rollup_dirty (site_id, hour) values ($1, $2)")
         .bind(site.id)
         .bind(now - TimeDelta::hours(1))

@@ -3,16 +3,20 @@
 use axum::Json;
 use axum::routing::get;
 use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Endpoint;
 use super::asked::Asked;
 use super::describe;
+use crate::catalogue::Metric;
 use crate::db::coverage::{self, AnonymousHits, Newest, OrderCoverage, OrdersByLink};
 use crate::error::ApiError;
 use crate::reports::figure::Figure;
-use crate::reports::scope::ScopeAnswer;
+use crate::reports::scope::{Bots, Scope, ScopeAnswer};
+use crate::reports::sql::Question;
+use crate::reports::table;
 
 /// The rest of coverage's answer.
 #[derive(Serialize, ToSchema)]
@@ -24,7 +28,8 @@ struct Coverage {
     /// Events of visitors who allowed no id.
     anonymous: Vec<AnonymousHits>,
     /// People's sessions that began in the period.
-    sessions: i64,
+    #[schema(value_type = i64)]
+    sessions: Figure,
     /// Events without an id in percent of those and the sessions together; null without either.
     anonymous_percent: Figure,
 }
@@ -48,20 +53,34 @@ async fn coverage(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
         ));
     }
     let (pool, site, period) = (&asked.pool, &asked.site, &scope.period);
-    let (orders, by_link, anonymous, sessions) = tokio::try_join!(
+    let people = Scope {
+        bots: Bots::Exclude,
+        confirmed: false,
+        ..scope.clone()
+    };
+    let question = Question {
+        scope: &people,
+        dimensions: &[],
+        metrics: &[Metric::Sessions],
+        sort: None,
+        limit: None,
+        offset: 0,
+    };
+    let ((orders, by_link), anonymous, sessions) = tokio::try_join!(
         coverage::of_orders(pool, site, period),
-        coverage::by_link(pool, site, period),
         coverage::anonymous(pool, site, period),
-        coverage::sessions(pool, site, period),
+        table::totals(pool, &question),
     )?;
+    let sessions = sessions.figure(Metric::Sessions);
     let hits: i64 = anonymous.iter().map(|a| a.hits).sum();
+    let landings = Figure(sessions.0.map(|sessions| sessions + Decimal::from(hits)));
     Ok(Json(Answer {
         scope: scope.describe(),
         coverage: Coverage {
             orders,
             by_link,
             sessions,
-            anonymous_percent: Figure::ratio(100, hits.into(), (hits + sessions).into()),
+            anonymous_percent: Figure::ratio(100, hits.into(), landings),
             anonymous,
         },
     }))

@@ -76,7 +76,7 @@ struct Answer {
 async fn general_stats(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
     let scope = asked.scope()?;
     asked.params.finish()?;
-    let (figures, coverage) = tokio::try_join!(
+    let (figures, (coverage, _)) = tokio::try_join!(
         GeneralFigures::ask(&asked.pool, &scope),
         coverage::of_orders(&asked.pool, &scope.site, &scope.period),
     )?;
