@@ -74,6 +74,9 @@ pub struct SiteSettings {
     /// Where the customer segments begin and end.
     #[schema(value_type = Object)]
     pub customer_segments: SegmentRules,
+    /// What a customer spent in all, in the site's currency, at which the bands of lifetime value begin; below the first is the lowest.
+    #[schema(value_type = Vec<String>)]
+    pub ltv_bands: Vec<Decimal>,
     /// Revenue streams of the shop's own, beside [`crate::business::streams::Stream`]'s. Others are kept under their name and flagged.
     pub revenue_streams: Vec<String>,
     /// Where visitors find the shop, for test visits: an address whose host is one of the site's. Null: the first domain.
@@ -99,6 +102,7 @@ impl Default for SiteSettings {
             max_cpa_share: Decimal::new(7, 1),
             ltv_thresholds: (Decimal::new(500, 0), Decimal::new(200, 0)),
             customer_segments: SegmentRules::default(),
+            ltv_bands: [500, 1_000, 2_500, 5_000, 10_000, 25_000].map(Decimal::from).to_vec(),
             revenue_streams: Vec::new(),
             public_url: None,
             worker: WorkerSettings::default(),

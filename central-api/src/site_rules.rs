@@ -177,6 +177,16 @@ pub fn settings(settings: &SiteSettings) -> Result<(), ApiError> {
         "settings.customer_segments",
         "loyal_orders is at least 2, vip_revenue more than 0",
     )?;
+    let bands = &settings.ltv_bands;
+    check(
+        (1..=20).contains(&bands.len())
+            && bands.is_sorted_by(|low, high| low < high)
+            && bands
+                .iter()
+                .all(|from| (Decimal::ONE..Decimal::from(1_000_000_000_000_i64)).contains(from) && from.scale() <= 2),
+        "settings.ltv_bands",
+        "1 to 20 amounts from 1 on, ascending, with at most 2 decimals",
+    )?;
     let streams = &settings.revenue_streams;
     check(
         streams.len() <= 100 && streams.iter().all(|name| is_stream(name)),

@@ -58,11 +58,14 @@ pub async fn refresh(conn: &mut PgConnection, site_id: i32, orders: &[String]) -
         left join order_facts_now n on n.site_id = $1 and n.order_id = k.order_id
         where row(f.created_at, f.day, f.payment_status, f.purchase, f.revenue, f.discount, f.payment_method, f.sales_channel, f.stream,
                 f.customer_hash, f.email_hash, f.phone_hash, f.referred_by, f.referral_code, f.promo_code, f.utm_campaign, f.vip_tier,
-                f.subscription, f.subscription_active, f.loyalty_earned, f.loyalty_redeemed, f.session_first_seen, f.bot_reason)
+                f.subscription, f.subscription_active, f.loyalty_earned, f.loyalty_redeemed, f.session_first_seen, f.bot_reason,
+                f.utm_source, f.utm_medium, f.utm_content, f.utm_term, f.channel, f.country, f.city,
+                f.device_type, f.browser_name, f.os_name, f.landing_path)
             is distinct from row(n.created_at, n.day, n.payment_status, n.purchase, n.revenue, n.discount, n.payment_method,
                 n.sales_channel, n.stream, n.customer_hash, n.email_hash, n.phone_hash, n.referred_by, n.referral_code, n.promo_code,
                 n.utm_campaign, n.vip_tier, n.subscription, n.subscription_active, n.loyalty_earned, n.loyalty_redeemed,
-                n.session_first_seen, n.bot_reason)"#,
+                n.session_first_seen, n.bot_reason, n.utm_source, n.utm_medium, n.utm_content, n.utm_term, n.channel,
+                n.country, n.city, n.device_type, n.browser_name, n.os_name, n.landing_path)"#,
         site_id,
         orders
     )
@@ -84,10 +87,12 @@ pub async fn refresh(conn: &mut PgConnection, site_id: i32, orders: &[String]) -
     sqlx::query!(
         "insert into order_facts (site_id, order_id, created_at, day, payment_status, purchase, revenue, discount, payment_method,
             sales_channel, stream, customer_hash, email_hash, phone_hash, referred_by, referral_code, promo_code, utm_campaign, vip_tier,
-            subscription, subscription_active, loyalty_earned, loyalty_redeemed, session_first_seen, bot_reason)
+            subscription, subscription_active, loyalty_earned, loyalty_redeemed, session_first_seen, bot_reason,
+                utm_source, utm_medium, utm_content, utm_term, channel, country, city, device_type, browser_name, os_name, landing_path)
         select site_id, order_id, created_at, day, payment_status, purchase, revenue, discount, payment_method,
             sales_channel, stream, customer_hash, email_hash, phone_hash, referred_by, referral_code, promo_code, utm_campaign, vip_tier,
-            subscription, subscription_active, loyalty_earned, loyalty_redeemed, session_first_seen, bot_reason
+            subscription, subscription_active, loyalty_earned, loyalty_redeemed, session_first_seen, bot_reason,
+                utm_source, utm_medium, utm_content, utm_term, channel, country, city, device_type, browser_name, os_name, landing_path
         from order_facts_now where site_id = $1 and order_id = any($2) order by order_id
         on conflict (site_id, order_id) do update set
             created_at = excluded.created_at, day = excluded.day, payment_status = excluded.payment_status, purchase = excluded.purchase,
@@ -97,7 +102,10 @@ pub async fn refresh(conn: &mut PgConnection, site_id: i32, orders: &[String]) -
             referral_code = excluded.referral_code, promo_code = excluded.promo_code, utm_campaign = excluded.utm_campaign,
             vip_tier = excluded.vip_tier, subscription = excluded.subscription, subscription_active = excluded.subscription_active,
             loyalty_earned = excluded.loyalty_earned, loyalty_redeemed = excluded.loyalty_redeemed,
-            session_first_seen = excluded.session_first_seen, bot_reason = excluded.bot_reason",
+            session_first_seen = excluded.session_first_seen, bot_reason = excluded.bot_reason,
+            utm_source = excluded.utm_source, utm_medium = excluded.utm_medium, utm_content = excluded.utm_content, utm_term = excluded.utm_term,
+            channel = excluded.channel, country = excluded.country, city = excluded.city, device_type = excluded.device_type,
+            browser_name = excluded.browser_name, os_name = excluded.os_name, landing_path = excluded.landing_path",
         site_id,
         &written
     )
@@ -121,17 +129,20 @@ pub async fn stale(
         r#"select order_id as "order_id!" from (
             select site_id, order_id, created_at, day, payment_status, purchase, revenue, discount, payment_method,
                 sales_channel, stream, customer_hash, email_hash, phone_hash, referred_by, referral_code, promo_code, utm_campaign, vip_tier,
-                subscription, subscription_active, loyalty_earned, loyalty_redeemed, session_first_seen, bot_reason
+                subscription, subscription_active, loyalty_earned, loyalty_redeemed, session_first_seen, bot_reason,
+                utm_source, utm_medium, utm_content, utm_term, channel, country, city, device_type, browser_name, os_name, landing_path
             from order_facts_now where site_id = $1 and created_at >= $2 and created_at < $3
             union all
             select site_id, order_id, created_at, day, payment_status, purchase, revenue, discount, payment_method,
                 sales_channel, stream, customer_hash, email_hash, phone_hash, referred_by, referral_code, promo_code, utm_campaign, vip_tier,
-                subscription, subscription_active, loyalty_earned, loyalty_redeemed, session_first_seen, bot_reason
+                subscription, subscription_active, loyalty_earned, loyalty_redeemed, session_first_seen, bot_reason,
+                utm_source, utm_medium, utm_content, utm_term, channel, country, city, device_type, browser_name, os_name, landing_path
             from order_facts where site_id = $1 and day between $4 and $5
         ) both_sides
         group by site_id, order_id, created_at, day, payment_status, purchase, revenue, discount, payment_method,
             sales_channel, stream, customer_hash, email_hash, phone_hash, referred_by, referral_code, promo_code, utm_campaign, vip_tier,
-            subscription, subscription_active, loyalty_earned, loyalty_redeemed, session_first_seen, bot_reason
+            subscription, subscription_active, loyalty_earned, loyalty_redeemed, session_first_seen, bot_reason,
+                utm_source, utm_medium, utm_content, utm_term, channel, country, city, device_type, browser_name, os_name, landing_path
         having count(*) <> 2"#,
         site_id,
         from,
@@ -162,11 +173,13 @@ pub async fn rebuild(conn: &mut PgConnection, site_id: i32) -> sqlx::Result<()> 
         )
         insert into order_facts (site_id, order_id, created_at, day, payment_status, purchase, revenue, discount, payment_method,
             sales_channel, stream, customer_hash, email_hash, phone_hash, referred_by, referral_code, promo_code, utm_campaign, vip_tier,
-            subscription, subscription_active, loyalty_earned, loyalty_redeemed, session_first_seen, bot_reason, customer_no,
+            subscription, subscription_active, loyalty_earned, loyalty_redeemed, session_first_seen, bot_reason,
+                utm_source, utm_medium, utm_content, utm_term, channel, country, city, device_type, browser_name, os_name, landing_path, customer_no,
             purchase_no, previous_day, same_minute)
         select site_id, order_id, created_at, day, payment_status, purchase, revenue, discount, payment_method,
             sales_channel, stream, customer_hash, email_hash, phone_hash, referred_by, referral_code, promo_code, utm_campaign, vip_tier,
-            subscription, subscription_active, loyalty_earned, loyalty_redeemed, session_first_seen, bot_reason, customer_no,
+            subscription, subscription_active, loyalty_earned, loyalty_redeemed, session_first_seen, bot_reason,
+                utm_source, utm_medium, utm_content, utm_term, channel, country, city, device_type, browser_name, os_name, landing_path, customer_no,
             case when customer_no is not null and purchase then
                 (row_number() over (partition by customer_no, purchase order by created_at, order_id collate \"C\"))::integer end,
             case when customer_no is not null and purchase then

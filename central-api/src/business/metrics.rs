@@ -10,6 +10,8 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::segments::{History, SegmentRules};
+use super::sums;
+use crate::site::Site;
 
 /// Customers written in one statement.
 const AT_ONCE: usize = 5_000;
@@ -34,6 +36,8 @@ pub struct CustomerOrder {
     pub purchase_no: Option<i32>,
     pub previous_day: Option<NaiveDate>,
     pub same_minute: bool,
+    pub session_first_seen: Option<DateTime<Utc>>,
+    pub bot_reason: Option<i16>,
 }
 
 /// A row.
@@ -58,6 +62,9 @@ pub struct CustomerMetrics {
     pub referrals: i32,
     pub move_days: Vec<NaiveDate>,
     pub segments: Vec<i16>,
+    pub purchases_at: Vec<DateTime<Utc>>,
+    pub sessions_at: Vec<Option<DateTime<Utc>>>,
+    pub crossed: bool,
 }
 
 /// Sums one customer's orders up; none without a purchase. They come in the order of time. Tier and subscription are those last stated
@@ -83,6 +90,8 @@ pub fn sum_up(site_id: i32, orders: &[CustomerOrder], rules: &SegmentRules) -> O
             .extend(order.subscription_active.map(|active| (order.day, active)));
     }
     let moves = history.moves(rules);
+    let people: Vec<&&CustomerOrder> = purchases.iter().filter(|order| order.bot_reason.is_none()).collect();
+    let sessions_at: Vec<Option<DateTime<Utc>>> = people.iter().map(|order| order.session_first_seen).collect();
     let sum = |of: fn(&CustomerOrder) -> Option<Decimal>| purchases.iter().filter_map(|order| of(order)).sum();
     Some(CustomerMetrics {
         site_id,
@@ -103,6 +112,9 @@ pub fn sum_up(site_id: i32, orders: &[CustomerOrder], rules: &SegmentRules) -> O
         referrals: 0,
         move_days: moves.iter().map(|(day, _)| *day).collect(),
         segments: moves.iter().map(|(_, segment)| segment.code()).collect(),
+        purchases_at: people.iter().map(|order| order.created_at).collect(),
+        crossed: !sessions_at.iter().flatten().is_sorted(),
+        sessions_at,
     })
 }
 
@@ -113,11 +125,11 @@ pub fn sum_up(site_id: i32, orders: &[CustomerOrder], rules: &SegmentRules) -> O
 /// The database's.
 pub async fn recompute(
     conn: &mut PgConnection,
-    site_id: i32,
+    site: &Site,
     customers: &BTreeSet<i64>,
     referrers: &[Vec<u8>],
-    rules: &SegmentRules,
 ) -> sqlx::Result<BTreeSet<NaiveDate>> {
+    let (site_id, rules) = (site.id, &site.settings.customer_segments);
     let mut numbers: Vec<i64> = customers.iter().copied().collect();
     let referrers = sqlx::query_scalar!(
         r#"select distinct c.customer_no as "customer_no!" from customer_contacts c
@@ -133,11 +145,13 @@ pub async fn recompute(
     numbers.extend(referrers);
     numbers.sort_unstable();
     numbers.dedup();
+    sums::take_off(conn, site, &numbers).await?;
 
     let orders = sqlx::query_as!(
         CustomerOrder,
         r#"select customer_no as "customer_no!", order_id, created_at, day, purchase, revenue, discount, vip_tier, subscription,
-            subscription_active, loyalty_earned, loyalty_redeemed, referred_by, purchase_no, previous_day, same_minute
+            subscription_active, loyalty_earned, loyalty_redeemed, referred_by, purchase_no, previous_day, same_minute,
+            session_first_seen, bot_reason
         from order_facts where site_id = $1 and customer_no = any($2)
         order by customer_no, created_at, order_id collate "C""#,
         site_id,
@@ -196,6 +210,7 @@ pub async fn recompute(
         write(conn, some).await?;
     }
     count_referrals(conn, site_id, Some(&kept)).await?;
+    sums::put_on(conn, site, &kept).await?;
     Ok(days)
 }
 
@@ -203,12 +218,8 @@ pub async fn recompute(
 ///
 /// # Errors
 /// The database's.
-pub async fn rebuild(
-    conn: &mut PgConnection,
-    site_id: i32,
-    rules: &SegmentRules,
-    progress: impl Fn(usize),
-) -> sqlx::Result<()> {
+pub async fn rebuild(conn: &mut PgConnection, site: &Site, progress: impl Fn(usize)) -> sqlx::Result<()> {
+    let (site_id, rules) = (site.id, &site.settings.customer_segments);
     sqlx::query!("delete from customer_metrics where site_id = $1", site_id)
         .execute(&mut *conn)
         .await?;
@@ -220,7 +231,8 @@ pub async fn rebuild(
         let mut found = sqlx::query_as!(
             CustomerOrder,
             r#"select customer_no as "customer_no!", order_id, created_at, day, purchase, revenue, discount, vip_tier, subscription,
-                subscription_active, loyalty_earned, loyalty_redeemed, referred_by, purchase_no, previous_day, same_minute
+                subscription_active, loyalty_earned, loyalty_redeemed, referred_by, purchase_no, previous_day, same_minute,
+            session_first_seen, bot_reason
             from order_facts where site_id = $1 and customer_no >= $2
                 and customer_no <= coalesce((select customer_no from order_facts where site_id = $1 and customer_no >= $2
                     order by customer_no offset $3 limit 1), 9223372036854775807)
@@ -248,22 +260,26 @@ pub async fn rebuild(
         progress(done);
         after = last + 1;
     }
-    count_referrals(conn, site_id, None).await
+    count_referrals(conn, site_id, None).await?;
+    sums::rebuild(conn, site).await
 }
 
 async fn write(conn: &mut PgConnection, rows: &[CustomerMetrics]) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into customer_metrics (site_id, customer_no, orders, orders_placed, revenue, discounts, first_order_at, last_order_at,
-            first_day, last_day, vip_tier, subscription, subscription_active, loyalty_earned, loyalty_redeemed, referrals, move_days, segments)
+            first_day, last_day, vip_tier, subscription, subscription_active, loyalty_earned, loyalty_redeemed, referrals, move_days, segments,
+            purchases_at, sessions_at, crossed)
         select site_id, customer_no, orders, orders_placed, revenue, discounts, first_order_at, last_order_at,
-            first_day, last_day, vip_tier, subscription, subscription_active, loyalty_earned, loyalty_redeemed, referrals, move_days, segments
+            first_day, last_day, vip_tier, subscription, subscription_active, loyalty_earned, loyalty_redeemed, referrals, move_days, segments,
+            purchases_at, sessions_at, crossed
         from json_populate_recordset(null::customer_metrics, $1::json) order by customer_no
         on conflict (site_id, customer_no) do update set
             orders = excluded.orders, orders_placed = excluded.orders_placed, revenue = excluded.revenue, discounts = excluded.discounts,
             first_order_at = excluded.first_order_at, last_order_at = excluded.last_order_at, first_day = excluded.first_day,
             last_day = excluded.last_day, vip_tier = excluded.vip_tier, subscription = excluded.subscription,
             subscription_active = excluded.subscription_active, loyalty_earned = excluded.loyalty_earned,
-            loyalty_redeemed = excluded.loyalty_redeemed, move_days = excluded.move_days, segments = excluded.segments",
+            loyalty_redeemed = excluded.loyalty_redeemed, move_days = excluded.move_days, segments = excluded.segments,
+            purchases_at = excluded.purchases_at, sessions_at = excluded.sessions_at, crossed = excluded.crossed",
         Json(rows) as _
     )
     .execute(conn)

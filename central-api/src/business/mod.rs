@@ -22,6 +22,7 @@ pub mod people;
 pub mod repeat;
 pub mod segments;
 pub mod streams;
+pub mod sums;
 pub mod upkeep;
 
 use crate::orders::identity::ContactKind;

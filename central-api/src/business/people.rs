@@ -6,19 +6,89 @@ use sqlx::PgPool;
 
 use super::segments::SegmentRules;
 
-/// Net spend at which bands of lifetime value begin, in the site's currency; below the first is the lowest band.
-pub const LTV_BANDS: [i64; 6] = [500, 1_000, 2_500, 5_000, 10_000, 25_000];
+/// With a window longer than this, most customers moved in it: all are read instead of their moves.
+const MOVES_OF_DAYS: i64 = 100;
 
-/// Customers that are alike in everything that the page splits by.
+/// A segment on two days.
 #[derive(Debug, Clone)]
-#[expect(
-    missing_docs,
-    reason = "segment and segment_before are codes, none before the first purchase; band counts LTV_BANDS reached"
-)]
+#[expect(missing_docs, reason = "segment is a code; before: customers on the earlier day")]
+pub struct SegmentSum {
+    pub segment: i16,
+    pub customers: i64,
+    pub revenue: Decimal,
+    pub orders: i64,
+    pub before: i64,
+}
+
+/// Segments on `day`, with what their customers spent and bought in all, and their sizes on `before`: as orders up to then and today's
+/// knowledge of refunds say.
+///
+/// # Errors
+/// The database's.
+pub async fn segments(pool: &PgPool, site_id: i32, day: NaiveDate, before: NaiveDate) -> sqlx::Result<Vec<SegmentSum>> {
+    sqlx::query_as!(
+        SegmentSum,
+        r#"select segment, sum(customers)::bigint as "customers!", sum(revenue) as "revenue!", sum(orders)::bigint as "orders!",
+            coalesce(sum(customers) filter (where day <= $3), 0)::bigint as "before!"
+        from customer_segment_days where site_id = $1 and day <= $2 group by segment"#,
+        site_id,
+        day,
+        before
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Customers who are in another segment on `day` than on `before`.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "codes of segments; none: no customer yet")]
+pub struct Move {
+    pub from: Option<i16>,
+    pub to: i16,
+    pub customers: i64,
+}
+
+/// Who moved between two days. Whoever came back to the segment of `before` did not.
+///
+/// # Errors
+/// The database's.
+pub async fn moves(pool: &PgPool, site_id: i32, before: NaiveDate, day: NaiveDate) -> sqlx::Result<Vec<Move>> {
+    if (day - before).num_days() > MOVES_OF_DAYS {
+        return sqlx::query_as!(
+            Move,
+            r#"select f as "from?", t as "to!", count(*) as "customers!" from (
+                select segments[width_bucket($2::date, move_days)] as f, segments[width_bucket($3::date, move_days)] as t
+                from customer_metrics where site_id = $1) m
+            where f is distinct from t group by f, t"#,
+            site_id,
+            before,
+            day
+        )
+        .fetch_all(pool)
+        .await;
+    }
+    // The first move of the days tells where from, the last where to; both with the day before them, so that they are the smallest and
+    // the largest number.
+    sqlx::query_as!(
+        Move,
+        r#"select nullif(f, 0)::smallint as "from?", t::smallint as "to!", count(*) as "customers!" from (
+            select min((day - date '1970-01-01') * 8 + coalesce(from_segment, 0)) % 8 as f,
+                max((day - date '1970-01-01') * 8 + to_segment) % 8 as t
+            from customer_moves where site_id = $1 and day > $2 and day <= $3 group by customer_no) m
+        where f <> t group by f, t"#,
+        site_id,
+        before,
+        day
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Customers that are alike in tier and worth.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the migration says what each column means")]
 pub struct Group {
-    pub segment: Option<i16>,
-    pub segment_before: Option<i16>,
-    pub vip_tier: Option<String>,
+    pub vip_tier: String,
     pub band: i32,
     pub customers: i64,
     pub revenue: Decimal,
@@ -31,26 +101,17 @@ pub struct Group {
     pub repeat_customers: i64,
 }
 
-/// All customers of the site in one pass: their segment on `day` and on `before`, as orders up to then and today's knowledge of
-/// refunds say.
+/// All customers of the site.
 ///
 /// # Errors
 /// The database's.
-pub async fn groups(pool: &PgPool, site_id: i32, day: NaiveDate, before: NaiveDate) -> sqlx::Result<Vec<Group>> {
-    let bands: Vec<Decimal> = LTV_BANDS.iter().map(|from| Decimal::from(*from)).collect();
+pub async fn groups(pool: &PgPool, site_id: i32) -> sqlx::Result<Vec<Group>> {
     sqlx::query_as!(
         Group,
-        r#"select segments[width_bucket($2::date, move_days)] as segment, segments[width_bucket($3::date, move_days)] as segment_before,
-            vip_tier, width_bucket(revenue, $4::numeric[]) as "band!", count(*) as "customers!", sum(revenue) as "revenue!",
-            sum(orders) as "orders!", count(*) filter (where subscription_active) as "subscribers!",
-            sum(loyalty_earned) as "loyalty_earned!", sum(loyalty_redeemed) as "loyalty_redeemed!",
-            count(*) filter (where referrals > 0) as "referrers!", sum(referrals) as "referrals!",
-            count(*) filter (where orders > 1) as "repeat_customers!"
-        from customer_metrics where site_id = $1 group by 1, 2, 3, 4"#,
-        site_id,
-        day,
-        before,
-        &bands
+        "select vip_tier, band, customers, revenue, orders, subscribers, loyalty_earned, loyalty_redeemed, referrers, referrals,
+            repeat_customers
+        from customer_groups where site_id = $1 and customers <> 0",
+        site_id
     )
     .fetch_all(pool)
     .await

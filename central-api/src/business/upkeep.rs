@@ -44,12 +44,12 @@ impl Rules {
         let segments = &site.settings.customer_segments;
         Self {
             join: format!(
-                "2 {} {} {}",
+                "3 {} {} {}",
                 site.time_zone.name(),
                 site.currency,
                 hex(&list.finalize()[..16])
             ),
-            segments: format!("1 {segments:?}"),
+            segments: format!("2 {segments:?} {:?}", site.settings.ltv_bands),
             blocked,
         }
     }
@@ -110,7 +110,7 @@ pub async fn round(pool: &PgPool, secret: &Secret, site: &Site, now: DateTime<Ut
         _ if many => rebuild_in(&mut tx, site, &rules, now, |_| {}).await?,
         Standing::Unbuilt => rebuild_in(&mut tx, site, &rules, now, |_| {}).await?,
         Standing::OldSegments => {
-            metrics::rebuild(&mut tx, site.id, &site.settings.customer_segments, |_| {}).await?;
+            metrics::rebuild(&mut tx, site, |_| {}).await?;
             set_state(&mut tx, site.id, &rules, now).await?;
             round.more = true;
         }
@@ -229,8 +229,7 @@ async fn apply(
             .flatten()
             .cloned()
             .collect();
-        let segments = &site.settings.customer_segments;
-        let renumbered = metrics::recompute(conn, site.id, &touched.customers, &referrers, segments).await?;
+        let renumbered = metrics::recompute(conn, site, &touched.customers, &referrers).await?;
         touched.days.extend(renumbered);
     }
     let days: BTreeSet<NaiveDate> = touched.days.into_iter().chain(more.iter().copied()).collect();
@@ -253,10 +252,7 @@ async fn rebuild_in(
     customers::rebuild(conn, site.id, &rules.blocked).await?;
     progress(Stage::Facts);
     facts::rebuild(conn, site.id).await?;
-    metrics::rebuild(conn, site.id, &site.settings.customer_segments, |done| {
-        progress(Stage::Metrics(done))
-    })
-    .await?;
+    metrics::rebuild(conn, site, |done| progress(Stage::Metrics(done))).await?;
     progress(Stage::Days);
     let all = days::all(&mut *conn, site.id).await?;
     days::recompute(conn, site.id, &all).await?;

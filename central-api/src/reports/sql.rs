@@ -451,26 +451,26 @@ pub fn spend_rows(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
     }
 }
 
-/// Purchases of a scope: from order facts `f`, joined with what the filters need, and the condition on them.
+/// Purchases of a scope: from order facts `o`, joined with the session where a filter needs more of it than an order takes over, and the
+/// condition on them.
 pub fn from_purchases(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
-    let filtered = scope.filters.iter().next().is_some();
-    sql.push(" from order_facts f");
-    if filtered || scope.confirmed {
-        sql.push(" join orders o on o.site_id = f.site_id and o.order_id = f.order_id");
-    }
+    sql.push(" from order_facts o");
     if scope.confirmed || scope.filters.iter().any(|(d, _)| d.needs_session_of_order()) {
-        sql.push(" left join sessions s on s.site_id = o.site_id and s.visitor_id = o.visitor_id and s.session_id = o.session_id");
+        sql.push(
+            " join orders k on k.site_id = o.site_id and k.order_id = o.order_id \
+             left join sessions s on s.site_id = k.site_id and s.visitor_id = k.visitor_id and s.session_id = k.session_id",
+        );
     }
     let time = match scope.attribution_date {
-        AttributionDate::Session => "f.session_first_seen",
-        AttributionDate::Order => "f.created_at",
+        AttributionDate::Session => "o.session_first_seen",
+        AttributionDate::Order => "o.created_at",
     };
-    sql.push(" where f.purchase and f.site_id = ").push_bind(scope.site.id);
+    sql.push(" where o.purchase and o.site_id = ").push_bind(scope.site.id);
     sql.push(format_args!(" and {time} < ")).push_bind(scope.period.to);
     if let Some(from) = scope.period.from {
         sql.push(format_args!(" and {time} >= ")).push_bind(from);
     }
-    bots(sql, "f.bot_reason", scope.bots);
+    bots(sql, "o.bot_reason", scope.bots);
     if scope.confirmed {
         sql.push(" and coalesce(s.human_seen, false)");
     }
@@ -495,10 +495,17 @@ pub fn chosen(sql: &mut QueryBuilder<Postgres>, expression: &str, choice: &Choic
         (texts, values.contains(&None))
     };
     if !choice.include.is_empty() {
-        let (texts, absent) = split(&choice.include);
-        sql.push(format_args!(" and (({expression}) = any("))
-            .push_bind(texts)
-            .push(")");
+        let (mut texts, absent) = split(&choice.include);
+        match (texts.pop(), texts.is_empty()) {
+            // Equal to one value: then an index on it also tells the order of what follows.
+            (Some(only), true) => sql.push(format_args!(" and (({expression}) = ")).push_bind(only),
+            (last, _) => {
+                texts.extend(last);
+                sql.push(format_args!(" and (({expression}) = any("))
+                    .push_bind(texts)
+                    .push(")")
+            }
+        };
         if absent {
             sql.push(format_args!(" or ({expression}) is null"));
         }

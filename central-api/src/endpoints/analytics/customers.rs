@@ -12,7 +12,7 @@ use super::asked::{Asked, PeriodParams};
 use super::{BusinessScope, SegmentName, Words, share};
 use crate::auth::Admin;
 use crate::business::figures::{self, Window};
-use crate::business::people::{self, Group, LTV_BANDS};
+use crate::business::people::{self, Group};
 use crate::business::segments::Segment;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Json, Query};
@@ -96,10 +96,10 @@ struct TierRow {
 /// Customers by what they spent in all.
 #[derive(Debug, Serialize, ToSchema)]
 struct BandRow {
-    /// From so much, in the site's currency.
-    from: i64,
+    /// From so much, in the site's currency: the site's setting `ltv_bands`.
+    from: Figure,
     /// To less than so much; null: no limit.
-    to: Option<i64>,
+    to: Figure,
     /// How many.
     customers: i64,
     /// What they spent in all.
@@ -234,29 +234,35 @@ fn ends(period: &Period, today: NaiveDate) -> (NaiveDate, NaiveDate) {
     )
 }
 
-fn segments(asked: &Asked, period: &Period, groups: &[Group]) -> CustomerSegments {
+/// Segments at the end of a period, and who moved since the day before it.
+async fn segments(asked: &Asked, period: &Period) -> sqlx::Result<CustomerSegments> {
     let rules = &asked.site.settings.customer_segments;
-    let whole: i64 = groups
-        .iter()
-        .filter(|group| group.segment.is_some())
-        .map(|group| group.customers)
-        .sum();
-    let count = |holds: &dyn Fn(&Group) -> bool| -> i64 {
-        groups
-            .iter()
-            .filter(|group| holds(group))
-            .map(|group| group.customers)
-            .sum()
+    let (pool, site_id) = (&asked.pool, asked.site.id);
+    let (day, before) = ends(period, asked.today());
+    let sums = people::segments(pool, site_id, day, before).await?;
+    let moves = if sums.iter().all(|sum| sum.before == 0) {
+        // Nobody was a customer yet: everybody is new.
+        let new = sums.iter().map(|sum| people::Move {
+            from: None,
+            to: sum.segment,
+            customers: sum.customers,
+        });
+        new.filter(|moved| moved.customers != 0).collect()
+    } else {
+        people::moves(pool, site_id, before, day).await?
     };
+    let whole: i64 = sums.iter().map(|sum| sum.customers).sum();
     let segments = Segment::ALL
         .into_iter()
         .map(|segment| {
-            let code = Some(segment.code());
-            let own = || groups.iter().filter(move |group| group.segment == code);
-            let customers = count(&|group| group.segment == code);
-            let previous = count(&|group| group.segment_before == code);
-            let revenue: Decimal = own().map(|group| group.revenue).sum();
-            let orders: i64 = own().map(|group| group.orders).sum();
+            let code = segment.code();
+            let own = sums.iter().find(|sum| sum.segment == code);
+            let (customers, previous, orders) = own.map_or((0, 0, 0), |sum| (sum.customers, sum.before, sum.orders));
+            let revenue = own.map_or(Decimal::ZERO, |sum| sum.revenue);
+            let moved = |counts: &dyn Fn(&people::Move) -> bool| -> i64 {
+                let found = moves.iter().filter(|moved| counts(moved));
+                found.map(|moved| moved.customers).sum()
+            };
             SegmentRow {
                 segment,
                 label: segment.label().into(),
@@ -268,29 +274,28 @@ fn segments(asked: &Asked, period: &Period, groups: &[Group]) -> CustomerSegment
                 avg_order_value: Figure::ratio(1, revenue.into(), orders.into()),
                 previous_customers: previous,
                 change: customers - previous,
-                entered: count(&|group| group.segment == code && group.segment_before != code),
-                left: count(&|group| group.segment != code && group.segment_before == code),
+                entered: moved(&|moved| moved.to == code),
+                left: moved(&|moved| moved.from == Some(code)),
             }
         })
         .collect();
-    let mut moved: BTreeMap<(Option<Segment>, Segment), i64> = BTreeMap::new();
-    for group in groups {
-        let from = group.segment_before.and_then(Segment::from_code);
-        if let Some(to) = group.segment.and_then(Segment::from_code)
-            && from != Some(to)
-        {
-            *moved.entry((from, to)).or_default() += group.customers;
-        }
-    }
-    CustomerSegments {
+    let mut movements: Vec<Movement> = moves
+        .iter()
+        .filter_map(|moved| {
+            Some(Movement {
+                from: moved.from.and_then(Segment::from_code),
+                to: Segment::from_code(moved.to)?,
+                customers: moved.customers,
+            })
+        })
+        .collect();
+    movements.sort_by_key(|moved| (moved.from, moved.to));
+    Ok(CustomerSegments {
         scope: asked.scope(period),
         total_customers: whole,
         segments,
-        movements: moved
-            .into_iter()
-            .map(|((from, to), customers)| Movement { from, to, customers })
-            .collect(),
-    }
+        movements,
+    })
 }
 
 fn row(found: people::Customer, day: NaiveDate, at_risk_after: u16, named: bool) -> CustomerRow {
@@ -360,7 +365,6 @@ pub async fn customers(mut asked: Asked) -> Result<Json<CustomersPage>, ApiError
     asked.params.clone().finish()?;
     let (pool, site) = (&asked.pool, &asked.site);
     let today = asked.today();
-    let (day, before) = ends(&period, today);
     let rules = &site.settings.customer_segments;
     let this_month = today.with_day(1).unwrap_or(today);
     let year = Window {
@@ -368,8 +372,9 @@ pub async fn customers(mut asked: Asked) -> Result<Json<CustomersPage>, ApiError
         first: Some(this_month - Months::new(MONTHS)),
         last: today,
     };
-    let (groups, top, at_risk, days) = tokio::try_join!(
-        people::groups(pool, site.id, day, before),
+    let (segments, groups, top, at_risk, days) = tokio::try_join!(
+        segments(&asked, &period),
+        people::groups(pool, site.id),
         people::top(pool, site.id, today, LISTED),
         people::at_risk(pool, site.id, today, rules, LISTED),
         figures::days(pool, year),
@@ -385,9 +390,12 @@ pub async fn customers(mut asked: Asked) -> Result<Json<CustomersPage>, ApiError
     let revenue: Decimal = groups.iter().map(|group| group.revenue).sum();
     let count = |of: fn(&Group) -> i64| groups.iter().map(of).sum::<i64>();
     let mut tiers: BTreeMap<Option<String>, (i64, Decimal)> = BTreeMap::new();
-    let mut bands = vec![(0i64, Decimal::ZERO); LTV_BANDS.len() + 1];
+    let starts = &site.settings.ltv_bands;
+    let mut bands = vec![(0i64, Decimal::ZERO); starts.len() + 1];
     for group in &groups {
-        let tier = tiers.entry(group.vip_tier.clone()).or_default();
+        let tier = tiers
+            .entry(Some(group.vip_tier.clone()).filter(|tier| !tier.is_empty()))
+            .or_default();
         tier.0 += group.customers;
         tier.1 += group.revenue;
         if let Some(band) = usize::try_from(group.band).ok().and_then(|band| bands.get_mut(band)) {
@@ -413,8 +421,11 @@ pub async fn customers(mut asked: Asked) -> Result<Json<CustomersPage>, ApiError
             .into_iter()
             .enumerate()
             .map(|(place, (customers, revenue))| BandRow {
-                from: place.checked_sub(1).map_or(0, |below| LTV_BANDS[below]),
-                to: LTV_BANDS.get(place).copied(),
+                from: place
+                    .checked_sub(1)
+                    .and_then(|below| starts.get(below))
+                    .map_or(Figure::ZERO, |from| (*from).into()),
+                to: Figure(starts.get(place).copied()),
                 customers,
                 revenue: revenue.into(),
             })
@@ -433,7 +444,7 @@ pub async fn customers(mut asked: Asked) -> Result<Json<CustomersPage>, ApiError
         },
         at_risk: list(at_risk),
         top_customers: list(top),
-        segments: segments(&asked, &period, &groups),
+        segments,
     }))
 }
 
@@ -447,9 +458,7 @@ pub async fn customers(mut asked: Asked) -> Result<Json<CustomersPage>, ApiError
 pub async fn customer_segments(mut asked: Asked) -> Result<Json<CustomerSegments>, ApiError> {
     let period = asked.period()?;
     asked.params.clone().finish()?;
-    let (day, before) = ends(&period, asked.today());
-    let groups = people::groups(&asked.pool, asked.site.id, day, before).await?;
-    Ok(Json(segments(&asked, &period, &groups)))
+    Ok(Json(segments(&asked, &period).await?))
 }
 
 /// Whose.

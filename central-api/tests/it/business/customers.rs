@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use central_api::business::segments::Segment;
 use central_api::orders::identity::{ContactHash, Identifier};
 use central_api::statistics::customers::{OrderGroup, join};
-use chrono::TimeDelta;
+use chrono::{NaiveDate, TimeDelta};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use sqlx::Row as _;
+use uuid::Uuid;
 
 use super::{Shop, now};
 
@@ -60,8 +63,48 @@ fn any_order(rng: &mut StdRng) -> Value {
     if rng.random_bool(0.2) {
         order["subscription_active"] = rng.random_bool(0.5).into();
     }
+    if rng.random_bool(0.7) {
+        let session = Uuid::from_u128(rng.random_range(0..SESSIONS));
+        order["session_id"] = session.to_string().into();
+        order["visitor_id"] = session.to_string().into();
+    }
     order
 }
+
+/// Sessions that orders come from, whose orders are often placed in another order than they began.
+async fn open_sessions(shop: &Shop, rng: &mut StdRng) {
+    for number in 0..SESSIONS {
+        sqlx::query(
+            "insert into sessions (site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active, event_count, page_views,
+                points, utm_source, device_type, bot_reason)
+            values ($1, $2, $2, $3, $3, 1, '{}', 1, 1, 1, $4, $5, $6)",
+        )
+        .bind(shop.site.id)
+        .bind(Uuid::from_u128(number))
+        .bind(now() - TimeDelta::minutes(rng.random_range(1..200_000)))
+        .bind([Some("ig"), Some("google"), None][rng.random_range(0..3)])
+        .bind(["mobile", "desktop"][rng.random_range(0..2)])
+        .bind(rng.random_bool(0.1).then_some(1_i16))
+        .execute(&shop.app.db.pool)
+        .await
+        .unwrap();
+    }
+}
+
+const SESSIONS: u128 = 40;
+
+/// Questions that sums answer, and some that only purchases do.
+const ASKED: [&str; 9] = [
+    "period=all_time",
+    "period=month",
+    "period=month&attribution_date=order",
+    "start_date=2026-08-01&end_date=2026-10-15",
+    "start_date=2026-08-01&end_date=2026-10-15&attribution_date=order",
+    "period=all_time&utm_source=ig",
+    "period=all_time&utm_source=!ig&device_type=mobile&attribution_date=order",
+    "period=all_time&bots=include",
+    "period=all_time&bots=only&attribution_date=order",
+];
 
 /// Which orders are whose, by every order: sets of ids.
 async fn plain(shop: &Shop) -> BTreeSet<BTreeSet<String>> {
@@ -110,6 +153,7 @@ async fn whatever_orders_come_change_meet_and_go_customers_are_those_of_the_plai
     let shop = Shop::open().await;
     shop.catch_up().await;
     let mut rng = StdRng::seed_from_u64(7);
+    open_sessions(&shop, &mut rng).await;
     let mut sizes = BTreeSet::new();
     let mut shared = 0;
     for step in 0..40 {
@@ -145,31 +189,30 @@ async fn whatever_orders_come_change_meet_and_go_customers_are_those_of_the_plai
         let (told, found) = (plain(&shop).await, kept(&shop).await);
         assert_eq!(told, found, "after step {step}");
         sizes.insert(found.iter().map(BTreeSet::len).max());
-        let asked = shop
-            .get("/api/utm/repeat-rate?period=all_time&attribution_date=order")
-            .await;
-        shared = shared.max(asked["shared_contacts_total"].as_i64().unwrap());
-
         // The figures are the same as those from every order, which is how they are made while nothing is built.
-        shop.execute("alter table business_states rename to business_states_aside")
-            .await;
-        shop.execute("create table business_states (like business_states_aside)")
-            .await;
-        let every = shop
-            .get("/api/utm/repeat-rate?period=all_time&attribution_date=order")
-            .await;
-        shop.execute("drop table business_states").await;
-        shop.execute("alter table business_states_aside rename to business_states")
-            .await;
-        let sorted = |mut body: Value| {
-            // Of customers in the same minute either may come first.
-            let list = body["possible_duplicates"].as_array_mut().unwrap();
-            list.sort_by_key(|entry| (entry["minute"].to_string(), entry["orders"].to_string()));
-            body
-        };
-        if asked["possible_duplicates_total"].as_i64().unwrap() <= 20 {
-            assert_eq!(sorted(asked), sorted(every), "after step {step}");
+        for question in ["period=all_time&attribution_date=order", ASKED[step % ASKED.len()]] {
+            let question = format!("/api/utm/repeat-rate?{question}");
+            let asked = shop.get(&question).await;
+            shared = shared.max(asked["shared_contacts_total"].as_i64().unwrap());
+            shop.execute("alter table business_states rename to business_states_aside")
+                .await;
+            shop.execute("create table business_states (like business_states_aside)")
+                .await;
+            let every = shop.get(&question).await;
+            shop.execute("drop table business_states").await;
+            shop.execute("alter table business_states_aside rename to business_states")
+                .await;
+            let sorted = |mut body: Value| {
+                // Of customers in the same minute either may come first.
+                let list = body["possible_duplicates"].as_array_mut().unwrap();
+                list.sort_by_key(|entry| (entry["minute"].to_string(), entry["orders"].to_string()));
+                body
+            };
+            if asked["possible_duplicates_total"].as_i64().unwrap() <= 20 {
+                assert_eq!(sorted(asked), sorted(every), "{question} after step {step}");
+            }
         }
+        segments_are_those_of_the_customers(&shop, step).await;
 
         if step % 8 == 7 {
             let before = shop.kept().await;
@@ -180,6 +223,70 @@ async fn whatever_orders_come_change_meet_and_go_customers_are_those_of_the_plai
     }
     // The sequence met what it is about: merges of several orders, and contacts of a crowd.
     assert!(sizes.len() > 5 && shared > 0, "{sizes:?} {shared}");
+    let crossed: i64 = sqlx::query_scalar("select count(*) from customer_metrics where crossed")
+        .fetch_one(&shop.app.db.pool)
+        .await
+        .unwrap();
+    assert!(crossed > 0);
+}
+
+/// The page's segments and movements against every customer's own, over windows of all lengths.
+async fn segments_are_those_of_the_customers(shop: &Shop, step: usize) {
+    let windows = [
+        ("2026-11-01", "2026-11-20"),
+        ("2026-07-20", "2026-09-30"),
+        ("2026-05-01", "2026-11-20"),
+        ("2020-01-01", "2026-10-01"),
+    ];
+    let (first, last) = windows[step % windows.len()];
+    let rows = sqlx::query(
+        "select segments[width_bucket($1::date - 1, move_days)] as was, segments[width_bucket($2::date, move_days)] as is,
+            count(*), trim_scale(sum(revenue))::text from customer_metrics group by 1, 2",
+    )
+    .bind(first.parse::<NaiveDate>().unwrap())
+    .bind(last.parse::<NaiveDate>().unwrap())
+    .fetch_all(&shop.app.db.pool)
+    .await
+    .unwrap();
+    let name = |code: Option<i16>| code.map(|code| Segment::from_code(code).unwrap().key());
+    let (mut moved, mut sizes) = (BTreeMap::new(), BTreeMap::<&str, (i64, Decimal)>::new());
+    for row in rows {
+        let (was, is, count, revenue): (Option<i16>, Option<i16>, i64, String) =
+            (row.get(0), row.get(1), row.get(2), row.get(3));
+        let Some(to) = name(is) else { continue };
+        let size = sizes.entry(to).or_default();
+        size.0 += count;
+        size.1 += revenue.parse::<Decimal>().unwrap();
+        if was != is {
+            moved.insert((name(was), to), count);
+        }
+    }
+    let told = shop
+        .get(&format!(
+            "/analytics/api/customer-segments/?start_date={first}&end_date={last}"
+        ))
+        .await;
+    let told_moves: BTreeMap<(Option<&str>, &str), i64> = told["movements"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            (
+                (row["from"].as_str(), row["to"].as_str().unwrap()),
+                row["customers"].as_i64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(told_moves, moved, "{first} {last} after step {step}");
+    for row in told["segments"].as_array().unwrap() {
+        let size = sizes.get(row["segment"].as_str().unwrap()).copied().unwrap_or_default();
+        let revenue: Decimal = row["revenue"].to_string().parse().unwrap();
+        assert_eq!(
+            (row["customers"].as_i64().unwrap(), revenue),
+            size,
+            "{row} after step {step}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -90,7 +90,14 @@ impl Shop {
             union all select 'stream ' || to_jsonb(s)::text from revenue_streams s
             union all select 'performance ' || to_jsonb(p)::text from campaign_performance p
             union all select 'item ' || to_jsonb(i)::text from daily_item_sales i
-            union all select 'campaign ' || to_jsonb(c)::text from campaigns c";
+            union all select 'campaign ' || to_jsonb(c)::text from campaigns c
+            union all select 'repeat ' || to_jsonb(r)::text from repeat_purchases r where (purchases, between_us) <> (0, 0)
+            union all select format('segment %s %s %s %s %s', day, segment, customers, trim_scale(revenue), orders) from customer_segment_days
+                where (customers, revenue, orders) <> (0, 0, 0)
+            union all select format('move %s %s %s', day, from_segment, to_segment) from customer_moves
+            union all select format('group %s %s', (to_jsonb(g) - '{revenue,loyalty_earned,loyalty_redeemed}'::text[]),
+                    array[trim_scale(revenue), trim_scale(loyalty_earned), trim_scale(loyalty_redeemed)])
+                from customer_groups g where customers <> 0";
         let rows = sqlx::query(sql).fetch_all(&self.app.db.pool).await.unwrap();
         let mut rows: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         rows.sort();
