@@ -92,11 +92,12 @@ export async function open(browser, url, path = "/", { user = ADMIN, language = 
   page.on("console", (message) => ["error", "warning"].includes(message.type()) && page.complaints.push(message.text()));
   page.on("pageerror", (error) => page.complaints.push(error.message));
   page.on("request", (request) => !request.url().startsWith(url) && page.complaints.push(`asked another host: ${request.url()}`));
-  page.on("response", async (response) => {
+  page.reading = new Set();
+  page.on("response", (response) => {
     const { pathname, search } = new URL(response.url());
     if (!pathname.startsWith("/api/") || !response.headers()["content-type"]?.includes("json")) return;
-    const body = await response.json().catch(() => undefined);
-    if (body !== undefined) page.answers.set(pathname + search, body);
+    const reading = response.json().then((body) => page.answers.set(pathname + search, body), () => {}).finally(() => page.reading.delete(reading));
+    page.reading.add(reading);
   });
   await page.goto(path);
   if (user) {
@@ -113,9 +114,10 @@ export async function logIn(page, { email, password }) {
   await page.waitForSelector("#main");
 }
 
-/** Waits until no panel waits for an answer. */
+/** Waits until no panel waits for an answer, and `page.answers` has them all: the browser shows an answer before it tells the test of it. */
 export async function settled(page) {
   await page.waitForFunction(() => document.querySelector("main h1") !== null && document.querySelector('[aria-busy="true"]') === null, undefined, { timeout: 60_000 });
+  while (page.reading.size > 0) await Promise.all(page.reading);
 }
 
 /** The API's answer for this path, with the page's own login. */
