@@ -6,11 +6,11 @@
 import { scheduled } from "./js/cron.js";
 import { consume } from "./js/consumer.js";
 import { counters, report } from "./js/counters.js";
-import { call, configured } from "./js/engine.js";
+import { configured, decide } from "./js/engine.js";
 import { post } from "./js/outbox.js";
 import { ownPath } from "./js/own_paths.js";
 import { randomBytes } from "./js/random.js";
-import { describe } from "./js/request.js";
+import { DOCUMENT, describe } from "./js/request.js";
 import { refresh } from "./js/settings.js";
 
 const VISITOR = "x-ud-visitor";
@@ -40,15 +40,17 @@ function choose(request, env) {
   const path = url.indexOf("/", 8);
   const site = configured(env);
   if (url.startsWith(site.prefix, path)) return ownPath(url, path + site.prefix.length);
+  if (site.error) return pass;
   const headers = request.headers;
-  if (site.error || headers.has("upgrade")) return pass;
   // What a current browser says about itself sorts out nearly all of a shop's requests. The finer rules are edge-core's.
   const destination = headers.get("sec-fetch-dest");
-  if (request.method !== "GET") return identify;
+  const get = request.method === "GET";
+  if (get && destination === DOCUMENT) return landDeclared;
+  if (headers.has("upgrade")) return pass;
+  if (!get) return identify;
   switch (destination) {
     case null:
-    case "document":
-      return land;
+      return landUndeclared;
     case "empty":
     case "iframe":
       return identify;
@@ -67,20 +69,24 @@ function pass(request) {
 function identify(request, env) {
   const site = configured(env);
   if (!request.headers.get("cookie")?.includes(site.cookie_mark)) return pass(request);
-  const known = ask(env, describe(request, site), Date.now(), randomBytes(), PAGE, false);
+  const known = ask(env, describe(request, request.url, site), Date.now(), randomBytes(), PAGE, false);
   if (known === null) return pass(request);
   counters.passed++;
   return fetch(named(request, known.visitor, known.session));
 }
 
+const landDeclared = (request, env, ctx) => land(request, env, ctx, true);
+const landUndeclared = (request, env, ctx) => land(request, env, ctx, false);
+
 /** A navigation: capture decides what the origin learns, which cookies the visitor gets, and what is reported. */
-function land(request, env, ctx) {
+function land(request, env, ctx, declared) {
   const now = Date.now();
   const random = randomBytes();
-  const text = describe(request, configured(env));
+  const { url } = request;
+  const text = describe(request, url, configured(env), declared);
   const expected = ask(env, text, now, random, PAGE, true);
   if (expected === null) return pass(request);
-  const answer = introduce(request, expected);
+  const answer = introduce(request, url, expected);
   refresh(env, ctx, now);
   if (!expected.track) {
     counters.passed++;
@@ -93,18 +99,18 @@ function land(request, env, ctx) {
 function mark(response, expected, env, ctx, now, text, random) {
   try {
     const { status } = response;
-    const html = isHtml(response);
+    // The headers of a page are read off the copy that it needs anyway: each look at an object of the runtime's costs.
+    let answer = status === PAGE && expected.changes ? copy(response) : response;
+    const html = isHtml(answer.headers);
     const outcome = status === PAGE && html ? expected : ask(env, text, now, random, status, html);
-    if (outcome === null) return response;
-    let answer = response;
-    if (outcome.headers.length > 0) {
-      answer = new Response(response.body, response);
-      for (const [name, value] of outcome.headers) answer.headers.append(name, value);
-      keepPrivate(answer.headers);
+    if (outcome === null) return answer;
+    if (outcome.changes) {
+      if (answer === response) answer = copy(response);
+      add(outcome, answer.headers);
     }
     if (outcome.event) {
       counters.captured++;
-      post(env, ctx, now, outcome.event);
+      post(env, ctx, now, outcome.event, outcome.eventBytes);
     } else {
       counters.passed++;
     }
@@ -116,6 +122,8 @@ function mark(response, expected, env, ctx, now, text, random) {
   }
 }
 
+const copy = (response) => new Response(response.body, response);
+
 /** What a URL parser would write another way: the origin must get the URL as the visitor sent it. */
 const REWRITTEN = /[^\w\-.~!$&()*+,;=:@%/?[\]]|\/(?:\.|%2e)/i;
 
@@ -123,27 +131,44 @@ const REWRITTEN = /[^\w\-.~!$&()*+,;=:@%/?[\]]|\/(?:\.|%2e)/i;
  * Asks the origin in the visitor's name. A page's request has no body, so that URL and headers are all there is to copy; a copy of
  * the whole request would cost three times as much.
  */
-function introduce(request, { visitor, session }) {
-  const { url } = request;
+function introduce(request, url, { visitor, session }) {
   if (request.body !== null || REWRITTEN.test(url)) return fetch(named(request, visitor, session));
   const headers = new Headers(request.headers);
   name(headers, visitor, session);
   return fetch(url, { headers, redirect: "manual" });
 }
 
-/** Asks the WASM; null when it failed. See `decide` in src/lib.rs for the lines. */
-function ask(env, text, now, random, status, html) {
-  const answer = call(env, "decide", text, now, random, status, html);
+/** Where `decide` in src/lib.rs puts what; the cookies follow, and the event is the last line. */
+const [KIND, VISITOR_LINE, SESSION_LINE, ACCEPT_CH, COOKIES] = [0, 1, 2, 3, 4];
+
+/** Asks the WASM; null when it failed. */
+function ask(env, request, now, random, status, html) {
+  const answer = decide(env, request, now, random, status, html);
   if (answer === null) return null;
-  const [kind, visitor, session, acceptCh, ...rest] = answer.split("\n");
-  const event = rest.pop();
-  const headers = rest.map((cookie) => ["set-cookie", cookie]);
-  if (acceptCh) headers.push(["accept-ch", acceptCh]);
-  return { track: kind === "track", visitor, session, headers, event };
+  const lines = answer.text.split("\n");
+  const event = lines.at(-1);
+  return {
+    track: lines[KIND] === "track",
+    visitor: lines[VISITOR_LINE],
+    session: lines[SESSION_LINE],
+    lines,
+    /** Whether the answer gets headers. */
+    changes: lines.length > COOKIES + 1 || lines[ACCEPT_CH] !== "",
+    event,
+    // All that stands before the event is ASCII.
+    eventBytes: answer.bytes - (answer.text.length - event.length),
+  };
 }
 
-function isHtml(response) {
-  const type = response.headers.get("content-type");
+/** Adds the headers of an outcome to an answer's. */
+function add({ lines }, headers) {
+  for (let line = COOKIES; line < lines.length - 1; line++) headers.append("set-cookie", lines[line]);
+  if (lines[ACCEPT_CH] !== "") headers.append("accept-ch", lines[ACCEPT_CH]);
+  keepPrivate(headers);
+}
+
+function isHtml(headers) {
+  const type = headers.get("content-type");
   return type !== null && (type.startsWith("text/html") || type.startsWith("application/xhtml+xml"));
 }
 

@@ -6,15 +6,29 @@ import * as wasm from "#build/edge_worker.js";
 import compiled from "./edge_worker_bg.wasm";
 
 import { counters, report } from "./counters.js";
+import { RANDOM_BYTES } from "./random.js";
 import { describe } from "./request.js";
 
 const TEXTS = ["UD_SETTINGS", "UD_CENTRE_URL", "UD_COOKIE_KEYS", "UD_INGEST_KEY", "UD_HASH_KEY"];
 /** Where the health page is found while the settings cannot be read. */
 const DEFAULT_PREFIX = "/_ud/";
 
+/** UTF-8 of a UTF-16 unit has no more bytes. */
+const MAX_UNIT_BYTES = 3;
+/** Room for nearly every request; more is asked for when one needs it. */
+const FIRST_ROOM = 32 * 1024;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
 let started = false;
 let usable = false;
 let site = null;
+
+/** All of the WASM's memory, and in it the place for a request: random bytes, then its text. See src/exchange.rs. */
+let memory = null;
+let place = null;
+let room = 0;
+let at = 0;
 
 /** The panel's settings that are followed, as the central API gave them; empty while the deployed ones hold alone. */
 let followed = "";
@@ -41,12 +55,35 @@ function instantiate() {
 function warmUp() {
   try {
     site = JSON.parse(hand(bindings));
-    const landing = describe(new Request("https://localhost/?utm_source=a&gclid=b", { headers: { accept: "text/html", referer: "https://example.com/" } }), site);
-    wasm.decide(landing, 0, new Uint8Array(64), 200, true);
+    const url = "https://localhost/?utm_source=a&gclid=b";
+    const landing = describe(new Request(url, { headers: { accept: "text/html", referer: "https://example.com/" } }), url, site);
+    exchange(landing, new Uint8Array(RANDOM_BYTES), 0, 200, true);
   } catch {
     site = null;
     usable = false;
   }
+}
+
+function exchange(text, random, now, status, html) {
+  const wanted = RANDOM_BYTES + text.length * MAX_UNIT_BYTES;
+  if (wanted > room) {
+    room = Math.max(wanted, FIRST_ROOM);
+    at = wasm.exchange(room);
+    memory = null;
+  }
+  if (memory === null || memory.length === 0) look();
+  memory.set(random, at);
+  const { written } = encoder.encodeInto(text, place);
+  const bytes = wasm.decide(written, now, status, html);
+  if (memory.length === 0) look();
+  const from = wasm.answer();
+  return { text: decoder.decode(memory.subarray(from, from + bytes)), bytes };
+}
+
+/** Memory that has grown has another buffer. */
+function look() {
+  memory = new Uint8Array(wasm.linear_memory().buffer);
+  place = memory.subarray(at + RANDOM_BYTES, at + room);
 }
 
 /** What JavaScript needs of the site's settings: `{ prefix, cookie_mark, … }`, with `error` when they cannot be used. Never throws. */
@@ -82,17 +119,26 @@ export function adopt(env, answer, signature, now) {
  * Calls `name` in the WASM. A panic or exception answers null: it is counted and logged, and the next call meets a fresh instance,
  * so that nothing a request sends can break the requests after it.
  */
-export function call(env, name, ...args) {
+export const call = (env, name, ...args) => attempt(env, name, () => wasm[name](...args));
+
+/**
+ * Asks what to do with a request (a text as js/request.js writes it): `{ text, bytes }`, the lines of `decide` in src/lib.rs and their
+ * length as UTF-8. Fails as `call` does.
+ */
+export const decide = (env, text, now, random, status, html) => attempt(env, "decide", () => exchange(text, random, now, status, html));
+
+function attempt(env, name, action) {
   if (configured(env).error) return null;
   try {
     if (!usable) {
       if (started) wasm.__wbg_reset_state();
       else instantiate();
+      room = 0;
       hand(env);
       usable = true;
       counters.replaced++;
     }
-    return wasm[name](...args);
+    return action();
   } catch (error) {
     usable = false;
     counters.capture_failed++;

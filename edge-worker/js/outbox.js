@@ -8,16 +8,24 @@ import { configured } from "./engine.js";
 const LINGER_MS = 20;
 /** A flush that has not taken the buffer by then belongs to a request that was cut short; the next event starts another. */
 const OVERDUE_MS = 1_000;
-/** UTF-16 units in one message: at three bytes each still under the queue's limit of 128,000 bytes. */
-const MAX_MESSAGE_UNITS = 40_000;
+/** UTF-8 of a UTF-16 unit has no more bytes. */
+const MAX_UNIT_BYTES = 3;
 const QUEUE_ATTEMPTS = 3;
 
+/** Messages in the making: `{ events, bytes }`. */
 let waiting = [];
 let flushStarted = 0;
 
-/** Hands events (JSON texts) over for delivery after the response. */
-export function post(env, ctx, now, ...events) {
-  waiting.push(...events);
+/** Hands an event (a JSON text) over for delivery after the response. `bytes`: what it takes as UTF-8, where that is known. */
+export function post(env, ctx, now, event, bytes = event.length * MAX_UNIT_BYTES) {
+  let last = waiting.at(-1);
+  if (last === undefined || last.bytes + bytes + 1 > configured(env).max_message_bytes) {
+    const [start, end] = configured(env).message;
+    last = { events: [], bytes: start.length + end.length };
+    waiting.push(last);
+  }
+  last.events.push(event);
+  last.bytes += bytes + 1;
   if (flushStarted === 0 || now - flushStarted > OVERDUE_MS) {
     flushStarted = now;
     ctx.waitUntil(flush(env));
@@ -26,24 +34,10 @@ export function post(env, ctx, now, ...events) {
 
 async function flush(env) {
   await sleep(LINGER_MS);
-  const events = waiting;
+  const messages = waiting;
   waiting = [];
   flushStarted = 0;
-  await Promise.all(messages(events).map((message) => deliver(env, message)));
-}
-
-function messages(events) {
-  const parts = [];
-  let units = Infinity;
-  for (const event of events) {
-    if (units + event.length > MAX_MESSAGE_UNITS) {
-      parts.push([]);
-      units = 0;
-    }
-    parts.at(-1).push(event);
-    units += event.length + 1;
-  }
-  return parts;
+  await Promise.all(messages.map(({ events }) => deliver(env, events)));
 }
 
 async function deliver(env, events) {

@@ -41,7 +41,7 @@ async function collect(request, env, ctx) {
   const body = await readUpTo(request, site.max_collect_bytes);
   if (body === null) return answer(413, "");
   const now = Date.now();
-  const text = call(env, "collect", describe(request, site), body, now, randomBytes());
+  const text = call(env, "collect", describe(request, request.url, site), body, now, randomBytes());
   if (text === null) return answer(503, "");
   const { status, reason, rejected, set_cookies: cookies, events } = JSON.parse(text);
   counters.events_rejected += rejected;
@@ -49,7 +49,7 @@ async function collect(request, env, ctx) {
   for (const cookie of cookies) response.headers.append("set-cookie", cookie);
   if (events.length > 0) {
     counters.collected += events.length;
-    post(env, ctx, now, ...events);
+    for (const event of events) post(env, ctx, now, event);
   }
   return response;
 }

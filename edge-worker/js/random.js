@@ -1,6 +1,6 @@
 // Random bytes for one request, cut from a larger draw: asking the runtime each time would cost more than all that is done with them.
-const BYTES = 64;
-const pool = new Uint8Array(64 * BYTES);
+export const RANDOM_BYTES = 64;
+const pool = new Uint8Array(64 * RANDOM_BYTES);
 let used = pool.length;
 
 /** 64 bytes that nobody else gets. */
@@ -9,5 +9,5 @@ export function randomBytes() {
     crypto.getRandomValues(pool);
     used = 0;
   }
-  return pool.slice(used, (used += BYTES));
+  return pool.slice(used, (used += RANDOM_BYTES));
 }

@@ -7,14 +7,16 @@
 mod batch;
 mod collect;
 mod console;
+mod exchange;
 mod request;
 mod site;
 
 use std::cell::RefCell;
 
 use edge_core::hit::Hit;
-use edge_core::landing::{self, ACCEPT_CH, Kind};
+use edge_core::landing::{self, ACCEPT_CH, Decision, Kind};
 use edge_core::rate::Rate;
+use uuid::Uuid;
 use wasm_bindgen::prelude::*;
 
 use crate::site::site;
@@ -55,38 +57,43 @@ pub fn adopt(answer: &str, signature: &str, now_ms: f64) -> Result<String, JsErr
     Ok(serde_json::to_string(&Adopted { site, error })?)
 }
 
-/// Decides about a request (a text as `js/request.js` writes it) for an origin that answers with `status`. The same arguments give
-/// the same answer, so that JavaScript asks before the origin's answer is known, for a page, and once more only when it was none.
+/// Decides about the request in the [`exchange`] for an origin that answers with `status`: 64 random bytes, then the request as a text
+/// of `bytes` bytes (as `js/request.js` writes it). Answers how many bytes the answer has, which stands at [`exchange::answer`]. The same
+/// request gets the same answer, so that JavaScript asks before the origin's answer is known, for a page, and once more only when it was none.
 ///
 /// Lines: `track` or `pass`, visitor, session, `Accept-CH`, then `Set-Cookie` values, one a line, then the event as JSON.
 /// Any of them may be empty; the event is always the last line.
 #[wasm_bindgen]
-pub fn decide(request: &str, now_ms: f64, random: &[u8], status: u16, is_html: bool) -> String {
+pub fn decide(bytes: usize, now_ms: f64, status: u16, is_html: bool) -> usize {
     let site = site();
-    let mut hit = request::read(request);
-    hit.crowded = is_crowded(&hit, now_ms as i64, status == PAGE && is_html);
-    #[cfg(feature = "trap")]
-    assert!(!hit.url.contains("ud_trap=panic"), "the test asked for it");
-    let decision = landing::decide(&hit, &site.settings, now_ms as i64, request::random(random));
-    let visitor = decision.visitor.clone();
-    let session = decision.session.clone();
-    let kind = if decision.kind == Kind::Track { "track" } else { "pass" };
+    exchange::with(bytes, |random, request, answer| {
+        let mut hit = request::read(request);
+        hit.crowded = is_crowded(&hit, now_ms as i64, status == PAGE && is_html);
+        #[cfg(feature = "trap")]
+        assert!(!hit.url.contains("ud_trap=panic"), "the test asked for it");
+        let decision = landing::decide(&hit, &site.settings, now_ms as i64, random);
+        write(decision, status, is_html, answer);
+    })
+}
+
+fn write(decision: Decision, status: u16, is_html: bool, answer: &mut Vec<u8>) {
+    let (kind, visitor, session) = (decision.kind, decision.visitor, decision.session);
     let outcome = decision.outcome(status, is_html);
-    let mut text = Vec::with_capacity(4_096);
     let mut line = |value: &str| {
-        text.extend_from_slice(value.as_bytes());
-        text.push(b'\n');
+        answer.extend_from_slice(value.as_bytes());
+        answer.push(b'\n');
     };
-    line(kind);
-    line(visitor.as_deref().unwrap_or_default());
-    line(session.as_deref().unwrap_or_default());
+    line(if kind == Kind::Track { "track" } else { "pass" });
+    for id in [visitor, session] {
+        let mut digits = Uuid::encode_buffer();
+        line(id.map_or("", |id| id.hyphenated().encode_lower(&mut digits)));
+    }
     line(if outcome.accept_ch { ACCEPT_CH } else { "" });
     outcome.set_cookies.iter().for_each(|cookie| line(cookie));
     if let Some(event) = outcome.event {
         // Writes to memory and keys that are texts: nothing here can fail.
-        let _ = serde_json::to_writer(&mut text, &event);
+        let _ = serde_json::to_writer(answer, &event);
     }
-    String::from_utf8(text).unwrap_or_default()
 }
 
 /// The answer that JavaScript expects of an origin when it asks for the first time.

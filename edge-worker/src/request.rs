@@ -4,33 +4,51 @@
 
 use edge_core::hit::{Cf, Hit};
 
-/// Headers that are read, lower-case.
-pub(crate) const HEADERS: [&str; 24] = [
-    "host",
-    "accept",
-    "user-agent",
-    "referer",
-    "cookie",
-    "accept-language",
-    "sec-fetch-mode",
-    "sec-fetch-dest",
-    "sec-fetch-site",
-    "sec-fetch-user",
-    "sec-purpose",
-    "purpose",
-    "x-moz",
-    "sec-gpc",
-    "dnt",
-    "x-requested-with",
-    "sec-ch-ua",
-    "sec-ch-ua-mobile",
-    "sec-ch-ua-platform",
-    "sec-ch-ua-platform-version",
-    "sec-ch-ua-model",
-    "origin",
-    "content-type",
-    "cf-connecting-ip",
-];
+/// Headers that are read, lower-case, in groups: a look-up costs the visitor's path more than what is done with it, so a group is read
+/// only where it can say something.
+pub(crate) const HEADERS: Headers = Headers {
+    always: [
+        "user-agent",
+        "referer",
+        "cookie",
+        "accept-language",
+        "sec-fetch-mode",
+        "sec-fetch-site",
+        "sec-purpose",
+        "purpose",
+        "sec-gpc",
+        "dnt",
+        "cf-connecting-ip",
+        "sec-ch-ua",
+    ],
+    hints: [
+        "sec-ch-ua-mobile",
+        "sec-ch-ua-platform",
+        "sec-ch-ua-platform-version",
+        "sec-ch-ua-model",
+    ],
+    undeclared: [
+        "sec-fetch-dest",
+        "accept",
+        "x-moz",
+        "x-requested-with",
+        "host",
+        "origin",
+        "content-type",
+    ],
+};
+
+/// See [`HEADERS`].
+#[derive(serde::Serialize)]
+pub(crate) struct Headers {
+    /// Read of every request; the last of them says whether the next group is there.
+    always: [&'static str; 12],
+    /// Read where the browser sends client hints at all.
+    hints: [&'static str; 4],
+    /// Read unless the browser declared a document (`Sec-Fetch-Dest: document`): those that find out what the request is, and those
+    /// that only beacons need. A document's URL names its host.
+    undeclared: [&'static str; 7],
+}
 
 /// Fields of `request.cf` that are read; after them stand the score and the verdict of `request.cf.botManagement`.
 pub(crate) const PLACE: [&str; 8] = [
@@ -50,34 +68,33 @@ pub(crate) fn read(text: &str) -> Hit<'_> {
     let method = lines.next().unwrap_or_default();
     let url = lines.next().unwrap_or_default();
     let mut next = || lines.next().filter(|line| !line.is_empty());
-    // Fields are read in the order in which they stand here: that of the two lists.
+    // Fields are read in the order in which they stand here: that of the lists.
     Hit {
         method,
         url,
-        host: next(),
-        accept: next(),
         user_agent: next(),
         referer: next(),
         cookie: next(),
         accept_language: next(),
         sec_fetch_mode: next(),
-        sec_fetch_dest: next(),
         sec_fetch_site: next(),
-        sec_fetch_user: next(),
         sec_purpose: next(),
         purpose: next(),
-        x_moz: next(),
         sec_gpc: next(),
         dnt: next(),
-        x_requested_with: next(),
+        ip: next(),
         sec_ch_ua: next(),
         sec_ch_ua_mobile: next(),
         sec_ch_ua_platform: next(),
         sec_ch_ua_platform_version: next(),
         sec_ch_ua_model: next(),
+        sec_fetch_dest: next(),
+        accept: next(),
+        x_moz: next(),
+        x_requested_with: next(),
+        host: next(),
         origin: next(),
         content_type: next(),
-        ip: next(),
         cf: Cf {
             country: next(),
             region: next(),
@@ -94,13 +111,16 @@ pub(crate) fn read(text: &str) -> Hit<'_> {
     }
 }
 
+/// Random bytes that come with each request.
+pub(crate) const RANDOM_BYTES: usize = 64;
+
 /// The 64 random bytes of a request. JavaScript hands over that many; should it ever hand over fewer, an error is better than
 /// ids that repeat, so this panics and the request passes uncaptured.
 #[expect(
     clippy::expect_used,
     reason = "a panic costs one capture, a repeated id mixes two visitors"
 )]
-pub(crate) fn random(bytes: &[u8]) -> [u8; 64] {
+pub(crate) fn random(bytes: &[u8]) -> [u8; RANDOM_BYTES] {
     bytes.try_into().expect("64 random bytes")
 }
 
@@ -110,13 +130,14 @@ mod tests {
 
     #[test]
     fn every_line_reaches_its_field() {
-        let lines: Vec<String> = HEADERS.iter().chain(&PLACE).map(|name| format!("<{name}>")).collect();
+        let headers = [&HEADERS.always[..], &HEADERS.hints, &HEADERS.undeclared].concat();
+        let lines: Vec<String> = headers.iter().chain(&PLACE).map(|name| format!("<{name}>")).collect();
         let text = format!("GET\nhttps://shop.ua/?a=1,2\n{}\n1\ntrue", lines.join("\n"));
         let hit = read(&text);
         assert_eq!((hit.method, hit.url), ("GET", "https://shop.ua/?a=1,2"));
         // Each field is named as the header is: the text that Debug prints says which value went where.
         let shown = format!("{hit:?}");
-        for name in HEADERS {
+        for name in headers {
             let field = if name == "cf-connecting-ip" { "ip" } else { name };
             let expected = format!("{}: Some(\"<{name}>\")", field.replace('-', "_"));
             assert!(shown.contains(&expected), "{expected} in {shown}");

@@ -4,13 +4,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use edge_core::collect::MAX_BODY_BYTES;
-use edge_core::queue::{MESSAGE_END, MESSAGE_START};
+use edge_core::queue::{MAX_MESSAGE_BYTES, MESSAGE_END, MESSAGE_START};
 use edge_core::settings::{Secrets, Settings};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::signature;
 
-use crate::request::{HEADERS, PLACE};
+use crate::request::{HEADERS, Headers, PLACE};
 
 thread_local! {
     static SITE: RefCell<Option<Rc<Site>>> = const { RefCell::new(None) };
@@ -40,10 +40,11 @@ struct ForJavaScript<'a> {
     cookie_mark: &'a str,
     max_collect_bytes: usize,
     /// What of a request's headers and of its `cf` is read, in the order of the lines that it becomes.
-    headers: [&'static str; HEADERS.len()],
+    headers: Headers,
     place: [&'static str; PLACE.len()],
     /// What stands around the events of a queue message.
     message: [&'a str; 2],
+    max_message_bytes: usize,
     /// Of the panel's settings that are followed; empty: the deployed ones hold alone.
     version: &'a str,
 }
@@ -152,6 +153,7 @@ fn keep(site: Site) -> Result<String, String> {
         headers: HEADERS,
         place: PLACE,
         message: [MESSAGE_START, MESSAGE_END],
+        max_message_bytes: MAX_MESSAGE_BYTES,
         version: &site.version,
     };
     let text = serde_json::to_string(&for_javascript).map_err(|error| error.to_string())?;

@@ -46,16 +46,19 @@ pub(crate) fn anonymous(hit: &Hit, place: Place) -> Context {
 }
 
 fn hints(hit: &Hit) -> BTreeMap<String, String> {
-    [
+    let mut hints = BTreeMap::new();
+    for (name, value) in [
         ("brands", hit.sec_ch_ua),
         ("mobile", hit.sec_ch_ua_mobile),
         ("platform", hit.sec_ch_ua_platform),
         ("platform-version", hit.sec_ch_ua_platform_version),
         ("model", hit.sec_ch_ua_model),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name.to_owned(), hint(value?)?)))
-    .collect()
+    ] {
+        if let Some(value) = value.and_then(hint) {
+            hints.insert(name.to_owned(), value);
+        }
+    }
+    hints
 }
 
 /// A hint's value without the quotes of a structured header's string. Lists keep theirs.

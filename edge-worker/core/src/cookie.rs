@@ -1,9 +1,12 @@
 //! Our two cookies, Meta's and TikTok's, and the shop's consent cookie: reading all of them in one pass, writing ours.
 
+use std::fmt::Write;
+
 use shared::attribution::TouchMark;
 use shared::limits::{MAX_CLOCK_AHEAD_MS, VISITOR_COOKIE_SECONDS};
 use uuid::Uuid;
 
+use crate::keys::{push_hex_number, push_id};
 use crate::session::Session;
 use crate::settings::Settings;
 
@@ -57,7 +60,7 @@ impl<'a> Cookies<'a> {
     /// The visitor, when one of the cookies is ours and whole.
     pub(crate) fn visitor(&self, settings: &Settings, now_ms: i64) -> Option<Visitor> {
         self.visitor.iter().flatten().find_map(|text| {
-            let mut opened = settings.keys.open(&visitor_purpose(settings), text)?;
+            let mut opened = settings.keys.open(&VISITOR_PURPOSE, text)?;
             let id = Uuid::try_parse(opened.fields.next()?).ok()?;
             let written = read_number(opened.fields.next()?)?;
             let stale =
@@ -69,7 +72,7 @@ impl<'a> Cookies<'a> {
     /// The session of `visitor`, when one of the cookies is ours, whole and still alive.
     pub(crate) fn session(&self, visitor: Uuid, settings: &Settings, now_ms: i64) -> Option<Session> {
         self.session.iter().flatten().find_map(|text| {
-            let mut fields = settings.keys.open(&session_purpose(settings, &visitor), text)?.fields;
+            let mut fields = settings.keys.open(&session_purpose(&visitor), text)?.fields;
             let mut next = || fields.next();
             let mut session = Session {
                 id: Uuid::try_parse(next()?).ok()?,
@@ -108,9 +111,14 @@ impl<'a> Cookies<'a> {
 
 /// `Set-Cookie` of the visitor: 400 days.
 pub(crate) fn write_visitor(id: Uuid, settings: &Settings, now_ms: i64) -> String {
-    let fields = format!("{}.{now_ms:x}", id.simple());
-    let value = settings.keys.seal(&visitor_purpose(settings), &fields);
-    set_cookie(settings, visitor_name(settings), &value, VISITOR_COOKIE_SECONDS, true)
+    let mut cookie = named(visitor_name(settings));
+    settings.keys.seal(&VISITOR_PURPOSE, &mut cookie, |text| {
+        push_id(text, id);
+        text.push('.');
+        push_hex_number(text, now_ms as u64);
+    });
+    push_attributes(settings, &mut cookie, VISITOR_COOKIE_SECONDS, true);
+    cookie
 }
 
 /// `Set-Cookie` of the session: what is left of its life.
@@ -121,15 +129,32 @@ pub(crate) fn write_session(visitor: Uuid, session: &Session, settings: &Setting
         last,
         visit,
         mark,
-    } = session;
-    let (click, utm, referrer) = (mark.click, mark.utm, mark.referrer);
-    let fields = format!(
-        "{}.{started:x}.{last:x}.{visit}.{click:x}.{utm:x}.{referrer:x}",
-        id.simple()
-    );
-    let value = settings.keys.seal(&session_purpose(settings, &visitor), &fields);
+    } = *session;
+    let mut cookie = named(session_name(settings));
+    settings.keys.seal(&session_purpose(&visitor), &mut cookie, |text| {
+        push_id(text, id);
+        for time in [started, last] {
+            text.push('.');
+            push_hex_number(text, time as u64);
+        }
+        // Writing to a text cannot fail.
+        let _ = write!(text, ".{visit}");
+        for part in [mark.click, mark.utm, mark.referrer] {
+            text.push('.');
+            push_hex_number(text, part);
+        }
+    });
     let seconds = (started + settings.session_life_ms - now_ms).max(1_000) / 1_000;
-    set_cookie(settings, session_name(settings), &value, seconds, true)
+    push_attributes(settings, &mut cookie, seconds, true);
+    cookie
+}
+
+/// `name=`, with room for one of our cookies.
+fn named(name: &str) -> String {
+    let mut cookie = String::with_capacity(384);
+    cookie.push_str(name);
+    cookie.push('=');
+    cookie
 }
 
 /// A `Set-Cookie` value. Ours are HttpOnly; those that Meta's pixel reads are not.
@@ -140,7 +165,14 @@ pub(crate) fn set_cookie(
     max_age_seconds: i64,
     http_only: bool,
 ) -> String {
-    let mut cookie = format!("{name}={value}; Max-Age={max_age_seconds}; Path=/");
+    let mut cookie = named(name);
+    cookie.push_str(value);
+    push_attributes(settings, &mut cookie, max_age_seconds, http_only);
+    cookie
+}
+
+fn push_attributes(settings: &Settings, cookie: &mut String, max_age_seconds: i64, http_only: bool) {
+    let _ = write!(cookie, "; Max-Age={max_age_seconds}; Path=/");
     if let Some(domain) = &settings.cookie_domain {
         cookie.push_str("; Domain=");
         cookie.push_str(domain);
@@ -152,7 +184,6 @@ pub(crate) fn set_cookie(
         cookie.push_str("; HttpOnly");
     }
     cookie.push_str("; SameSite=Lax");
-    cookie
 }
 
 // `__Host-` would be stricter but forbids Domain, and a checkout on another host of the shop would lose the visitor.
@@ -172,13 +203,11 @@ fn session_name(settings: &Settings) -> &'static str {
     }
 }
 
-fn visitor_purpose(settings: &Settings) -> [&[u8]; 2] {
-    [b"visitor", settings.site.as_str().as_bytes()]
-}
+const VISITOR_PURPOSE: [&[u8]; 1] = [b"v"];
 
 /// A session is signed together with its visitor: beside another visitor's cookie it is no session.
-fn session_purpose<'a>(settings: &'a Settings, visitor: &'a Uuid) -> [&'a [u8]; 3] {
-    [b"session", settings.site.as_str().as_bytes(), visitor.as_bytes()]
+fn session_purpose(visitor: &Uuid) -> [&[u8]; 2] {
+    [b"s", visitor.as_bytes()]
 }
 
 fn free<'s, 'a>(slots: &'s mut [Option<&'a str>; 2]) -> &'s mut Option<&'a str> {

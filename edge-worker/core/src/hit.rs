@@ -25,8 +25,6 @@ pub struct Hit<'a> {
     pub sec_fetch_dest: Option<&'a str>,
     /// `Sec-Fetch-Site`
     pub sec_fetch_site: Option<&'a str>,
-    /// `Sec-Fetch-User`
-    pub sec_fetch_user: Option<&'a str>,
     /// `Sec-Purpose`
     pub sec_purpose: Option<&'a str>,
     /// `Purpose`
@@ -102,16 +100,17 @@ pub(crate) struct UrlParts<'a> {
 /// Takes an absolute URL apart without judging it; a text without `://` is a path. Nothing is allocated: a full URL parser with
 /// its name tables would weigh as much as the rest of the worker.
 pub(crate) fn split_url(url: &str) -> UrlParts<'_> {
-    let url = url.split('#').next().unwrap_or_default();
-    let (scheme, rest) = url
-        .split_once("://")
-        .filter(|(scheme, _)| !scheme.contains(['/', '?']))
-        .unwrap_or(("", url));
-    let (before_query, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (authority, path) = match (scheme, before_query.find('/')) {
-        ("", _) => ("", before_query),
-        (_, Some(at)) => before_query.split_at(at),
-        (_, None) => (before_query, ""),
+    let url = &url[..cut(url, |b| b == b'#')];
+    // A scheme ends at the first of these bytes, if at all.
+    let (scheme, rest) = match url.split_at(cut(url, |b| matches!(b, b':' | b'/' | b'?'))) {
+        (scheme, rest) if rest.starts_with("://") => (scheme, &rest[3..]),
+        _ => ("", url),
+    };
+    let (before_query, query) = rest.split_at(cut(rest, |b| b == b'?'));
+    let query = query.strip_prefix('?').unwrap_or_default();
+    let (authority, path) = match scheme {
+        "" => ("", before_query),
+        _ => before_query.split_at(cut(before_query, |b| b == b'/')),
     };
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     UrlParts {
@@ -120,6 +119,11 @@ pub(crate) fn split_url(url: &str) -> UrlParts<'_> {
         path,
         query,
     }
+}
+
+/// Where the first of the bytes stands that `stop` names, or the end.
+fn cut(text: &str, stop: impl Fn(u8) -> bool) -> usize {
+    text.bytes().position(stop).unwrap_or(text.len())
 }
 
 impl<'a> Hit<'a> {

@@ -43,9 +43,9 @@ pub struct Decision {
     /// Whether the answer matters.
     pub kind: Kind,
     /// Value of [`VISITOR_HEADER`] for the origin.
-    pub visitor: Option<String>,
+    pub visitor: Option<Uuid>,
     /// Value of [`SESSION_HEADER`] for the origin.
-    pub session: Option<String>,
+    pub session: Option<Uuid>,
     /// `Set-Cookie` values for the answer, when [`Decision::outcome`] says so.
     set_cookies: Vec<String>,
     /// Cookies that are taken away whatever the answer is: the visitor withdrew.
@@ -165,10 +165,8 @@ fn known(cookies: &Cookies, consent: Consent, settings: &Settings, now_ms: i64) 
     if consent.allows_id()
         && let Some(visitor) = cookies.visitor(settings, now_ms)
     {
-        decision.session = cookies
-            .session(visitor.id, settings, now_ms)
-            .map(|session| session.id.to_string());
-        decision.visitor = Some(visitor.id.to_string());
+        decision.session = cookies.session(visitor.id, settings, now_ms).map(|session| session.id);
+        decision.visitor = Some(visitor.id);
     }
     decision
 }
@@ -218,8 +216,8 @@ fn identified(arrival: Arrival) -> Decision {
     };
     Decision {
         kind: Kind::Track,
-        visitor: Some(visitor.to_string()),
-        session: Some(session.id.to_string()),
+        visitor: Some(visitor),
+        session: Some(session.id),
         set_cookies,
         removals: Vec::new(),
         event: Some(event),

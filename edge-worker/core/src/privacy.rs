@@ -8,7 +8,7 @@ use shared::text::{clean, decode_path, decode_query};
 use crate::keys::push_hex;
 use crate::settings::{IpPrivacy, Settings};
 
-/// The address as the site's setting allows, and its keyed hash (the first 8 bytes of HMAC-SHA256, hex) for linking.
+/// The address as the site's setting allows, and its keyed hash (8 bytes, hex) for linking.
 /// Text that is no address gives nothing.
 pub(crate) fn address(ip: Option<&str>, settings: &Settings) -> (Option<String>, Option<String>) {
     let Some(ip) = ip
@@ -20,16 +20,14 @@ pub(crate) fn address(ip: Option<&str>, settings: &Settings) -> (Option<String>,
     if settings.ip == IpPrivacy::None {
         return (None, None);
     }
-    let text = ip.to_string();
+    let mac = match ip {
+        IpAddr::V4(ip) => settings.hash_key.mac(&[b"ip"], &ip.octets()),
+        IpAddr::V6(ip) => settings.hash_key.mac(&[b"ip"], &ip.octets()),
+    };
     let mut hash = String::with_capacity(16);
-    push_hex(
-        &mut hash,
-        &settings
-            .hash_key
-            .mac(&[b"ip", settings.site.as_str().as_bytes(), text.as_bytes()])[..8],
-    );
+    push_hex(&mut hash, &mac[..8]);
     let kept = match settings.ip {
-        IpPrivacy::Full => text,
+        IpPrivacy::Full => ip.to_string(),
         _ => network(ip).to_string(),
     };
     (Some(kept), Some(hash))
@@ -46,16 +44,14 @@ fn network(ip: IpAddr) -> IpAddr {
 /// A path, decoded, cleaned and cut; segments that hold an e-mail address or a long token become `*`.
 pub(crate) fn path(raw: &str) -> Option<String> {
     let decoded = decode_path(raw);
-    let scrubbed = if decoded.contains('@') || decoded.len() >= TOKEN_CHARS {
-        decoded
-            .split('/')
-            .map(|segment| if is_personal(segment) { "*" } else { segment })
-            .collect::<Vec<_>>()
-            .join("/")
-    } else {
-        decoded.into_owned()
-    };
-    clean(&scrubbed, MAX_PATH_CHARS)
+    if !decoded.contains('@') && decoded.len() < TOKEN_CHARS {
+        return clean(&decoded, MAX_PATH_CHARS);
+    }
+    let scrubbed: Vec<&str> = decoded
+        .split('/')
+        .map(|segment| if is_personal(segment) { "*" } else { segment })
+        .collect();
+    clean(&scrubbed.join("/"), MAX_PATH_CHARS)
 }
 
 /// Whether a parameter that is neither utm nor click id may stay in the landing's query.

@@ -247,6 +247,9 @@ impl Settings {
         }
         let mut not_sources = hosts.clone();
         not_sources.extend(fields.hosts("payment_hosts")?);
+        let keys = Keys::new(secrets.cookie_keys, &site).map_err(|reason| SettingsError::new("cookie keys", reason))?;
+        let hash_key =
+            Key::new("hash", &secrets.hash_key, &site).map_err(|reason| SettingsError::new("hash key", reason))?;
         let settings = Settings {
             site,
             hosts,
@@ -275,8 +278,8 @@ impl Settings {
             script_prefix,
             client_hints: fields.take("client_hints")?.unwrap_or(true),
             meta_cookies: fields.take("meta_cookies")?.unwrap_or(false),
-            keys: Keys::new(secrets.cookie_keys).map_err(|reason| SettingsError::new("cookie keys", reason))?,
-            hash_key: Key::new("hash", &secrets.hash_key).map_err(|reason| SettingsError::new("hash key", reason))?,
+            keys,
+            hash_key,
         };
         fields.finish(
             "site, hosts, payment_hosts, cookie_domain, secure_cookies, session_life_hours, excluded_paths, consent, ip, bots, script_prefix, \

@@ -145,7 +145,7 @@ fn a_tagged_landing_of_a_new_visitor_is_one_complete_event() {
         sec_fetch_site: Some("cross-site"),
         ..navigation(url)
     });
-    let (visitor, session) = (decision.visitor.clone(), decision.session.clone());
+    let (visitor, session) = (decision.visitor, decision.session);
     let outcome = decision.outcome(200, true);
     assert!(outcome.accept_ch);
     assert_eq!(outcome.set_cookies.len(), 2);
@@ -160,10 +160,10 @@ fn a_tagged_landing_of_a_new_visitor_is_one_complete_event() {
         (event.action, event.origin, event.consent, event.human, event.bot),
         (Action::PageView, Origin::Edge, Consent::Granted, false, None)
     );
-    assert_eq!(event.visitor.map(|id| id.to_string()), visitor);
+    assert_eq!(event.visitor, visitor);
     let reference = event.session.expect("a session");
     assert_eq!(
-        (Some(reference.id.to_string()), reference.started, reference.visit),
+        (Some(reference.id), reference.started, reference.visit),
         (session, browser.now, 1)
     );
     assert_eq!(
@@ -380,13 +380,13 @@ fn only_a_page_that_was_shown_counts() {
 fn the_origin_learns_who_it_is_on_every_request_but_files() {
     let mut browser = Browser::new("");
     let landing = browser.decide(navigation("https://shop.ua/"));
-    let (visitor, session) = (landing.visitor.clone(), landing.session.clone());
+    let (visitor, session) = (landing.visitor, landing.session);
     browser.keep(&landing.outcome(200, true).set_cookies);
     let post = browser.decide(Hit {
         method: "POST",
         ..navigation("https://shop.ua/checkout")
     });
-    assert_eq!((post.visitor.clone(), post.session.clone()), (visitor, session));
+    assert_eq!((post.visitor, post.session), (visitor, session));
     assert_eq!(post.outcome(200, true), Default::default());
     let file = browser.decide(navigation("https://shop.ua/a.css"));
     assert_eq!((file.visitor, file.session), (None, None));
@@ -405,7 +405,7 @@ fn a_bot_is_counted_without_ids_or_not_at_all() {
         ..navigation("https://shop.ua/p?gclid=SECRET1")
     };
     let decision = Browser::new("").decide(bot);
-    assert_eq!((decision.visitor.clone(), decision.session.clone()), (None, None));
+    assert_eq!((decision.visitor, decision.session), (None, None));
     let outcome = decision.outcome(200, true);
     assert!(outcome.set_cookies.is_empty() && !outcome.accept_ch);
     let event = event(outcome);

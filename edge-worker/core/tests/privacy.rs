@@ -50,7 +50,7 @@ fn without_consent_an_arrival_is_counted_and_nobody_is_remembered() {
             ..hit
         };
         let decision = decide(&hit, &settings(rules), NOW, [9; 64]);
-        assert_eq!((&decision.visitor, &decision.session), (&None, &None));
+        assert_eq!((decision.visitor, decision.session), (None, None));
         let outcome = decision.outcome(200, true);
         assert!(
             outcome.set_cookies.is_empty() && !outcome.accept_ch,
@@ -198,7 +198,7 @@ proptest! {
             sec_ch_ua: t(7), sec_ch_ua_platform: t(8), ip: t(9), cf: everywhere(&texts[10]), sec_fetch_site: t(11), ..Hit::default()
         };
         let decision = decide(&hit, &settings, now, bytes);
-        let (visitor, session) = (decision.visitor.clone(), decision.session.clone());
+        let (visitor, session) = (decision.visitor, decision.session);
         let outcome = decision.outcome(status, true);
         prop_assert!(outcome.event.is_none() || shared::ids::minted_at_ms(outcome.event.as_ref().expect("event").id) == Some(now));
         prop_assert!(outcome.set_cookies.iter().all(|cookie| cookie.bytes().all(|b| (0x20..0x7f).contains(&b))));
