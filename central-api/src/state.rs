@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 use crate::auth::{Attempts, KeyRing};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::endpoints::utm::{self, InFlight};
+use crate::endpoints::download;
+use crate::endpoints::utm::InFlight;
 use crate::ingest::writer::Ingest;
 use crate::mail::run::Wake;
 use crate::postgres::Cluster;
@@ -72,7 +73,7 @@ impl AppState {
             keys: KeyRing::default(),
             attempts: Attempts::default(),
             in_flight: InFlight::default(),
-            exports: Arc::new(Semaphore::new(utm::EXPORTS_AT_ONCE)),
+            exports: Arc::new(Semaphore::new(download::AT_ONCE)),
             cluster,
             mail: Wake::default(),
             shutting_down: AtomicBool::default(),

@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
+use super::figures::Window;
 use super::segments::Segment;
 use crate::catalogue::Text;
 use crate::error::ApiError;
@@ -368,6 +369,37 @@ pub async fn performance(pool: &PgPool, site_id: i32, campaign_id: i64) -> sqlx:
     )
     .fetch_all(pool)
     .await
+}
+
+/// Days of a window on which campaigns brought orders, each with the campaign's name.
+///
+/// # Errors
+/// The database's.
+pub async fn performances(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<(String, PerformanceDay)>> {
+    let rows = sqlx::query!(
+        "select c.name, p.day, p.orders, p.purchases, p.revenue, p.discount_cost, p.customers
+        from campaign_performance p join campaigns c on c.site_id = p.site_id and c.campaign_id = p.campaign_id
+        where p.site_id = $1 and ($2::date is null or p.day >= $2) and p.day <= $3 order by p.campaign_id, p.day",
+        window.site_id,
+        window.first,
+        window.last
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let day = PerformanceDay {
+                day: row.day,
+                orders: row.orders,
+                purchases: row.purchases,
+                revenue: row.revenue,
+                discount_cost: row.discount_cost,
+                customers: row.customers,
+            };
+            (row.name, day)
+        })
+        .collect())
 }
 
 /// Customers that a campaign reached, by their segment on a day (a code) and how many of them are new by it.

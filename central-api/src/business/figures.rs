@@ -1,4 +1,5 @@
-//! What the kept sums say about a period: days, streams, customers of a window, items.
+//! What is known of a period: days, streams, customers of a window, items. From the kept sums; where some orders are left out, from the
+//! facts of the others ([`super::filtered`]).
 
 use std::collections::BTreeMap;
 
@@ -6,8 +7,11 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use sqlx::PgPool;
 
+use super::filtered;
+use crate::reports::filter::Filters;
+
 /// Local days, both included; no first day: from the beginning.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Window {
     /// The site.
     pub site_id: i32,
@@ -15,10 +19,19 @@ pub struct Window {
     pub first: Option<NaiveDate>,
     /// Last day.
     pub last: NaiveDate,
+    /// Which orders count, by what they took over from their session; none: all, and the kept sums answer.
+    pub filters: Filters,
+}
+
+impl Window {
+    /// Whether some orders are left out.
+    pub fn is_filtered(&self) -> bool {
+        self.filters.iter().next().is_some()
+    }
 }
 
 /// A day of `daily_analytics_snapshots`.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, sqlx::FromRow)]
 #[expect(missing_docs, reason = "the migration says what each column means")]
 pub struct Day {
     pub day: NaiveDate,
@@ -40,7 +53,10 @@ pub struct Day {
 ///
 /// # Errors
 /// The database's.
-pub async fn days(pool: &PgPool, window: Window) -> sqlx::Result<Vec<Day>> {
+pub async fn days(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<Day>> {
+    if window.is_filtered() {
+        return filtered::days(pool, window).await;
+    }
     sqlx::query_as!(
         Day,
         "select day, orders, purchases, revenue, discounts, unique_customers, new_customers, unidentified_purchases, vip_orders,
@@ -58,7 +74,10 @@ pub async fn days(pool: &PgPool, window: Window) -> sqlx::Result<Vec<Day>> {
 ///
 /// # Errors
 /// The database's.
-pub async fn customers(pool: &PgPool, window: Window, today: NaiveDate) -> sqlx::Result<i64> {
+pub async fn customers(pool: &PgPool, window: &Window, today: NaiveDate) -> sqlx::Result<i64> {
+    if window.is_filtered() {
+        return filtered::customers(pool, window).await;
+    }
     if window.last >= today {
         // Nobody's last purchase lies behind the window: who bought in it bought last in it.
         return sqlx::query_scalar!(
@@ -81,25 +100,40 @@ pub async fn customers(pool: &PgPool, window: Window, today: NaiveDate) -> sqlx:
     .await
 }
 
+/// How many orders have a payment method or status.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct Split {
+    /// `method` or `status`.
+    pub(super) kind: String,
+    pub(super) value: String,
+    pub(super) n: i64,
+}
+
 /// Purchases by payment method, and orders by payment status.
 ///
 /// # Errors
 /// The database's.
-pub async fn splits(pool: &PgPool, window: Window) -> sqlx::Result<(BTreeMap<String, i64>, BTreeMap<String, i64>)> {
-    let rows = sqlx::query!(
-        r#"select kind as "kind!", value as "value!", sum(n)::bigint as "n!" from (
-            select 'method' as kind, j.key as value, j.value::bigint as n from daily_analytics_snapshots d, jsonb_each_text(d.payment_methods) j
-                where d.site_id = $1 and ($2::date is null or d.day >= $2) and d.day <= $3
-            union all
-            select 'status', j.key, j.value::bigint from daily_analytics_snapshots d, jsonb_each_text(d.statuses) j
-                where d.site_id = $1 and ($2::date is null or d.day >= $2) and d.day <= $3
-        ) s group by 1, 2"#,
-        window.site_id,
-        window.first,
-        window.last
-    )
-    .fetch_all(pool)
-    .await?;
+pub async fn splits(pool: &PgPool, window: &Window) -> sqlx::Result<(BTreeMap<String, i64>, BTreeMap<String, i64>)> {
+    let rows = if window.is_filtered() {
+        filtered::splits(pool, window).await?
+    } else {
+        sqlx::query_as!(
+            Split,
+            r#"select kind as "kind!", value as "value!", sum(n)::bigint as "n!" from (
+                select 'method' as kind, j.key as value, j.value::bigint as n
+                    from daily_analytics_snapshots d, jsonb_each_text(d.payment_methods) j
+                    where d.site_id = $1 and ($2::date is null or d.day >= $2) and d.day <= $3
+                union all
+                select 'status', j.key, j.value::bigint from daily_analytics_snapshots d, jsonb_each_text(d.statuses) j
+                    where d.site_id = $1 and ($2::date is null or d.day >= $2) and d.day <= $3
+            ) s group by 1, 2"#,
+            window.site_id,
+            window.first,
+            window.last
+        )
+        .fetch_all(pool)
+        .await?
+    };
     let mut found = (BTreeMap::new(), BTreeMap::new());
     for row in rows {
         let map = if row.kind == "method" {
@@ -113,7 +147,7 @@ pub async fn splits(pool: &PgPool, window: Window) -> sqlx::Result<(BTreeMap<Str
 }
 
 /// An item's sales.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
 #[expect(missing_docs, reason = "the migration says what each column means")]
 pub struct Item {
     pub item: String,
@@ -127,7 +161,10 @@ pub struct Item {
 ///
 /// # Errors
 /// The database's.
-pub async fn items(pool: &PgPool, window: Window, limit: i64) -> sqlx::Result<Vec<Item>> {
+pub async fn items(pool: &PgPool, window: &Window, limit: i64) -> sqlx::Result<Vec<Item>> {
+    if window.is_filtered() {
+        return filtered::items(pool, window, limit).await;
+    }
     sqlx::query_as!(
         Item,
         r#"select item, max(name) as name, sum(quantity) as "quantity!", sum(amount) as "amount!", sum(orders) as "orders!"
@@ -143,7 +180,7 @@ pub async fn items(pool: &PgPool, window: Window, limit: i64) -> sqlx::Result<Ve
 }
 
 /// An order in a list; nothing that says whose.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
 #[expect(missing_docs, reason = "the columns of orders")]
 pub struct RecentOrder {
     pub order_id: String,
@@ -162,12 +199,15 @@ pub struct RecentOrder {
 ///
 /// # Errors
 /// The database's.
-pub async fn recent_orders(pool: &PgPool, site_id: i32, limit: i64) -> sqlx::Result<Vec<RecentOrder>> {
+pub async fn recent_orders(pool: &PgPool, window: &Window, limit: i64) -> sqlx::Result<Vec<RecentOrder>> {
+    if window.is_filtered() {
+        return filtered::recent_orders(pool, window, limit).await;
+    }
     sqlx::query_as!(
         RecentOrder,
         "select order_id, order_number, created_at, payment_status, payment_method, total, currency, revenue, utm_source, utm_campaign
         from orders where site_id = $1 order by created_at desc, order_id limit $2",
-        site_id,
+        window.site_id,
         limit
     )
     .fetch_all(pool)
@@ -175,7 +215,7 @@ pub async fn recent_orders(pool: &PgPool, site_id: i32, limit: i64) -> sqlx::Res
 }
 
 /// A stream's sum.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
 #[expect(missing_docs, reason = "the migration says what each column means")]
 pub struct StreamSum {
     pub stream: String,
@@ -187,7 +227,10 @@ pub struct StreamSum {
 ///
 /// # Errors
 /// The database's.
-pub async fn streams(pool: &PgPool, window: Window) -> sqlx::Result<Vec<StreamSum>> {
+pub async fn streams(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<StreamSum>> {
+    if window.is_filtered() {
+        return filtered::streams(pool, window).await;
+    }
     sqlx::query_as!(
         StreamSum,
         r#"select stream, sum(amount) as "amount!", sum(transactions) as "transactions!" from revenue_streams
@@ -201,7 +244,7 @@ pub async fn streams(pool: &PgPool, window: Window) -> sqlx::Result<Vec<StreamSu
 }
 
 /// A stream's day.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
 #[expect(missing_docs, reason = "the migration says what each column means")]
 pub struct StreamDay {
     pub day: NaiveDate,
@@ -214,7 +257,10 @@ pub struct StreamDay {
 ///
 /// # Errors
 /// The database's.
-pub async fn stream_days(pool: &PgPool, window: Window) -> sqlx::Result<Vec<StreamDay>> {
+pub async fn stream_days(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<StreamDay>> {
+    if window.is_filtered() {
+        return filtered::stream_days(pool, window).await;
+    }
     sqlx::query_as!(
         StreamDay,
         "select day, stream, amount, transactions from revenue_streams

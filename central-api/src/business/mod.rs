@@ -17,12 +17,14 @@ pub mod customers;
 pub mod days;
 pub mod facts;
 pub mod figures;
+pub mod filtered;
 pub mod metrics;
 pub mod people;
 pub mod repeat;
 pub mod segments;
 pub mod streams;
 pub mod sums;
+pub mod traffic;
 pub mod upkeep;
 
 use crate::orders::identity::ContactKind;

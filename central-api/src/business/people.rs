@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, QueryBuilder};
 
-use super::segments::SegmentRules;
+use super::segments::{Segment, SegmentRules};
 
 /// With a window longer than this, most customers moved in it: all are read instead of their moves.
 const MOVES_OF_DAYS: i64 = 100;
@@ -118,7 +118,7 @@ pub async fn groups(pool: &PgPool, site_id: i32) -> sqlx::Result<Vec<Group>> {
 }
 
 /// A customer in a list.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 #[expect(missing_docs, reason = "the columns of customer_metrics")]
 pub struct Customer {
     pub customer_no: i64,
@@ -137,6 +137,49 @@ pub struct Customer {
     pub loyalty_redeemed: Decimal,
     pub referrals: i32,
     pub segment: Option<i16>,
+}
+
+/// What a list of customers is ordered by, the largest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// What was spent in all.
+    Revenue,
+    /// The last purchase.
+    LastOrder,
+    /// The first purchase.
+    FirstOrder,
+}
+
+/// The statement of a list of customers with their segment on a day; of one segment where given.
+pub fn statement(
+    site_id: i32,
+    day: NaiveDate,
+    segment: Option<Segment>,
+    order: Order,
+    page: Option<(i64, i64)>,
+) -> QueryBuilder<Postgres> {
+    let mut sql = QueryBuilder::new(
+        "select * from (select customer_no, orders, orders_placed, revenue, avg_order_value, discounts, first_order_at, last_order_at, \
+         first_day, last_day, vip_tier, subscription, subscription_active, loyalty_earned, loyalty_redeemed, referrals, \
+         segments[width_bucket(",
+    );
+    sql.push_bind(day);
+    sql.push("::date, move_days)] as segment from customer_metrics where site_id = ")
+        .push_bind(site_id);
+    sql.push(") m");
+    if let Some(segment) = segment {
+        sql.push(" where segment = ").push_bind(segment.code());
+    }
+    sql.push(match order {
+        Order::Revenue => " order by revenue desc, customer_no",
+        Order::LastOrder => " order by last_day desc, last_order_at desc, customer_no",
+        Order::FirstOrder => " order by first_day desc, first_order_at desc, customer_no",
+    });
+    if let Some((limit, offset)) = page {
+        sql.push(" limit ").push_bind(limit);
+        sql.push(" offset ").push_bind(offset);
+    }
+    sql
 }
 
 /// Those who spent most.

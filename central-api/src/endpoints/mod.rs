@@ -6,6 +6,7 @@ pub mod analytics;
 pub mod audit_log;
 pub mod cron;
 pub mod dead_letters;
+pub mod download;
 pub mod health;
 pub mod ingest;
 pub mod keys;

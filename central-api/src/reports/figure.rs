@@ -25,6 +25,11 @@ impl Figure {
         Self(ratio())
     }
 
+    /// The sum; none where either is unknown.
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0.zip(other.0).and_then(|(a, b)| a.checked_add(b)))
+    }
+
     /// The difference; none where either is unknown.
     pub fn minus(self, other: Self) -> Self {
         Self(self.0.zip(other.0).and_then(|(a, b)| a.checked_sub(b)))

@@ -50,7 +50,7 @@ pub const ATTRIBUTION_DATES: [(&str, AttributionDate); 2] =
 pub const CONFIRMED: [(&str, bool); 2] = [("true", true), ("false", false)];
 
 /// Names by which the original module asked for filters.
-const ALIASES: [(&str, Dimension); 2] = [("source", Dimension::UtmSource), ("campaign", Dimension::UtmCampaign)];
+pub const ALIASES: [(&str, Dimension); 2] = [("source", Dimension::UtmSource), ("campaign", Dimension::UtmCampaign)];
 
 /// A checked request's part of the data.
 #[derive(Debug, Clone)]

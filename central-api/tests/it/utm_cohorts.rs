@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use central_api::auth::Scope;
 use central_api::clock::Clock;
+use central_api::rollup::cohorts::{dirty, upkeep as kept};
 use central_api::site::Site;
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc, Weekday};
 use chrono_tz::Tz;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::Value;
@@ -36,6 +37,7 @@ struct SessionFacts {
     lead: bool,
 }
 
+#[derive(Clone)]
 struct Order {
     visitor: Option<Uuid>,
     at: DateTime<Utc>,
@@ -43,6 +45,7 @@ struct Order {
     bot: bool,
 }
 
+#[derive(Clone)]
 struct Raw {
     events: Vec<Event>,
     sessions: BTreeMap<(Uuid, Uuid), SessionFacts>,
@@ -332,6 +335,14 @@ impl Shop {
         Self { app, site, client }
     }
 
+    /// Makes what is kept, and sees that reports use it.
+    async fn keep(&self) {
+        let (pool, now) = (&self.app.db.pool, NOW.parse().unwrap());
+        kept::catch_up(pool, &self.site, now, |_| {}).await.unwrap();
+        let mut conn = pool.acquire().await.unwrap();
+        assert_eq!(dirty(&mut conn, &self.site).await.unwrap(), Some(Vec::new()));
+    }
+
     async fn get(&self, query: &str) -> (u16, Value) {
         let url = self.app.url(&format!("/api/utm/cohort-analysis{query}"));
         let answer = self.client.get(url).send().await.unwrap();
@@ -354,63 +365,99 @@ async fn every_matrix_equals_a_plain_computation_over_the_raw_rows() {
     for (zone, seed) in [(Tz::Europe__Kyiv, 1), (Tz::Europe__Kyiv, 2), (Tz::America__New_York, 3)] {
         let raw = Raw::generate(seed, 60);
         let shop = Shop::open(&raw, zone).await;
-        let range = |first: (u32, u32), last: (u32, u32)| {
-            let of = |(month, day)| NaiveDate::from_ymd_opt(2026, month, day).unwrap();
-            (of(first), of(last))
-        };
+        compare(&shop, &raw, zone).await;
+        // The same from what is kept.
+        shop.keep().await;
+        compare(&shop, &raw, zone).await;
+    }
+}
+
+#[tokio::test]
+async fn the_order_in_which_rows_came_changes_nothing() {
+    let raw = Raw::generate(4, 60);
+    let mut shuffled = raw.clone();
+    let mut rng = StdRng::seed_from_u64(9);
+    shuffled.events.shuffle(&mut rng);
+    shuffled.orders.shuffle(&mut rng);
+    let (one, other) = (
+        Shop::open(&raw, Tz::Europe__Kyiv).await,
+        Shop::open(&shuffled, Tz::Europe__Kyiv).await,
+    );
+    for kept in [false, true] {
+        if kept {
+            one.keep().await;
+            other.keep().await;
+        }
         for kind in ["day", "week", "month"] {
             for metric in ["retention", "ltv", "orders", "revenue"] {
-                for (days, source, periods) in [
-                    (range((3, 20), (11, 19)), None, 12),
-                    (range((3, 25), (4, 10)), Some("facebook"), 31),
-                    (range((10, 22), (11, 30)), None, 8),
-                ] {
-                    let mut query = format!(
-                        "?cohort_type={kind}&metric={metric}&start_date={}&end_date={}&periods={periods}",
-                        days.0, days.1
-                    );
-                    if let Some(source) = source {
-                        query += &format!("&utm_source={source}");
-                    }
-                    let body = shop.ok(&query).await;
-                    let columns = body["periods"].as_array().unwrap().len();
-                    let wanted = truth(&raw, zone, kind, metric, days, source, columns);
-                    let what = format!("{zone} {query}");
-                    assert_eq!(
-                        body["cohorts"],
-                        serde_json::to_value(&wanted.cohorts).unwrap(),
-                        "{what}"
-                    );
-                    for (n, (got, wanted)) in body["matrix"]
-                        .as_array()
-                        .unwrap()
-                        .iter()
-                        .zip(&wanted.matrix)
-                        .enumerate()
-                    {
-                        let got: Vec<_> = got.as_array().unwrap().iter().map(decimal).collect();
-                        assert_eq!(&got, wanted, "{what}, cohort {n}");
-                    }
-                    for (n, (got, wanted)) in body["totals"]
-                        .as_array()
-                        .unwrap()
-                        .iter()
-                        .zip(&wanted.totals)
-                        .enumerate()
-                    {
-                        let number = |key: &str| got[key].as_i64().unwrap();
-                        let got = (
-                            number("size"),
-                            number("converted"),
-                            number("orders"),
-                            decimal(&got["revenue"]).unwrap(),
-                        );
-                        assert_eq!(&got, wanted, "{what}, totals of cohort {n}");
-                    }
-                    assert_eq!(body["totals"].as_array().unwrap().len(), wanted.totals.len());
-                    assert_eq!(body["matrix"].as_array().unwrap().len(), wanted.matrix.len());
-                    assert!(wanted.totals.iter().any(|total| total.0 > 0), "{what} tests something");
+                for more in ["", "&utm_source=google"] {
+                    let query =
+                        format!("?cohort_type={kind}&metric={metric}&start_date=2026-03-20&end_date=2026-11-19{more}");
+                    assert_eq!(one.ok(&query).await, other.ok(&query).await, "{query}, kept: {kept}");
                 }
+            }
+        }
+    }
+}
+
+/// Every matrix against the plain computation.
+async fn compare(shop: &Shop, raw: &Raw, zone: Tz) {
+    let range = |first: (u32, u32), last: (u32, u32)| {
+        let of = |(month, day)| NaiveDate::from_ymd_opt(2026, month, day).unwrap();
+        (of(first), of(last))
+    };
+    for kind in ["day", "week", "month"] {
+        for metric in ["retention", "ltv", "orders", "revenue"] {
+            for (days, source, periods) in [
+                (range((3, 20), (11, 19)), None, 12),
+                (range((3, 25), (4, 10)), Some("facebook"), 31),
+                (range((10, 22), (11, 30)), None, 8),
+            ] {
+                let mut query = format!(
+                    "?cohort_type={kind}&metric={metric}&start_date={}&end_date={}&periods={periods}",
+                    days.0, days.1
+                );
+                if let Some(source) = source {
+                    query += &format!("&utm_source={source}");
+                }
+                let body = shop.ok(&query).await;
+                let columns = body["periods"].as_array().unwrap().len();
+                let wanted = truth(raw, zone, kind, metric, days, source, columns);
+                let what = format!("{zone} {query}");
+                assert_eq!(
+                    body["cohorts"],
+                    serde_json::to_value(&wanted.cohorts).unwrap(),
+                    "{what}"
+                );
+                for (n, (got, wanted)) in body["matrix"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .zip(&wanted.matrix)
+                    .enumerate()
+                {
+                    let got: Vec<_> = got.as_array().unwrap().iter().map(decimal).collect();
+                    assert_eq!(&got, wanted, "{what}, cohort {n}");
+                }
+                for (n, (got, wanted)) in body["totals"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .zip(&wanted.totals)
+                    .enumerate()
+                {
+                    let number = |key: &str| got[key].as_i64().unwrap();
+                    let got = (
+                        number("size"),
+                        number("converted"),
+                        number("orders"),
+                        decimal(&got["revenue"]).unwrap(),
+                    );
+                    assert_eq!(&got, wanted, "{what}, totals of cohort {n}");
+                }
+                assert_eq!(body["totals"].as_array().unwrap().len(), wanted.totals.len());
+                assert_eq!(body["matrix"].as_array().unwrap().len(), wanted.matrix.len());
+                assert!(wanted.totals.iter().any(|total| total.0 > 0), "{what} tests something");
             }
         }
     }

@@ -9,9 +9,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::BusinessScope;
 use crate::auth::{Role, Viewer};
 use crate::business::figures::Window;
+use crate::business::filtered;
+use crate::catalogue::Dimension;
 use crate::error::ApiError;
+use crate::reports::filter::Filters;
 use crate::reports::params::Params;
 use crate::reports::period::Period;
+use crate::reports::scope::{ALIASES, AttributionDate, Bots, Scope};
 use crate::site::Site;
 use crate::state::AppState;
 
@@ -30,6 +34,43 @@ pub struct PeriodParams {
     end_date: Option<NaiveDate>,
 }
 
+/// Filters by what an order takes over from its session, for the description. Repeat one for several values; `!` before a value leaves it
+/// out, `(not set)` is the absent one.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described; a test compares it with what is taken")]
+pub struct FilterParams {
+    /// Normalised source; also as `source`.
+    utm_source: Option<Vec<String>>,
+    /// Normalised medium.
+    utm_medium: Option<Vec<String>>,
+    /// Normalised campaign; also as `campaign`.
+    utm_campaign: Option<Vec<String>>,
+    /// Normalised content.
+    utm_content: Option<Vec<String>>,
+    /// Normalised term.
+    utm_term: Option<Vec<String>>,
+    /// Channel.
+    channel: Option<Vec<String>>,
+    /// ISO 3166-1 alpha-2.
+    country: Option<Vec<String>>,
+    /// City.
+    city: Option<Vec<String>>,
+    /// Kind of device.
+    device_type: Option<Vec<String>>,
+    /// Browser.
+    browser_name: Option<Vec<String>>,
+    /// Operating system.
+    os_name: Option<Vec<String>>,
+    /// Path of the session's first page.
+    landing_page: Option<Vec<String>>,
+}
+
+/// Names under which filters are taken.
+fn filter_names() -> impl Iterator<Item = (&'static str, Dimension)> {
+    filtered::dimensions().map(|d| (d.key(), d)).chain(ALIASES)
+}
+
 /// A request by somebody who may see the site.
 #[derive(Debug)]
 pub struct Asked {
@@ -43,6 +84,8 @@ pub struct Asked {
     pub pool: sqlx::PgPool,
     /// Whether customers may be named: to admins.
     pub names_customers: bool,
+    /// Which orders count; none until [`Asked::filters`] took them.
+    pub filters: Filters,
 }
 
 impl Asked {
@@ -65,6 +108,43 @@ impl Asked {
         )
     }
 
+    /// Takes the filters that orders know: the dimensions that they take over from their session. Where customers or campaigns are
+    /// shown, whose orders may differ in these, they are not taken and so refused by name.
+    ///
+    /// # Errors
+    /// 400 naming the dimension.
+    pub fn filters(&mut self) -> Result<(), ApiError> {
+        for (name, dimension) in filter_names() {
+            for value in self.params.all(name) {
+                self.filters.add(dimension, &value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes `limit` and `offset`.
+    ///
+    /// # Errors
+    /// 400 naming the parameter.
+    pub fn page(&mut self, default_limit: i64) -> Result<(i64, i64), ApiError> {
+        Ok((
+            self.params.number("limit", 1..=1_000, default_limit)?,
+            self.params.number("offset", 0..=1_000_000, 0)?,
+        ))
+    }
+
+    /// The sessions of people in a period with the filters taken.
+    pub fn sessions_scope(&self, period: Period) -> Scope {
+        Scope {
+            site: self.site.clone(),
+            period,
+            filters: self.filters.clone(),
+            bots: Bots::Exclude,
+            confirmed: false,
+            attribution_date: AttributionDate::Session,
+        }
+    }
+
     /// The site's day.
     pub fn today(&self) -> NaiveDate {
         self.now.with_timezone(&self.site.time_zone).date_naive()
@@ -76,6 +156,7 @@ impl Asked {
             site_id: self.site.id,
             first: period.first_day,
             last: period.last_day,
+            filters: self.filters.clone(),
         }
     }
 
@@ -85,6 +166,7 @@ impl Asked {
             site: self.site.key.clone(),
             currency: self.site.currency.clone(),
             period: period.describe(),
+            filters: self.filters.clone(),
         }
     }
 }
@@ -101,7 +183,25 @@ impl FromRequestParts<AppState> for Asked {
             params,
             now: state.clock.now(),
             pool: state.read_pool.clone(),
+            filters: Filters::default(),
             names_customers: matches!(&viewer, Viewer::User(session) if session.role == Role::Admin),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::IntoParams as _;
+
+    use super::*;
+
+    #[test]
+    fn every_filter_that_is_taken_is_described() {
+        let described: Vec<String> = FilterParams::into_params(|| None)
+            .into_iter()
+            .map(|param| param.name)
+            .collect();
+        let taken: Vec<&str> = filtered::dimensions().map(Dimension::key).collect();
+        assert_eq!(described, taken);
     }
 }

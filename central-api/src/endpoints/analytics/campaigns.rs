@@ -1,27 +1,24 @@
-//! Promotional campaigns: list, one with its performance, and changes by admins.
+//! Promotional campaigns: the list, and one with its performance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::extract::Path;
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::json;
+use serde::Serialize;
+use sqlx::PgPool;
 use utoipa::ToSchema;
 
 use super::asked::Asked;
 use super::customers::OfSite;
 use super::dashboard::RecentOrder;
 use super::{SegmentName, Words};
-use crate::auth::Admin;
 use crate::business::campaigns::{self, Campaign, DiscountType, Plan, Status};
 use crate::business::segments::Segment;
 use crate::catalogue::{Dimension, Metric};
-use crate::db::audit_log::{self, Actor, Entry};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Json, Query};
-use crate::record::exact;
+use crate::extract::Json;
 use crate::reports::figure::Figure;
 use crate::reports::filter::Filters;
 use crate::reports::period::Period;
@@ -29,9 +26,9 @@ use crate::reports::scope::{AttributionDate, Bots, Scope};
 use crate::reports::sql::Question;
 use crate::reports::table;
 use crate::site::Site;
-use crate::state::AppState;
 
-const UNKNOWN: ApiError = ApiError::NotFound("there is no such campaign");
+/// Answered for a number that no campaign of the site has.
+pub(super) const UNKNOWN: ApiError = ApiError::NotFound("there is no such campaign");
 /// Orders shown of one campaign.
 const ORDERS: i64 = 20;
 
@@ -94,7 +91,42 @@ pub struct CampaignList {
     /// ISO 4217 code of all money.
     currency: String,
     /// The latest first.
-    campaigns: Vec<CampaignView>,
+    campaigns: Vec<ListedCampaign>,
+}
+
+/// A campaign in the list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListedCampaign {
+    #[serde(flatten)]
+    campaign: CampaignView,
+    #[serde(flatten)]
+    sessions: CampaignSessions,
+}
+
+/// Sessions that a campaign's links brought.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub(super) struct CampaignSessions {
+    /// Sessions with one of its utm_campaign values on its days.
+    sessions: Figure,
+    /// Those with a lead or purchase.
+    converted_sessions: Figure,
+    /// In percent of the sessions; null without one.
+    pub(super) conversion_rate: Figure,
+}
+
+impl CampaignSessions {
+    fn sum<'a>(days: impl Iterator<Item = &'a (Figure, Figure)>) -> Self {
+        let (mut sessions, mut converted) = (Decimal::ZERO, Decimal::ZERO);
+        for (all, of_them) in days {
+            sessions += all.0.unwrap_or_default();
+            converted += of_them.0.unwrap_or_default();
+        }
+        Self {
+            sessions: sessions.into(),
+            converted_sessions: converted.into(),
+            conversion_rate: Figure::ratio(100, converted.into(), sessions.into()),
+        }
+    }
 }
 
 /// A day of a campaign.
@@ -138,12 +170,8 @@ pub struct CampaignDetail {
     currency: String,
     /// The campaign, and what it brought in all.
     campaign: CampaignView,
-    /// Sessions with one of its utm_campaign values on its days.
-    sessions: Figure,
-    /// Those with a lead or purchase.
-    converted_sessions: Figure,
-    /// In percent of the sessions; null without one.
-    conversion_rate: Figure,
+    #[serde(flatten)]
+    sessions: CampaignSessions,
     /// Days with an order or session.
     days: Vec<CampaignDay>,
     /// Whom it reached.
@@ -152,100 +180,8 @@ pub struct CampaignDetail {
     recent_orders: Vec<RecentOrder>,
 }
 
-/// A campaign to be made; it begins as a draft.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewCampaign {
-    /// Key of the site; need not be given when there is only one.
-    site: Option<String>,
-    /// 1 to 100 characters.
-    name: String,
-    /// At most 2,000 characters.
-    #[serde(default)]
-    description: String,
-    /// What is taken off.
-    discount_type: DiscountType,
-    /// Percent, or an amount; 0 for the other types. A number or text.
-    #[serde(default, deserialize_with = "amount")]
-    #[schema(value_type = String)]
-    discount_value: Decimal,
-    /// First local day.
-    start_day: NaiveDate,
-    /// Last local day; null: open.
-    #[serde(default)]
-    end_day: Option<NaiveDate>,
-    /// A segment; null: everybody.
-    #[serde(default)]
-    audience: Option<Segment>,
-    /// What it costs beside its discounts. A number or text.
-    #[serde(default, deserialize_with = "amount")]
-    #[schema(value_type = String)]
-    budget: Decimal,
-    /// At most 50; compared in lower case.
-    #[serde(default)]
-    utm_campaigns: Vec<String>,
-    /// At most 500; compared in lower case.
-    #[serde(default)]
-    promo_codes: Vec<String>,
-}
-
-/// What to change; absent fields stay as they are.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CampaignChange {
-    /// 1 to 100 characters.
-    name: Option<String>,
-    /// At most 2,000 characters.
-    description: Option<String>,
-    /// One of the campaign's `allowed_statuses`.
-    status: Option<Status>,
-    /// What is taken off.
-    discount_type: Option<DiscountType>,
-    /// Percent, or an amount.
-    #[serde(default, deserialize_with = "some_amount")]
-    #[schema(value_type = Option<String>)]
-    discount_value: Option<Decimal>,
-    /// First local day.
-    start_day: Option<NaiveDate>,
-    /// Last local day; null: open.
-    #[serde(default, deserialize_with = "stated")]
-    #[schema(value_type = Option<NaiveDate>)]
-    end_day: Option<Option<NaiveDate>>,
-    /// A segment; null: everybody.
-    #[serde(default, deserialize_with = "stated")]
-    #[schema(value_type = Option<Segment>)]
-    audience: Option<Option<Segment>>,
-    /// What it costs beside its discounts.
-    #[serde(default, deserialize_with = "some_amount")]
-    #[schema(value_type = Option<String>)]
-    budget: Option<Decimal>,
-    /// At most 50.
-    utm_campaigns: Option<Vec<String>>,
-    /// At most 500.
-    promo_codes: Option<Vec<String>>,
-}
-
-/// A number or text, read exactly.
-fn amount<'de, D: Deserializer<'de>>(from: D) -> Result<Decimal, D::Error> {
-    let value = serde_json::Value::deserialize(from)?;
-    let text = match &value {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Number(number) => number.to_string(),
-        _ => String::new(),
-    };
-    exact(&text).ok_or_else(|| serde::de::Error::custom("must be a decimal number"))
-}
-
-fn some_amount<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Decimal>, D::Error> {
-    amount(from).map(Some)
-}
-
-/// Tells null from absent.
-fn stated<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(from).map(Some)
-}
-
-fn view(row: Campaign) -> CampaignView {
+/// As it is answered.
+pub(super) fn view(row: Campaign) -> CampaignView {
     let status = Status::from_name(&row.status).unwrap_or(Status::Completed);
     let cost = row.discount_cost + row.budget;
     CampaignView {
@@ -279,7 +215,8 @@ fn view(row: Campaign) -> CampaignView {
     }
 }
 
-fn plan(row: &Campaign) -> Plan {
+/// What people said about it.
+pub(super) fn plan(row: &Campaign) -> Plan {
     let types = [DiscountType::Percent, DiscountType::Fixed, DiscountType::FreeShipping];
     Plan {
         name: row.name.clone(),
@@ -299,12 +236,20 @@ fn plan(row: &Campaign) -> Plan {
     }
 }
 
-async fn find(db: impl sqlx::PgExecutor<'_>, site_id: i32, id: i64) -> Result<Campaign, ApiError> {
+/// The campaign with this number.
+///
+/// # Errors
+/// 404; the database's.
+pub(super) async fn find(db: impl sqlx::PgExecutor<'_>, site_id: i32, id: i64) -> Result<Campaign, ApiError> {
     let found = campaigns::list(db, site_id, None, Some(id), (1, 0)).await?;
     found.into_iter().next().ok_or(UNKNOWN)
 }
 
-fn number(id: &str) -> Result<i64, ApiError> {
+/// Reads a number from a path.
+///
+/// # Errors
+/// 404.
+pub(super) fn number(id: &str) -> Result<i64, ApiError> {
     id.parse().map_err(|_| UNKNOWN)
 }
 
@@ -336,57 +281,98 @@ pub async fn list(mut asked: Asked) -> Result<Json<CampaignList>, ApiError> {
         asked.params.number("limit", 1..=1_000, 100)?,
         asked.params.number("offset", 0..=1_000_000, 0)?,
     );
+    let today = asked.today();
     asked.params.finish()?;
     let found = campaigns::list(&asked.pool, asked.site.id, status, None, page).await?;
+    let plans: Vec<Plan> = found.iter().map(plan).collect();
+    let days = sessions(&asked.pool, &asked.site, &plans, today).await?;
     Ok(Json(CampaignList {
         site: asked.site.key.clone(),
         currency: asked.site.currency.clone(),
-        campaigns: found.into_iter().map(view).collect(),
+        campaigns: found
+            .into_iter()
+            .zip(days)
+            .map(|(row, days)| ListedCampaign {
+                campaign: view(row),
+                sessions: CampaignSessions::sum(days.values()),
+            })
+            .collect(),
     }))
 }
 
-/// Sessions and converted sessions with one of the campaign's values, by local day.
-async fn sessions(
-    state: &AppState,
-    site: &std::sync::Arc<Site>,
-    plan: &Plan,
-    today: NaiveDate,
-) -> Result<BTreeMap<NaiveDate, (Figure, Figure)>, ApiError> {
+/// Sessions and converted sessions of a local day.
+type Days = BTreeMap<NaiveDate, (Figure, Figure)>;
+
+/// The local days on which sessions count for a campaign; none for a draft, one without values, or one that is still to come.
+fn days_of(plan: &Plan, today: NaiveDate) -> Option<(NaiveDate, NaiveDate)> {
     let last = plan.end_day.unwrap_or(today).min(today);
-    if plan.utm_campaigns.is_empty() || last < plan.start_day || plan.status == Status::Draft {
-        return Ok(BTreeMap::new());
-    }
-    let mut filters = Filters::default();
-    for value in &plan.utm_campaigns {
-        // A backslash takes the rest literally.
-        filters.add(Dimension::UtmCampaign, &format!("\\{value}"))?;
-    }
-    let scope = Scope {
-        site: site.clone(),
-        period: Period::of_days(plan.start_day, last, site.time_zone),
-        filters,
-        bots: Bots::Exclude,
-        confirmed: false,
-        attribution_date: AttributionDate::Session,
+    let counts = !plan.utm_campaigns.is_empty() && last >= plan.start_day && plan.status != Status::Draft;
+    counts.then_some((plan.start_day, last))
+}
+
+/// Sessions of each of these campaigns by local day, in their order.
+async fn sessions(pool: &PgPool, site: &Arc<Site>, plans: &[Plan], today: NaiveDate) -> Result<Vec<Days>, ApiError> {
+    let mut found = vec![Days::new(); plans.len()];
+    let ranges: Vec<_> = plans.iter().map(|plan| days_of(plan, today)).collect();
+    let first = ranges.iter().flatten().map(|(first, _)| *first).min();
+    let last = ranges.iter().flatten().map(|(_, last)| *last).max();
+    let Some((first, last)) = first.zip(last) else {
+        return Ok(found);
     };
-    let metrics = [Metric::Sessions, Metric::Conversions];
-    let question = Question {
-        scope: &scope,
-        dimensions: &[Dimension::Day],
-        metrics: &metrics,
-        sort: None,
-        limit: None,
-        offset: 0,
-    };
-    let found = table::ask(&state.read_pool, &question).await?;
-    Ok(found
-        .rows
-        .iter()
-        .filter_map(|row| {
-            let day = row.text(Dimension::Day.key())?.parse().ok()?;
-            Some((day, (row.figure(metrics[0]), row.figure(metrics[1]))))
-        })
-        .collect())
+    let counted = plans.iter().zip(&ranges).filter(|(_, range)| range.is_some());
+    let values: BTreeSet<&String> = counted.flat_map(|(plan, _)| &plan.utm_campaigns).collect();
+    let values: Vec<&String> = values.into_iter().collect();
+    // As many values as a request may filter by.
+    for values in values.chunks(100) {
+        let mut filters = Filters::default();
+        for value in values {
+            // A backslash takes the rest literally.
+            filters.add(Dimension::UtmCampaign, &format!("\\{value}"))?;
+        }
+        let scope = Scope {
+            site: site.clone(),
+            period: Period::of_days(first, last, site.time_zone),
+            filters,
+            bots: Bots::Exclude,
+            confirmed: false,
+            attribution_date: AttributionDate::Session,
+        };
+        let metrics = [Metric::Sessions, Metric::Conversions];
+        let question = Question {
+            scope: &scope,
+            dimensions: &[Dimension::UtmCampaign, Dimension::Day],
+            metrics: &metrics,
+            sort: None,
+            limit: None,
+            offset: 0,
+        };
+        for row in table::ask(pool, &question).await?.rows {
+            let day: Option<NaiveDate> = row.text(Dimension::Day.key()).and_then(|day| day.parse().ok());
+            let (Some(value), Some(day)) = (row.text(Dimension::UtmCampaign.key()), day) else {
+                continue;
+            };
+            for ((plan, range), days) in plans.iter().zip(&ranges).zip(&mut found) {
+                let within = range.is_some_and(|(first, last)| day >= first && day <= last);
+                if within && plan.utm_campaigns.iter().any(|own| own == value) {
+                    let sum = days.entry(day).or_insert((Figure::ZERO, Figure::ZERO));
+                    sum.0 = sum.0.plus(row.figure(metrics[0]));
+                    sum.1 = sum.1.plus(row.figure(metrics[1]));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Conversion rate of each of these campaigns, in their order; for their file.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn conversion_rates(asked: &Asked, rows: &[Campaign]) -> Result<Vec<Figure>, ApiError> {
+    let plans: Vec<Plan> = rows.iter().map(plan).collect();
+    let days = sessions(&asked.pool, &asked.site, &plans, asked.today()).await?;
+    let rate = |days: &Days| CampaignSessions::sum(days.values()).conversion_rate;
+    Ok(days.iter().map(rate).collect())
 }
 
 /// A campaign: performance day by day, whom it reached, its latest orders.
@@ -396,11 +382,7 @@ async fn sessions(
     (status = 401, body = ErrorBody, description = "nobody is logged in"),
     (status = 404, body = ErrorBody, description = "there is no such campaign"),
 ))]
-pub async fn show(
-    State(state): State<AppState>,
-    Path(id): Path<String>,
-    asked: Asked,
-) -> Result<Json<CampaignDetail>, ApiError> {
+pub async fn show(Path(id): Path<String>, asked: Asked) -> Result<Json<CampaignDetail>, ApiError> {
     let id = number(&id)?;
     let (site, today) = (asked.site.clone(), asked.today());
     asked.params.finish()?;
@@ -411,11 +393,10 @@ pub async fn show(
         campaigns::segments_reached(&asked.pool, site.id, id, today),
         campaigns::orders(&asked.pool, site.id, id, ORDERS),
     )?;
-    let sessions = sessions(&state, &site, &plan, today).await?;
-    let sum = |of: fn(&(Figure, Figure)) -> Figure| -> Figure {
-        sessions.values().filter_map(|day| of(day).0).sum::<Decimal>().into()
-    };
-    let (all, converted) = (sum(|day| day.0), sum(|day| day.1));
+    let sessions = sessions(&asked.pool, &site, &[plan], today)
+        .await?
+        .pop()
+        .unwrap_or_default();
     let mut by_day: BTreeMap<NaiveDate, CampaignDay> = BTreeMap::new();
     let empty = |day| CampaignDay {
         day,
@@ -446,9 +427,7 @@ pub async fn show(
         site: site.key.clone(),
         currency: site.currency.clone(),
         campaign: view(row),
-        sessions: all,
-        converted_sessions: converted,
-        conversion_rate: Figure::ratio(100, converted, all),
+        sessions: CampaignSessions::sum(sessions.values()),
         days: by_day.into_values().collect(),
         segments_reached: reached
             .into_iter()
@@ -459,151 +438,4 @@ pub async fn show(
             .collect(),
         recent_orders: orders.into_iter().map(RecentOrder::from).collect(),
     }))
-}
-
-/// Makes a campaign, as a draft.
-#[utoipa::path(post, path = "/api/v1/analytics/campaigns", operation_id = "create_campaign", tag = "business", request_body = NewCampaign, responses(
-    (status = 201, body = CampaignView, description = "the draft"),
-    (status = 400, body = ErrorBody, description = "a field has a value that is not allowed; it is named"),
-    (status = 401, body = ErrorBody, description = "nobody is logged in"),
-    (status = 403, body = ErrorBody, description = "not an admin"),
-))]
-pub async fn create(
-    State(state): State<AppState>,
-    admin: Admin,
-    Json(new): Json<NewCampaign>,
-) -> Result<(StatusCode, Json<CampaignView>), ApiError> {
-    let site = admin.site(&state.sites, new.site.as_deref())?;
-    let plan = Plan {
-        name: new.name,
-        description: new.description,
-        discount_type: new.discount_type,
-        discount_value: new.discount_value,
-        status: Status::Draft,
-        start_day: new.start_day,
-        end_day: new.end_day,
-        audience: new.audience,
-        budget: new.budget,
-        utm_campaigns: new.utm_campaigns,
-        promo_codes: new.promo_codes,
-    }
-    .checked()?;
-    let now = state.clock.now();
-    let mut transaction = state.pool.begin().await?;
-    let id = campaigns::insert(&mut *transaction, site.id, &plan, now).await?;
-    let entry = Entry {
-        site_id: Some(site.id),
-        actor: Actor::User(&admin.0),
-        action: "campaign.create",
-        subject: &id.to_string(),
-        detail: json!({"after": plan}),
-    };
-    audit_log::insert(&mut *transaction, &entry, now).await?;
-    let made = find(&mut *transaction, site.id, id).await?;
-    transaction.commit().await?;
-    Ok((StatusCode::CREATED, Json(view(made))))
-}
-
-/// Changes a campaign, or moves it on: draft → active ⇄ paused → completed. Its performance follows within seconds.
-#[utoipa::path(patch, path = "/api/v1/analytics/campaigns/{id}", operation_id = "change_campaign", tag = "business", request_body = CampaignChange,
-    params(OfSite, ("id" = i64, Path, description = "number of the campaign")), responses(
-    (status = 200, body = CampaignView, description = "as it is now"),
-    (status = 400, body = ErrorBody, description = "a field has a value that is not allowed; it is named"),
-    (status = 401, body = ErrorBody, description = "nobody is logged in"),
-    (status = 403, body = ErrorBody, description = "not an admin"),
-    (status = 404, body = ErrorBody, description = "there is no such campaign"),
-    (status = 409, body = ErrorBody, description = "a completed campaign never changes"),
-))]
-pub async fn change(
-    State(state): State<AppState>,
-    admin: Admin,
-    Path(id): Path<String>,
-    Query(of): Query<OfSite>,
-    Json(change): Json<CampaignChange>,
-) -> Result<Json<CampaignView>, ApiError> {
-    let site = admin.site(&state.sites, of.site.as_deref())?;
-    let id = number(&id)?;
-    let now = state.clock.now();
-    let mut transaction = state.pool.begin().await?;
-    if !campaigns::lock(&mut transaction, site.id, id).await? {
-        return Err(UNKNOWN);
-    }
-    let before = plan(&find(&mut *transaction, site.id, id).await?);
-    if before.status == Status::Completed {
-        return Err(ApiError::Conflict("a completed campaign never changes".into()));
-    }
-    let mut after = before.clone();
-    if let Some(status) = change.status.filter(|status| *status != before.status) {
-        if !before.status.next().contains(&status) {
-            let allowed: Vec<&str> = before.status.next().iter().map(|next| next.name()).collect();
-            let message = format!("from {} it may become {}", before.status.name(), allowed.join(", "));
-            return Err(ApiError::invalid("status", message));
-        }
-        after.status = status;
-    }
-    after.name = change.name.unwrap_or(after.name);
-    after.description = change.description.unwrap_or(after.description);
-    after.discount_type = change.discount_type.unwrap_or(after.discount_type);
-    after.discount_value = change.discount_value.unwrap_or(after.discount_value);
-    after.start_day = change.start_day.unwrap_or(after.start_day);
-    after.end_day = change.end_day.unwrap_or(after.end_day);
-    after.audience = change.audience.unwrap_or(after.audience);
-    after.budget = change.budget.unwrap_or(after.budget);
-    after.utm_campaigns = change.utm_campaigns.unwrap_or(after.utm_campaigns);
-    after.promo_codes = change.promo_codes.unwrap_or(after.promo_codes);
-    if after.status == Status::Completed {
-        // Over is over: no later order counts.
-        let today = now.with_timezone(&site.time_zone).date_naive().max(after.start_day);
-        after.end_day = Some(after.end_day.map_or(today, |end| end.min(today)));
-    }
-    let after = after.checked()?;
-    campaigns::update(&mut *transaction, site.id, id, &after, now).await?;
-    let entry = Entry {
-        site_id: Some(site.id),
-        actor: Actor::User(&admin.0),
-        action: "campaign.change",
-        subject: &id.to_string(),
-        detail: json!({"before": before, "after": after}),
-    };
-    audit_log::insert(&mut *transaction, &entry, now).await?;
-    let changed = find(&mut *transaction, site.id, id).await?;
-    transaction.commit().await?;
-    Ok(Json(view(changed)))
-}
-
-/// Deletes a draft. A campaign that ran is completed instead, so that its figures stay.
-#[utoipa::path(delete, path = "/api/v1/analytics/campaigns/{id}", operation_id = "delete_campaign", tag = "business",
-    params(OfSite, ("id" = i64, Path, description = "number of the campaign")), responses(
-    (status = 204, description = "deleted"),
-    (status = 401, body = ErrorBody, description = "nobody is logged in"),
-    (status = 403, body = ErrorBody, description = "not an admin"),
-    (status = 404, body = ErrorBody, description = "there is no such campaign"),
-    (status = 409, body = ErrorBody, description = "it is no draft"),
-))]
-pub async fn remove(
-    State(state): State<AppState>,
-    admin: Admin,
-    Path(id): Path<String>,
-    Query(of): Query<OfSite>,
-) -> Result<StatusCode, ApiError> {
-    let site = admin.site(&state.sites, of.site.as_deref())?;
-    let id = number(&id)?;
-    let now = state.clock.now();
-    let mut transaction = state.pool.begin().await?;
-    let before = plan(&find(&mut *transaction, site.id, id).await?);
-    if !campaigns::delete_draft(&mut *transaction, site.id, id).await? {
-        return Err(ApiError::Conflict(
-            "only a draft can be deleted; complete the campaign instead".into(),
-        ));
-    }
-    let entry = Entry {
-        site_id: Some(site.id),
-        actor: Actor::User(&admin.0),
-        action: "campaign.delete",
-        subject: &id.to_string(),
-        detail: json!({"before": before}),
-    };
-    audit_log::insert(&mut *transaction, &entry, now).await?;
-    transaction.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
 }

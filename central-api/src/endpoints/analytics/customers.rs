@@ -371,13 +371,14 @@ pub async fn customers(mut asked: Asked) -> Result<Json<CustomersPage>, ApiError
         site_id: site.id,
         first: Some(this_month - Months::new(MONTHS)),
         last: today,
+        filters: asked.filters.clone(),
     };
     let (segments, groups, top, at_risk, days) = tokio::try_join!(
         segments(&asked, &period),
         people::groups(pool, site.id),
         people::top(pool, site.id, today, LISTED),
         people::at_risk(pool, site.id, today, rules, LISTED),
-        figures::days(pool, year),
+        figures::days(pool, &year),
     )?;
     let list = |found: Vec<people::Customer>| -> Vec<CustomerRow> {
         let named = asked.names_customers;
@@ -445,6 +446,94 @@ pub async fn customers(mut asked: Asked) -> Result<Json<CustomersPage>, ApiError
         at_risk: list(at_risk),
         top_customers: list(top),
         segments,
+    }))
+}
+
+/// Customers one by one.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CustomerMetrics {
+    /// The site's key.
+    site: String,
+    /// ISO 4217 code of all money.
+    currency: String,
+    /// As sorted.
+    customers: Vec<CustomerRow>,
+    /// Rows without limit and offset.
+    total_rows: i64,
+    /// As asked.
+    limit: i64,
+    /// As asked.
+    offset: i64,
+}
+
+/// Which customers, for the description.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described")]
+pub struct MetricsParams {
+    /// Key of the site; need not be given when there is only one.
+    site: Option<String>,
+    /// Those who are in it today; all when absent.
+    segment: Option<Segment>,
+    /// `revenue` (the default), `last_order` or `first_order`: the largest or latest first.
+    sort: Option<String>,
+    /// At most 1,000; 100 when absent.
+    limit: Option<i64>,
+    /// To skip.
+    offset: Option<i64>,
+}
+
+/// The values of `sort`.
+pub(super) const ORDERS_OF_LIST: [(&str, people::Order); 3] = [
+    ("revenue", people::Order::Revenue),
+    ("last_order", people::Order::LastOrder),
+    ("first_order", people::Order::FirstOrder),
+];
+
+/// Takes `segment`.
+///
+/// # Errors
+/// 400 naming the six.
+pub(super) fn segment(asked: &mut Asked) -> Result<Option<Segment>, ApiError> {
+    let allowed = Segment::ALL.map(|segment| (segment.key(), Some(segment)));
+    asked.params.choice("segment", &allowed, None)
+}
+
+/// Customers with what each bought, spent and is; nothing says who.
+#[utoipa::path(get, path = "/api/v1/analytics/customer-metrics", operation_id = "customer_metrics", tag = "business", params(MetricsParams), responses(
+    (status = 200, body = CustomerMetrics, description = "only an admin's answer has customers' numbers"),
+    (status = 400, body = ErrorBody, description = "a parameter has a value that is not allowed; it is named"),
+    (status = 401, body = ErrorBody, description = "nobody is logged in"),
+))]
+pub async fn customer_metrics(mut asked: Asked) -> Result<Json<CustomerMetrics>, ApiError> {
+    let segment = segment(&mut asked)?;
+    let order = asked.params.choice("sort", &ORDERS_OF_LIST, people::Order::Revenue)?;
+    let (limit, offset) = asked.page(100)?;
+    asked.params.clone().finish()?;
+    let today = asked.today();
+    let (pool, site) = (&asked.pool, &asked.site);
+    let mut statement = people::statement(site.id, today, segment, order, Some((limit, offset)));
+    let (found, sizes) = tokio::try_join!(
+        statement
+            .build_query_as::<people::Customer>()
+            .persistent(false)
+            .fetch_all(pool),
+        people::segments(pool, site.id, today, today)
+    )?;
+    let own = sizes
+        .iter()
+        .filter(|size| segment.is_none_or(|segment| segment.code() == size.segment));
+    let at_risk_after = site.settings.customer_segments.at_risk_after_days;
+    Ok(Json(CustomerMetrics {
+        site: site.key.clone(),
+        currency: site.currency.clone(),
+        total_rows: own.map(|size| size.customers).sum(),
+        customers: found
+            .into_iter()
+            .map(|found| row(found, today, at_risk_after, asked.names_customers))
+            .collect(),
+        limit,
+        offset,
     }))
 }
 

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::asked::{Asked, PeriodParams};
+use super::asked::{Asked, FilterParams, PeriodParams};
 use super::{BusinessScope, Words, share};
 use crate::business::campaigns::{self, Status};
 use crate::business::figures::{self, Day};
@@ -309,27 +309,28 @@ fn method_label(method: &str) -> Words {
 }
 
 /// Dashboard: key figures, revenue trend, statuses, payment methods, top items, latest orders.
-#[utoipa::path(get, path = "/api/v1/analytics/dashboard", operation_id = "business_dashboard", tag = "business", params(PeriodParams), responses(
+#[utoipa::path(get, path = "/api/v1/analytics/dashboard", operation_id = "business_dashboard", tag = "business", params(PeriodParams, FilterParams), responses(
     (status = 200, body = Dashboard, description = "the shop at a glance"),
     (status = 400, body = ErrorBody, description = "a parameter has a value that is not allowed; it is named"),
     (status = 401, body = ErrorBody, description = "nobody is logged in"),
 ))]
 pub async fn dashboard(mut asked: Asked) -> Result<Json<Dashboard>, ApiError> {
     let period = asked.period()?;
+    asked.filters()?;
     asked.params.clone().finish()?;
-    let (pool, window, today) = (&asked.pool, asked.window(&period), asked.today());
+    let (pool, window, today) = (&asked.pool, &asked.window(&period), asked.today());
     let before = period.previous();
     let (days, customers, splits, items, recent, running) = tokio::try_join!(
         figures::days(pool, window),
         figures::customers(pool, window, today),
         figures::splits(pool, window),
         figures::items(pool, window, LISTED),
-        figures::recent_orders(pool, asked.site.id, LISTED),
+        figures::recent_orders(pool, window, LISTED),
         campaigns::list(pool, asked.site.id, Some(Status::Active), None, (1_000, 0)),
     )?;
     let previous = match before {
         Some(before) => {
-            let window = asked.window(&before);
+            let window = &asked.window(&before);
             let (days, customers) =
                 tokio::try_join!(figures::days(pool, window), figures::customers(pool, window, today))?;
             Some(kpis(&days, customers))
@@ -362,15 +363,16 @@ pub async fn dashboard(mut asked: Asked) -> Result<Json<Dashboard>, ApiError> {
 }
 
 /// Revenue of each day. Also answered at `/analytics/api/daily-revenue/`.
-#[utoipa::path(get, path = "/api/v1/analytics/daily-revenue", operation_id = "daily_revenue", tag = "business", params(PeriodParams), responses(
+#[utoipa::path(get, path = "/api/v1/analytics/daily-revenue", operation_id = "daily_revenue", tag = "business", params(PeriodParams, FilterParams), responses(
     (status = 200, body = DailyRevenue, description = "every day of the period"),
     (status = 400, body = ErrorBody, description = "a parameter has a value that is not allowed; it is named"),
     (status = 401, body = ErrorBody, description = "nobody is logged in"),
 ))]
 pub async fn daily_revenue(mut asked: Asked) -> Result<Json<DailyRevenue>, ApiError> {
     let period = asked.period()?;
+    asked.filters()?;
     asked.params.clone().finish()?;
-    let days = figures::days(&asked.pool, asked.window(&period)).await?;
+    let days = figures::days(&asked.pool, &asked.window(&period)).await?;
     Ok(Json(DailyRevenue {
         scope: asked.scope(&period),
         total_revenue: days.iter().map(|day| day.revenue).sum::<Decimal>().into(),

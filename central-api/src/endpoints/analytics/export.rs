@@ -1,22 +1,67 @@
-//! The business figures as a file.
+//! The business relations as files, CSV or XLSX.
 
-use axum::body::Body;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
-use rust_decimal::Decimal;
+use axum::extract::State;
+use axum::response::Response;
+use futures_util::{Stream, TryStreamExt};
+use sqlx::PgPool;
+use tokio::sync::mpsc;
 
-use super::asked::Asked;
+use super::asked::{Asked, FilterParams};
+use super::campaigns::conversion_rates;
+use super::customers;
+use super::traffic::{event_type, event_types};
+use crate::business::campaigns::Status;
+use crate::business::people::{self, Customer};
+use crate::business::segments::Segment;
+use crate::business::traffic::{self, Conversion, PageViews};
 use crate::business::{campaigns, figures};
 use crate::catalogue::Text;
+use crate::endpoints::download::{self, FORMATS, File, Format};
 use crate::error::{ApiError, ErrorBody};
-use crate::reports::csv::{Chunks, harmless};
+use crate::reports::figure::Figure;
+use crate::reports::sheet::{Cell, Column, Kind, Part};
+use crate::site::Site;
+use crate::state::AppState;
 
-/// What can be exported.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
+/// Rows that travel together.
+const BATCH: usize = 500;
+
+/// What can be exported: the relations of `docs/business.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relation {
     Daily,
     Streams,
+    Customers,
     Campaigns,
+    CampaignPerformance,
+    PageViews,
+    Conversions,
+}
+
+impl Relation {
+    /// The values of `type`.
+    const ALL: [(&'static str, Self); 7] = [
+        ("daily", Self::Daily),
+        ("revenue-streams", Self::Streams),
+        ("customers", Self::Customers),
+        ("campaigns", Self::Campaigns),
+        ("campaign-performance", Self::CampaignPerformance),
+        ("page-views", Self::PageViews),
+        ("conversion-events", Self::Conversions),
+    ];
+
+    /// Its columns, in the order of its rows.
+    const fn columns(self) -> &'static [(Text, Kind)] {
+        match self {
+            Self::Daily => &DAILY,
+            Self::Streams => &STREAMS,
+            Self::Customers => &CUSTOMERS,
+            Self::Campaigns => &CAMPAIGNS,
+            Self::CampaignPerformance => &PERFORMANCE,
+            Self::PageViews => &PAGE_VIEWS,
+            Self::Conversions => &CONVERSIONS,
+        }
+    }
 }
 
 /// Parameters, for the description.
@@ -32,146 +77,368 @@ pub struct ExportParams {
     start_date: Option<String>,
     /// Last local day, included.
     end_date: Option<String>,
-    /// `daily` (the default), `revenue-streams` or `campaigns` (all of them, whatever the period).
+    /// `daily` (the default), `revenue-streams`, `campaign-performance`, `page-views`, `conversion-events`; `customers` and `campaigns` are
+    /// all of them, whatever the period.
     r#type: Option<String>,
-    /// `csv`.
+    /// Of `customers`: those who are in it today.
+    segment: Option<Segment>,
+    /// Of `conversion-events`: one of its kinds.
+    event_type: Option<String>,
+    /// `csv` (the default) or `xlsx`.
     format: Option<String>,
     /// Language of the header: `uk` or `en`; the site's when absent.
     locale: Option<String>,
 }
 
-const fn text(uk: &'static str, en: &'static str) -> Text {
-    Text { uk, en }
+const fn column(kind: Kind, uk: &'static str, en: &'static str) -> (Text, Kind) {
+    (Text { uk, en }, kind)
 }
 
-const DAILY: [Text; 10] = [
-    text("День", "Day"),
-    text("Замовлення", "Orders"),
-    text("Покупки", "Purchases"),
-    text("Виторг", "Revenue"),
-    text("Знижки", "Discounts"),
-    text("Покупці", "Customers"),
-    text("Нові покупці", "New customers"),
-    text("Покупці, що повернулися", "Returning customers"),
-    text("VIP-замовлення", "VIP orders"),
-    text("Замовлення за підпискою", "Subscription orders"),
+static DAILY: [(Text, Kind); 10] = [
+    column(Kind::Text, "День", "Day"),
+    column(Kind::Count, "Замовлення", "Orders"),
+    column(Kind::Count, "Покупки", "Purchases"),
+    column(Kind::Fraction, "Виторг", "Revenue"),
+    column(Kind::Fraction, "Знижки", "Discounts"),
+    column(Kind::Count, "Покупці", "Customers"),
+    column(Kind::Count, "Нові покупці", "New customers"),
+    column(Kind::Count, "Покупці, що повернулися", "Returning customers"),
+    column(Kind::Count, "VIP-замовлення", "VIP orders"),
+    column(Kind::Count, "Замовлення за підпискою", "Subscription orders"),
 ];
 
-const STREAMS: [Text; 4] = [
-    text("День", "Day"),
-    text("Потік", "Stream"),
-    text("Виторг", "Revenue"),
-    text("Покупки", "Purchases"),
+static STREAMS: [(Text, Kind); 4] = [
+    column(Kind::Text, "День", "Day"),
+    column(Kind::Text, "Потік", "Stream"),
+    column(Kind::Fraction, "Виторг", "Revenue"),
+    column(Kind::Count, "Покупки", "Purchases"),
 ];
 
-const CAMPAIGNS: [Text; 11] = [
-    text("Кампанія", "Campaign"),
-    text("Статус", "Status"),
-    text("Перший день", "First day"),
-    text("Останній день", "Last day"),
-    text("Замовлення", "Orders"),
-    text("Покупки", "Purchases"),
-    text("Виторг", "Revenue"),
-    text("Покупці", "Customers"),
-    text("Вартість знижок", "Discount cost"),
-    text("Бюджет", "Budget"),
-    text("ROI, %", "ROI, %"),
+static CUSTOMERS: [(Text, Kind); 15] = [
+    column(Kind::Count, "Номер покупця", "Customer number"),
+    column(Kind::Text, "Сегмент", "Segment"),
+    column(Kind::Count, "Покупки", "Purchases"),
+    column(Kind::Count, "Усі замовлення", "Orders placed"),
+    column(Kind::Fraction, "Виторг", "Revenue"),
+    column(Kind::Fraction, "Середній чек", "Average order"),
+    column(Kind::Fraction, "Знижки", "Discounts"),
+    column(Kind::Time, "Перша покупка", "First purchase"),
+    column(Kind::Time, "Остання покупка", "Last purchase"),
+    column(Kind::Text, "VIP-рівень", "VIP tier"),
+    column(Kind::Text, "Підписка", "Subscription"),
+    column(Kind::Text, "Підписка активна", "Subscription active"),
+    column(Kind::Count, "Нараховано балів", "Points earned"),
+    column(Kind::Count, "Використано балів", "Points redeemed"),
+    column(Kind::Count, "Запрошені покупці", "Referrals"),
 ];
 
-fn money(amount: Decimal) -> String {
-    amount.normalize().to_string()
+static CAMPAIGNS: [(Text, Kind); 12] = [
+    column(Kind::Text, "Кампанія", "Campaign"),
+    column(Kind::Text, "Статус", "Status"),
+    column(Kind::Text, "Перший день", "First day"),
+    column(Kind::Text, "Останній день", "Last day"),
+    column(Kind::Count, "Замовлення", "Orders"),
+    column(Kind::Count, "Покупки", "Purchases"),
+    column(Kind::Fraction, "Виторг", "Revenue"),
+    column(Kind::Count, "Покупці", "Customers"),
+    column(Kind::Fraction, "Вартість знижок", "Discount cost"),
+    column(Kind::Fraction, "Бюджет", "Budget"),
+    column(Kind::Fraction, "Конверсія, %", "Conversion rate, %"),
+    column(Kind::Fraction, "ROI, %", "ROI, %"),
+];
+
+static PERFORMANCE: [(Text, Kind); 7] = [
+    column(Kind::Text, "Кампанія", "Campaign"),
+    column(Kind::Text, "День", "Day"),
+    column(Kind::Count, "Замовлення", "Orders"),
+    column(Kind::Count, "Покупки", "Purchases"),
+    column(Kind::Fraction, "Виторг", "Revenue"),
+    column(Kind::Fraction, "Вартість знижок", "Discount cost"),
+    column(Kind::Count, "Покупці", "Customers"),
+];
+
+static PAGE_VIEWS: [(Text, Kind); 5] = [
+    column(Kind::Text, "День", "Day"),
+    column(Kind::Text, "Сторінка", "Page"),
+    column(Kind::Count, "Перегляди", "Views"),
+    column(Kind::Count, "Відвідувачі", "Visitors"),
+    column(Kind::Count, "Сесії", "Sessions"),
+];
+
+static CONVERSIONS: [(Text, Kind); 9] = [
+    column(Kind::Time, "Час (місцевий)", "Time (local)"),
+    column(Kind::Text, "Подія", "Event"),
+    column(Kind::Text, "Сесія", "Session"),
+    column(Kind::Text, "Замовлення", "Order"),
+    column(Kind::Fraction, "Сума", "Value"),
+    column(Kind::Text, "Валюта", "Currency"),
+    column(Kind::Text, "Джерело", "Source"),
+    column(Kind::Text, "Тип трафіку", "Medium"),
+    column(Kind::Text, "Кампанія", "Campaign"),
+];
+
+fn text(text: impl ToString) -> Cell {
+    Cell::Text(text.to_string())
 }
 
-async fn rows(asked: &Asked, window: figures::Window, kind: Kind) -> sqlx::Result<Vec<Vec<String>>> {
-    Ok(match kind {
-        Kind::Daily => figures::days(&asked.pool, window)
+fn maybe(found: Option<impl ToString>) -> Cell {
+    found.map_or(Cell::Nothing, text)
+}
+
+fn count(number: i64) -> Cell {
+    Cell::Number(number.into())
+}
+
+fn local(at: chrono::DateTime<chrono::Utc>, site: &Site) -> Cell {
+    Cell::Time(at.with_timezone(&site.time_zone).naive_local())
+}
+
+/// Relations of few rows, whole.
+async fn rows(asked: &Asked, window: &figures::Window, relation: Relation) -> Result<Vec<Vec<Cell>>, ApiError> {
+    let (pool, site_id) = (&asked.pool, asked.site.id);
+    Ok(match relation {
+        Relation::Daily => figures::days(pool, window)
             .await?
             .into_iter()
             .map(|day| {
                 vec![
-                    day.day.to_string(),
-                    day.orders.to_string(),
-                    day.purchases.to_string(),
-                    money(day.revenue),
-                    money(day.discounts),
-                    day.unique_customers.to_string(),
-                    day.new_customers.to_string(),
-                    (day.unique_customers - day.new_customers).to_string(),
-                    day.vip_orders.to_string(),
-                    day.subscription_orders.to_string(),
+                    text(day.day),
+                    day.orders.into(),
+                    day.purchases.into(),
+                    Cell::Number(day.revenue),
+                    Cell::Number(day.discounts),
+                    day.unique_customers.into(),
+                    day.new_customers.into(),
+                    (day.unique_customers - day.new_customers).into(),
+                    day.vip_orders.into(),
+                    day.subscription_orders.into(),
                 ]
             })
             .collect(),
-        Kind::Streams => figures::stream_days(&asked.pool, window)
+        Relation::Streams => figures::stream_days(pool, window)
             .await?
             .into_iter()
             .map(|day| {
                 vec![
-                    day.day.to_string(),
-                    harmless(&day.stream).into_owned(),
-                    money(day.amount),
-                    day.transactions.to_string(),
+                    text(day.day),
+                    text(day.stream),
+                    Cell::Number(day.amount),
+                    day.transactions.into(),
                 ]
             })
             .collect(),
-        Kind::Campaigns => campaigns::list(&asked.pool, asked.site.id, None, None, (i64::MAX, 0))
+        Relation::Campaigns => {
+            let found = campaigns::list(pool, site_id, None, None, (i64::MAX, 0)).await?;
+            let rates = conversion_rates(asked, &found).await?;
+            found
+                .into_iter()
+                .zip(rates)
+                .map(|(row, rate)| {
+                    let cost = row.discount_cost + row.budget;
+                    vec![
+                        text(row.name),
+                        text(Status::from_name(&row.status).map_or("", Status::name)),
+                        text(row.start_day),
+                        maybe(row.end_day),
+                        count(row.orders),
+                        count(row.purchases),
+                        Cell::Number(row.revenue),
+                        count(row.customers_reached),
+                        Cell::Number(row.discount_cost),
+                        Cell::Number(row.budget),
+                        rate.into(),
+                        Figure::ratio(100, (row.revenue - cost).into(), cost.into()).into(),
+                    ]
+                })
+                .collect()
+        }
+        _ => campaigns::performances(pool, window)
             .await?
             .into_iter()
-            .map(|row| {
-                let cost = row.discount_cost + row.budget;
-                let roi = crate::reports::figure::Figure::ratio(100, (row.revenue - cost).into(), cost.into());
+            .map(|(name, day)| {
                 vec![
-                    harmless(&row.name).into_owned(),
-                    row.status,
-                    row.start_day.to_string(),
-                    row.end_day.map(|day| day.to_string()).unwrap_or_default(),
-                    row.orders.to_string(),
-                    row.purchases.to_string(),
-                    money(row.revenue),
-                    row.customers_reached.to_string(),
-                    money(row.discount_cost),
-                    money(row.budget),
-                    roi.to_string(),
+                    text(name),
+                    text(day.day),
+                    day.orders.into(),
+                    day.purchases.into(),
+                    Cell::Number(day.revenue),
+                    Cell::Number(day.discount_cost),
+                    day.customers.into(),
                 ]
             })
             .collect(),
     })
 }
 
-/// Business figures as CSV.
-#[utoipa::path(get, path = "/api/v1/analytics/export", operation_id = "export_business", tag = "business", params(ExportParams), responses(
-    (status = 200, content_type = "text/csv", body = String, description = "UTF-8 with a byte order mark"),
+fn customer(row: Customer, site: &Site, language: &str, named: bool) -> Vec<Cell> {
+    let segment = row.segment.and_then(Segment::from_code);
+    let yes_no = Text {
+        uk: if row.subscription_active { "так" } else { "ні" },
+        en: if row.subscription_active { "yes" } else { "no" },
+    };
+    vec![
+        if named { count(row.customer_no) } else { Cell::Nothing },
+        maybe(segment.map(|segment| segment.label().get(language))),
+        row.orders.into(),
+        row.orders_placed.into(),
+        Cell::Number(row.revenue),
+        Figure(row.avg_order_value).into(),
+        Cell::Number(row.discounts),
+        local(row.first_order_at, site),
+        local(row.last_order_at, site),
+        maybe(row.vip_tier),
+        maybe(row.subscription),
+        text(yes_no.get(language)),
+        Cell::Number(row.loyalty_earned),
+        Cell::Number(row.loyalty_redeemed),
+        row.referrals.into(),
+    ]
+}
+
+fn page_view(row: PageViews) -> Vec<Cell> {
+    vec![
+        maybe(row.day),
+        maybe(row.page),
+        count(row.views),
+        count(row.visitors),
+        count(row.sessions),
+    ]
+}
+
+fn conversion(row: Conversion, site: &Site) -> Vec<Cell> {
+    vec![
+        local(row.occurred_at, site),
+        text(event_type(row.action)),
+        text(row.session_id),
+        maybe(row.order_id),
+        Figure(row.value).into(),
+        text(row.currency.as_ref().unwrap_or(&site.currency)),
+        maybe(row.utm_source),
+        maybe(row.utm_medium),
+        maybe(row.utm_campaign),
+    ]
+}
+
+/// Hands rows on as they are read; stops early when nobody takes them any more.
+async fn hand_on(
+    mut found: impl Stream<Item = sqlx::Result<Vec<Cell>>> + Unpin,
+    parts: &mpsc::Sender<Part>,
+) -> anyhow::Result<()> {
+    let mut batch = Vec::with_capacity(BATCH);
+    while let Some(row) = found.try_next().await? {
+        batch.push(row);
+        if batch.len() == BATCH && parts.send(Part::Rows(std::mem::take(&mut batch))).await.is_err() {
+            return Ok(());
+        }
+    }
+    // Nobody reads any more, or everybody has it all.
+    let _ = parts.send(Part::Rows(batch)).await;
+    Ok(())
+}
+
+/// Relations of many rows, as they are read.
+struct Large {
+    asked: Asked,
+    relation: Relation,
+    segment: Option<Segment>,
+    actions: Vec<shared::action::Action>,
+    scope: crate::reports::scope::Scope,
+    language: &'static str,
+}
+
+impl Large {
+    async fn read(&self, pool: &PgPool, parts: &mpsc::Sender<Part>) -> anyhow::Result<()> {
+        let mut tx = crate::reports::table::snapshot(pool).await?;
+        // As long as it takes somebody to save the file; whoever takes nothing for a minute is cut off.
+        sqlx::query("set local statement_timeout = '2h'")
+            .execute(&mut *tx)
+            .await?;
+        let site = &*self.asked.site;
+        match self.relation {
+            Relation::PageViews => {
+                let mut statement = traffic::page_views_statement(&self.scope, true, None);
+                let rows = statement.build_query_as().persistent(false).fetch(&mut *tx);
+                hand_on(rows.map_ok(page_view), parts).await
+            }
+            Relation::Conversions => {
+                let mut statement = traffic::conversions_statement(&self.scope, &self.actions, None);
+                let rows = statement.build_query_as().persistent(false).fetch(&mut *tx);
+                hand_on(rows.map_ok(|row| conversion(row, site)), parts).await
+            }
+            _ => {
+                let today = self.asked.today();
+                let mut statement = people::statement(site.id, today, self.segment, people::Order::Revenue, None);
+                let rows = statement.build_query_as().persistent(false).fetch(&mut *tx);
+                let named = self.asked.names_customers;
+                hand_on(rows.map_ok(|row| customer(row, site, self.language, named)), parts).await
+            }
+        }
+    }
+}
+
+/// Business figures as a file.
+#[utoipa::path(get, path = "/api/v1/analytics/export", operation_id = "export_business", tag = "business", params(ExportParams, FilterParams),
+    responses(
+    (status = 200, body = String, description = "CSV: UTF-8 with a byte order mark; or a workbook", content_type = "text/csv"),
     (status = 400, body = ErrorBody, description = "a parameter has a value that is not allowed; it is named"),
     (status = 401, body = ErrorBody, description = "nobody is logged in"),
+    (status = 429, body = ErrorBody, description = "other exports are under way; Retry-After says when to ask again"),
 ))]
-pub async fn export(mut asked: Asked) -> Result<Response, ApiError> {
+pub async fn export(State(state): State<AppState>, mut asked: Asked) -> Result<Response, ApiError> {
     let period = asked.period()?;
-    let kinds = [
-        ("daily", ("daily", Kind::Daily, &DAILY[..])),
-        ("revenue-streams", ("revenue_streams", Kind::Streams, &STREAMS[..])),
-        ("campaigns", ("campaigns", Kind::Campaigns, &CAMPAIGNS[..])),
-    ];
-    let (name, kind, columns) = asked.params.choice("type", &kinds, kinds[0].1)?;
-    asked.params.choice("format", &[("csv", ())], ())?;
+    let named = Relation::ALL.map(|(name, relation)| (name, (name, relation)));
+    let (name, relation) = asked.params.choice("type", &named, Relation::ALL[0])?;
+    let format = asked.params.choice("format", &FORMATS, Format::Csv)?;
     let own = if asked.site.language == "en" { "en" } else { "uk" };
     let language = asked.params.choice("locale", &[("uk", "uk"), ("en", "en")], own)?;
-    asked.params.clone().finish()?;
-    let rows = rows(&asked, asked.window(&period), kind).await?;
-    let mut chunks = Chunks::default();
-    let whole = |error: csv::Error| ApiError::Internal(error.into());
-    chunks
-        .row(columns.iter().map(|column| column.get(language)))
-        .map_err(whole)?;
-    for row in rows {
-        chunks.row(row).map_err(whole)?;
+    if !matches!(
+        relation,
+        Relation::Customers | Relation::Campaigns | Relation::CampaignPerformance
+    ) {
+        asked.filters()?;
     }
-    let bytes = chunks.take().map_err(|error| ApiError::Internal(error.into()))?;
-    Ok((
-        [
-            (CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-            (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.csv\"")),
-        ],
-        Body::from(bytes),
-    )
-        .into_response())
+    let segment = match relation {
+        Relation::Customers => customers::segment(&mut asked)?,
+        _ => None,
+    };
+    let actions = match relation {
+        Relation::Conversions => event_types(&mut asked)?,
+        _ => Vec::new(),
+    };
+    asked.params.clone().finish()?;
+    let file = File {
+        columns: relation
+            .columns()
+            .iter()
+            .map(|(label, kind)| Column {
+                label: label.get(language),
+                kind: *kind,
+            })
+            .collect(),
+        name: name.replace('-', "_"),
+        sheet: name,
+        format,
+    };
+    // A workbook ends with a row of totals; sums of these columns would mean nothing, so it is empty.
+    let totals = Part::Totals(file.columns.iter().map(|_| Cell::Nothing).collect());
+    let large = Large {
+        scope: asked.sessions_scope(period),
+        asked,
+        relation,
+        segment,
+        actions,
+        language,
+    };
+    let few = match relation {
+        Relation::Customers | Relation::PageViews | Relation::Conversions => None,
+        _ => Some(rows(&large.asked, &large.asked.window(&period), relation).await?),
+    };
+    download::send(&state, file, move |parts| async move {
+        match few {
+            Some(rows) => drop(parts.send(Part::Rows(rows)).await),
+            None => large.read(&large.asked.pool, &parts).await?,
+        }
+        let _ = parts.send(totals).await;
+        Ok(())
+    })
 }

@@ -2,11 +2,13 @@
 //! admins alone.
 
 mod asked;
+mod campaign_changes;
 mod campaigns;
 mod customers;
 mod dashboard;
 mod export;
 mod streams;
+mod traffic;
 
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -17,6 +19,7 @@ use utoipa_axum::routes;
 use crate::business::segments::Segment;
 use crate::catalogue::Text;
 use crate::reports::figure::Figure;
+use crate::reports::filter::Filters;
 use crate::reports::period::PeriodAnswer;
 use crate::state::AppState;
 
@@ -29,6 +32,9 @@ pub struct BusinessScope {
     currency: String,
     /// The period, in local days. An order counts on the day on which it was placed.
     period: PeriodAnswer,
+    /// Which orders count: dimension → values as they would be asked for again; empty: all.
+    #[schema(value_type = std::collections::BTreeMap<String, Vec<String>>)]
+    filters: Filters,
 }
 
 /// A name or sentence in the panel's two languages.
@@ -88,8 +94,15 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(customers::customers))
         .routes(routes!(customers::customer_segments))
         .routes(routes!(customers::customer))
-        .routes(routes!(campaigns::list, campaigns::create))
-        .routes(routes!(campaigns::show, campaigns::change, campaigns::remove))
+        .routes(routes!(customers::customer_metrics))
+        .routes(routes!(campaigns::list, campaign_changes::create))
+        .routes(routes!(
+            campaigns::show,
+            campaign_changes::change,
+            campaign_changes::remove
+        ))
+        .routes(routes!(traffic::page_views))
+        .routes(routes!(traffic::conversion_events))
         .routes(routes!(export::export))
         // Where the original module had them.
         .route(

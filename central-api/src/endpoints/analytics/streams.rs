@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::asked::{Asked, PeriodParams};
+use super::asked::{Asked, FilterParams, PeriodParams};
 use super::{BusinessScope, Words, share};
 use crate::business::figures::{self, StreamSum};
 use crate::business::streams::STREAMS;
@@ -88,21 +88,22 @@ pub fn name(stream: &str, site: &Site) -> (Words, bool) {
 }
 
 /// Revenue by stream: totals with shares, and the daily trend.
-#[utoipa::path(get, path = "/api/v1/analytics/revenue-streams", operation_id = "revenue_streams", tag = "business", params(PeriodParams), responses(
+#[utoipa::path(get, path = "/api/v1/analytics/revenue-streams", operation_id = "revenue_streams", tag = "business", params(PeriodParams, FilterParams), responses(
     (status = 200, body = RevenueStreams, description = "the streams of the period"),
     (status = 400, body = ErrorBody, description = "a parameter has a value that is not allowed; it is named"),
     (status = 401, body = ErrorBody, description = "nobody is logged in"),
 ))]
 pub async fn revenue_streams(mut asked: Asked) -> Result<Json<RevenueStreams>, ApiError> {
     let period = asked.period()?;
+    asked.filters()?;
     asked.params.clone().finish()?;
-    let window = asked.window(&period);
+    let window = &asked.window(&period);
     let (mut sums, days) = tokio::try_join!(
         figures::streams(&asked.pool, window),
         figures::stream_days(&asked.pool, window)
     )?;
     let before = match period.previous() {
-        Some(previous) => Some(figures::streams(&asked.pool, asked.window(&previous)).await?),
+        Some(previous) => Some(figures::streams(&asked.pool, &asked.window(&previous)).await?),
         None => None,
     };
     let own = asked.site.settings.revenue_streams.iter().map(String::as_str);

@@ -1,17 +1,12 @@
 //! `export-csv`: any list as a file, CSV or XLSX, row by row.
 
-use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
-use futures_util::{TryStreamExt, stream};
+use futures_util::TryStreamExt;
 use sqlx::PgPool;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use utoipa::openapi::ContentBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -22,6 +17,7 @@ use super::describe;
 use super::lists::{DEFAULT_SORT, LIST_METRICS, LISTS, List};
 use super::time_series::BUCKETS;
 use crate::catalogue::{Dimension, Metric, Text};
+use crate::endpoints::download::{self, FORMATS, File, Format, WAITING, XLSX};
 use crate::error::ApiError;
 use crate::reports::csv::Chunks;
 use crate::reports::filter::NOT_SET;
@@ -30,32 +26,10 @@ use crate::reports::session::SessionRow;
 use crate::reports::sheet::{self, Cell, Column, Part};
 use crate::reports::sql::{self, Question, Sort};
 use crate::reports::table;
-use crate::reports::xlsx;
 use crate::state::AppState;
 
-/// Exports at once in one process: each holds a connection for reading as long as somebody saves its file.
-pub const AT_ONCE: usize = 2;
-/// How long somebody may take nothing.
-const STALLED: Duration = Duration::from_secs(60);
 /// Rows that travel together.
 const BATCH: usize = 500;
-const CSV: &str = "text/csv; charset=utf-8";
-const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
-/// Bytes gathered before they are sent.
-const CHUNK: usize = 64 * 1024;
-/// Chunks waiting for a slow reader; the database waits with them.
-const WAITING: usize = 4;
-
-/// How a file is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum FileFormat {
-    Csv,
-    Xlsx,
-}
-
-/// The values of `format`.
-const FORMATS: [(&str, FileFormat); 2] = [("csv", FileFormat::Csv), ("xlsx", FileFormat::Xlsx)];
-
 /// What can be exported.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
@@ -196,9 +170,7 @@ fn session_columns() -> Vec<SessionColumn> {
 /// A file being read from the database and written to whoever asked.
 struct Export {
     scope: Scope,
-    name: &'static str,
     kind: Kind,
-    format: FileFormat,
     language: &'static str,
 }
 
@@ -301,34 +273,6 @@ impl Export {
         let _ = parts.send(Part::Totals(totals)).await;
         Ok(())
     }
-
-    /// Writes the file from what was read. Blocks.
-    fn write(&self, mut parts: mpsc::Receiver<Part>, out: &mut Out) -> anyhow::Result<()> {
-        let columns = self.columns();
-        let mut next = || parts.blocking_recv();
-        if self.format == FileFormat::Xlsx {
-            xlsx::write(&columns, self.name, next, &mut *out)?;
-            out.flush()?;
-            return Ok(());
-        }
-        let mut chunks = Chunks::default();
-        chunks.header(&columns)?;
-        loop {
-            match next() {
-                Some(Part::Rows(rows)) => {
-                    for row in rows {
-                        chunks.cells(&row)?;
-                    }
-                    if chunks.gathered() >= CHUNK {
-                        out.send(chunks.take()?)?;
-                    }
-                }
-                // Data and nothing else: whoever reads it by program need not know which row is none.
-                Some(Part::Totals(_)) => return Ok(out.send(chunks.take()?)?),
-                None => anyhow::bail!("the rows broke off"),
-            }
-        }
-    }
 }
 
 /// A row of a list, absent values named.
@@ -342,110 +286,25 @@ fn cells(row: table::Row) -> Vec<Cell> {
         .collect()
 }
 
-/// The body of the answer, as the writer of the file sees it: bytes gather and leave in chunks. Blocks while the reader is slow.
-struct Out {
-    gathered: Vec<u8>,
-    sender: mpsc::Sender<Result<Vec<u8>, std::io::Error>>,
-    runtime: Handle,
-}
-
-impl Out {
-    fn send(&mut self, chunk: Vec<u8>) -> std::io::Result<()> {
-        let sent = self
-            .runtime
-            .block_on(tokio::time::timeout(STALLED, self.sender.send(Ok(chunk))));
-        match sent {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(std::io::ErrorKind::BrokenPipe.into()),
-            Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
-        }
-    }
-}
-
-impl Write for Out {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.gathered.extend_from_slice(bytes);
-        if self.gathered.len() >= CHUNK {
-            let chunk = std::mem::take(&mut self.gathered);
-            self.send(chunk)?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        let chunk = std::mem::take(&mut self.gathered);
-        self.send(chunk)
-    }
-}
-
 async fn export(State(state): State<AppState>, mut asked: Asked) -> Result<Response, ApiError> {
     let scope = asked.scope()?;
     let kinds = kinds();
     let named: Vec<_> = kinds.iter().map(|(name, kind)| (*name, (*name, *kind))).collect();
     let (name, kind) = asked.params.choice("type", &named, ("sessions", Kind::Sessions))?;
-    let format = asked.params.choice("format", &FORMATS, FileFormat::Csv)?;
+    let format = asked.params.choice("format", &FORMATS, Format::Csv)?;
     let own = if scope.site.language == "en" { "en" } else { "uk" };
     let language = asked.params.choice("locale", &[("uk", "uk"), ("en", "en")], own)?;
     asked.params.finish()?;
-    let permit = state
-        .exports
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| ApiError::TooManyRequests(10))?;
-
-    let export = Arc::new(Export {
-        scope,
-        name,
-        kind,
+    let export = Arc::new(Export { scope, kind, language });
+    let file = File {
+        columns: export.columns(),
+        name: format!("utm_{}", name.replace('-', "_")),
+        sheet: name,
         format,
-        language,
-    });
-    let (parts, read) = mpsc::channel(WAITING);
-    let (sender, receiver) = mpsc::channel(WAITING);
-    let reading = export.clone();
-    tokio::spawn(async move {
-        // Given back when both are done: the writer ends when the reader's end of the channel is gone.
-        let _permit = permit;
-        if let Err(error) = reading.read(&asked.pool, &parts).await {
-            tracing::error!(error = format!("{error:#}"), export = name, "an export broke off");
-        }
-    });
-    let mut out = Out {
-        gathered: Vec::new(),
-        sender,
-        runtime: Handle::current(),
     };
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = export.write(read, &mut out) {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                export = name,
-                "an export was not finished"
-            );
-            // The connection is cut before the last chunk: a file that is not whole must not look whole.
-            let broken = out.sender.send(Err(std::io::Error::other("the export broke off")));
-            let _ = out.runtime.block_on(tokio::time::timeout(STALLED, broken));
-        }
-    });
-    let chunks = stream::unfold(receiver, |mut receiver| async {
-        receiver.recv().await.map(|chunk| (chunk, receiver))
-    });
-    let file = name.replace('-', "_");
-    let (media_type, extension) = match format {
-        FileFormat::Csv => (CSV, "csv"),
-        FileFormat::Xlsx => (XLSX, "xlsx"),
-    };
-    Ok((
-        [
-            (CONTENT_TYPE, media_type.to_owned()),
-            (
-                CONTENT_DISPOSITION,
-                format!("attachment; filename=\"utm_{file}.{extension}\""),
-            ),
-        ],
-        Body::from_stream(chunks),
-    )
-        .into_response())
+    download::send(&state, file, move |parts| async move {
+        export.read(&asked.pool, &parts).await
+    })
 }
 
 /// A list's whole file, as the endpoint sends it; none when it is longer than `max_bytes`.
@@ -461,9 +320,7 @@ pub(crate) async fn list_file(
 ) -> anyhow::Result<Option<Vec<u8>>> {
     let export = &Export {
         scope: scope.clone(),
-        name: list.path,
         kind: Kind::Rows(list.dimensions),
-        format: FileFormat::Csv,
         language: if language == "en" { "en" } else { "uk" },
     };
     let (parts, mut read) = mpsc::channel(WAITING);

@@ -31,7 +31,6 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::state::AppState;
 
 pub use describe::{common_parameters, error as error_answer};
-pub use export::AT_ONCE as EXPORTS_AT_ONCE;
 pub use reuse::{InFlight, reuse};
 
 /// One endpoint: where, what answers, how it is described.

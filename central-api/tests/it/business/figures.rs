@@ -16,7 +16,7 @@ use sqlx::Row as _;
 use super::{Shop, now};
 
 /// Orders around the midnights of both clock changes, of a year's end and of last week, in two currencies, with and without a rate.
-fn any_order(rng: &mut StdRng, n: usize) -> Value {
+pub(super) fn any_order(rng: &mut StdRng, n: usize) -> Value {
     let midnights = [
         "2026-03-28T22:00:00Z",
         "2026-03-29T21:00:00Z",
@@ -402,7 +402,11 @@ async fn viewers_see_figures_and_only_admins_see_who() {
         "customers",
         "customer-segments",
         "campaigns",
+        "customer-metrics",
+        "page-views",
+        "conversion-events",
         "export?type=daily",
+        "export?type=customers&format=xlsx",
     ] {
         let path = format!("/api/v1/analytics/{path}");
         let joiner = if path.contains('?') { '&' } else { '?' };

@@ -3,6 +3,7 @@
 mod campaigns;
 mod customers;
 mod figures;
+mod relations;
 
 use std::sync::Arc;
 
