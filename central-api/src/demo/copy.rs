@@ -92,6 +92,14 @@ impl Rows {
         self.value(text.as_bytes())
     }
 
+    /// `jsonb`: its version, then the text.
+    pub fn json(&mut self, text: &str) -> &mut Self {
+        let mut bytes = Vec::with_capacity(text.len() + 1);
+        bytes.push(1);
+        bytes.extend_from_slice(text.as_bytes());
+        self.value(&bytes)
+    }
+
     /// `bytea`.
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.value(bytes)

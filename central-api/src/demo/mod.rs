@@ -3,6 +3,7 @@
 //! Written in the order of time, as ingest would have written it, through binary COPY. The same seed, number and end give the same rows.
 //! Sessions hold what [`crate::ingest::fold`] would have made of their events; a test compares them.
 
+mod basket;
 mod copy;
 mod shop;
 mod story;

@@ -8,6 +8,7 @@ use shared::action::Action;
 use shared::event::{Consent, Origin};
 use shared::limits::VISIT_IDLE_MS;
 
+use super::basket::Basket;
 use super::copy::Rows;
 use super::shop::{CAMPAIGNS, CONTENT, DEVICES, PLACES, SOURCES};
 use super::story::{Chapter, DAY_MS, DemoOrder, DemoSession, Happening, Status};
@@ -25,10 +26,10 @@ pub(super) const COPY_SESSIONS: &str = "copy sessions (site_id, visitor_id, sess
 const SESSION_COLUMNS: i16 = 52;
 
 pub(super) const COPY_ORDERS: &str = "copy orders (site_id, order_id, order_number, visitor_id, session_id, link_method, unlinked_cause, \
-     customer_hash, email_hash, phone_hash, currency, rate, total, refunded, revenue, payment_method, payment_status, sales_channel, created_at, paid_at, refunded_at, \
+     customer_hash, email_hash, phone_hash, currency, rate, total, discount, refunded, revenue, items, extra, payment_method, payment_status, sales_channel, created_at, paid_at, refunded_at, \
      updated_at, session_first_seen, utm_source, utm_medium, utm_campaign, utm_content, channel, country, city, device_type, browser_name, \
      os_name, landing_path) from stdin (format binary)";
-const ORDER_COLUMNS: i16 = 34;
+const ORDER_COLUMNS: i16 = 37;
 
 pub(super) const COPY_SPEND: &str = "copy ad_spend (site_id, day, utm_source, utm_medium, utm_campaign, utm_content, currency, channel, amount, \
      clicks, impressions) from stdin (format binary)";
@@ -41,7 +42,7 @@ fn path(landing: Option<usize>) -> String {
 }
 
 /// What stands for a keyed hash of a customer's id (0), e-mail (1) or phone (2): the same for the same customer, nobody's real one.
-fn contact(kind: u8, customer: u64) -> [u8; 16] {
+pub(super) fn contact(kind: u8, customer: u64) -> [u8; 16] {
     let mut hash = [kind; 16];
     hash[..8].copy_from_slice(
         &(customer ^ u64::from(kind))
@@ -227,6 +228,7 @@ impl DemoSession {
 impl DemoOrder {
     fn write(&self, site_id: i32, session: Option<&DemoSession>, rows: &mut Rows) {
         let number = format!("demo-{}", self.number);
+        let basket = Basket::of(self);
         rows.row(ORDER_COLUMNS).i32(site_id).text(&number).text(&number);
         rows.optional(session.map(|s| s.visitor.id), Rows::uuid)
             .optional(session.map(|s| s.id), Rows::uuid);
@@ -240,8 +242,11 @@ impl DemoOrder {
             .text("UAH")
             .cents(100)
             .cents(self.cents)
+            .cents(basket.discount)
             .cents(self.refunded)
-            .cents(self.revenue());
+            .cents(self.revenue())
+            .json(&basket.items)
+            .json(&basket.extra);
         rows.text(self.payment)
             .text(self.status.name())
             .text(if session.is_some() { "direct_order" } else { "phone" })

@@ -43,6 +43,15 @@ await bench("business", { orders: "1000000" }, async (it) => {
   await it.measure("page-views, month", "/api/v1/analytics/page-views?period=month", null);
   await it.measure("conversion-events, month", "/api/v1/analytics/conversion-events?period=month", null);
 
+  const sources = await it.call("/api/utm/sources?period=all_time&limit=1&attribution_date=order&sort=-orders&utm_source=!(not%20set)");
+  const source = encodeURIComponent(sources.sources[0].utm_source);
+  for (const period of ["month", "all_time", "start_date=2026-02-01&end_date=2026-10-31"]) {
+    const query = period.includes("=") ? period : `period=${period}`;
+    await it.measure(`repeat-rate, ${period}`, `/api/utm/repeat-rate?${query}`, 300);
+    await it.measure(`repeat-rate by order date, ${period}`, `/api/utm/repeat-rate?${query}&attribution_date=order`, 300);
+    await it.measure(`repeat-rate of the largest source, ${period}`, `/api/utm/repeat-rate?${query}&utm_source=${source}`, 300);
+  }
+
   const purchases = async () => (await it.call("/api/v1/analytics/dashboard?period=today")).kpis.orders;
   const waits = [];
   for (let n = 0; n < 5; n += 1) {

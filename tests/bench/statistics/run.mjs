@@ -1,15 +1,15 @@
 // Cohorts, A/B tests, LTV and repeat purchases over a year of a demo shop, asked of the release program over HTTP: warm requests one after
 // another, the 95th percentile of each against its budget.
 //
-//   node tests/bench/statistics/run.mjs --out FILE [--sessions 1000000] [--orders 1000000] [--requests 20] [--database URL]
+//   node tests/bench/statistics/run.mjs --out FILE [--sessions 1000000] [--requests 20] [--database URL]
 //
 // Makes a database on the server that UD_BENCH_DATABASE_URL names, fills it and drops it afterwards; --database takes one that is filled.
 import { bench } from "../shop.mjs";
 
-await bench("statistics", { sessions: "1000000", orders: "1000000" }, async (it) => {
+await bench("statistics", { sessions: "1000000" }, async (it) => {
   const sessions = Number(it.args.sessions);
   const large = sessions > 3_000_000;
-  await it.fill(sessions, it.args.orders);
+  await it.fill(sessions);
   if (!it.args.database) {
     await it.program("update-analytics");
     it.psql("vacuum analyze");
@@ -34,10 +34,4 @@ await bench("statistics", { sessions: "1000000", orders: "1000000" }, async (it)
   await measure("ab-test of the largest campaign, all time", `ab-test?campaign=${campaign}&period=all_time`, large ? 250 : 50);
   await measure("ltv-comparison, month", "ltv-comparison?period=month", large ? 100 : 50);
   await measure("ltv-comparison, all time", "ltv-comparison?period=all_time", 250);
-  for (const period of ["month", "all_time", "start_date=2026-02-01&end_date=2026-10-31"]) {
-    const query = period.includes("=") ? period : `period=${period}`;
-    await measure(`repeat-rate, ${period}`, `repeat-rate?${query}`, 300);
-    await measure(`repeat-rate by order date, ${period}`, `repeat-rate?${query}&attribution_date=order`, 300);
-    await measure(`repeat-rate of the largest source, ${period}`, `repeat-rate?${query}&utm_source=${source}`, 300);
-  }
 });

@@ -143,13 +143,14 @@ export type RevenueStreams = Answer<"/api/v1/analytics/revenue-streams">;
 export type BusinessCustomers = Answer<"/api/v1/analytics/customers">;
 export type BusinessCustomer = Answer<"/api/v1/analytics/customers/{customer}">;
 export type CampaignList = Answer<"/api/v1/analytics/campaigns">;
-export type Campaign = CampaignList["campaigns"][number];
+export type ListedCampaign = CampaignList["campaigns"][number];
+export type Campaign = Schemas["CampaignView"];
 export type CampaignDetail = Answer<"/api/v1/analytics/campaigns/{id}">;
 export type RecentOrder = BusinessDashboard["recent_orders"][number];
 export type CampaignStatus = Campaign["allowed_statuses"][number];
 export type DiscountType = Schemas["DiscountType"];
 export type Segment = Schemas["Segment"];
-export type BusinessExport = "daily" | "revenue-streams" | "campaigns";
+export type BusinessExport = "daily" | "revenue-streams" | "customers" | "campaigns" | "campaign-performance" | "page-views" | "conversion-events";
 
 export const businessDashboard = (query: BusinessQuery, signal: AbortSignal) => taken(client.GET("/api/v1/analytics/dashboard", { params: { query }, signal }));
 export const revenueStreams = (query: BusinessQuery, signal: AbortSignal) => taken(client.GET("/api/v1/analytics/revenue-streams", { params: { query }, signal }));
@@ -162,9 +163,11 @@ export const addCampaign = (body: Schemas["NewCampaign"]) => taken(client.POST("
 export const changeCampaign = (id: number, site: string, body: Schemas["CampaignChange"]) =>
   taken(client.PATCH("/api/v1/analytics/campaigns/{id}", { params: { path: { id }, query: { site } }, body }));
 export const removeCampaign = (id: number, site: string) => taken(client.DELETE("/api/v1/analytics/campaigns/{id}", { params: { path: { id }, query: { site } } }));
-/** Where the figures are downloaded as CSV. */
-export const businessExportUrl = (query: BusinessQuery, type: BusinessExport, locale: "uk" | "en") =>
-  `/api/v1/analytics/export?${new URLSearchParams(Object.entries({ ...query, type, locale }).map(([name, value]) => [name, String(value)]))}`;
+/** Where a relation is downloaded. */
+export const businessExportUrl = (query: BusinessQuery, type: BusinessExport, format: (typeof EXPORT_FORMATS)[number], locale: "uk" | "en") => {
+  const pairs = Object.entries({ ...query, type, format, locale }).flatMap(([name, value]) => [value].flat().map((one) => [name, String(one)]));
+  return `/api/v1/analytics/export?${new URLSearchParams(pairs)}`;
+};
 
 // ── reports by e-mail ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -179,7 +179,11 @@ export const business = {
   itsOrders: { uk: "Останні замовлення кампанії", en: "The campaign's latest orders" },
   noDays: { uk: "Кампанія ще не має ні сесій, ні замовлень.", en: "The campaign has no sessions or orders yet." },
   back: { uk: "До кампаній", en: "To the campaigns" },
-  exportCsv: { uk: "Завантажити CSV: {what}", en: "Download CSV: {what}" },
+  export: { uk: "Завантажити: {what}", en: "Download: {what}" },
+  filter: { uk: "Фільтр", en: "Filter" },
+  filterBy: { uk: "За чим", en: "By" },
+  filterValue: { uk: "Значення", en: "Value" },
+  campaignPerformance: { uk: "Результати кампаній", en: "Performance of campaigns" },
 } as const satisfies Record<string, Text>;
 
 export const ORDERS = {

@@ -14,9 +14,14 @@ function dayBefore(days: number): string {
   return date.toISOString().slice(0, 10);
 }
 
+/** What the figures of orders can be filtered by: what an order takes over from its session. */
+export const FILTERS = ["utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "channel", "country", "city", "device_type", "browser_name", "os_name", "landing_page"] as const satisfies readonly (keyof BusinessQuery)[];
+
 class BusinessScope {
   readonly span: Span = $derived(SPANS.find((span) => span === router.query.get("days")) ?? "30");
   readonly site: string = $derived(session.site?.key ?? "");
+
+  readonly filters = $derived(FILTERS.flatMap((dimension) => router.query.getAll(dimension).map((raw) => ({ dimension, raw }))));
 
   readonly query: BusinessQuery = $derived.by(() => {
     const site = this.site;
@@ -31,6 +36,9 @@ class BusinessScope {
         return { site, period: "all_time" };
     }
   });
+
+  /** With the filters, for the pages that take them. */
+  readonly filtered: BusinessQuery = $derived({ ...this.query, ...Object.fromEntries(FILTERS.map((name) => [name, router.query.getAll(name)]).filter(([, values]) => values?.length)) });
 }
 
 export const scope = new BusinessScope();
