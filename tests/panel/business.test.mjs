@@ -49,6 +49,27 @@ test("the overview shows the API's figures for each period", async () => {
   assert.deepEqual(page.complaints, []);
 });
 
+test("a filter on the overview counts the orders of one source, and the files carry it", async () => {
+  page = await open(browser, shop.url, "/analytics/dashboard");
+  const whole = await ask(page, "/api/v1/analytics/dashboard", { period: "month" });
+  await page.getByRole("button", { name: "Фільтр" }).click();
+  await page.getByLabel("Значення").fill("facebook");
+  await page.getByRole("button", { name: "Показати" }).click();
+  const chip = page.getByRole("button", { name: /Джерело: facebook/ });
+  await chip.waitFor();
+  await settled(page);
+  const { kpis } = await ask(page, "/api/v1/analytics/dashboard", { period: "month", utm_source: "facebook" });
+  assert.ok(kpis.orders > 0 && kpis.orders < whole.kpis.orders, `${kpis.orders} of ${whole.kpis.orders}`);
+  for (const key of ["revenue", "orders", "unique_customers"]) assert.ok(same(await card("business-figures", key), kpis[key]), key);
+  const links = await page.locator("#revenue-trend a[download]").evaluateAll((all) => all.map((one) => one.getAttribute("href")));
+  assert.equal(links.length, 2);
+  for (const link of links) assert.match(link, /utm_source=facebook/);
+  await chip.click();
+  await settled(page);
+  assert.ok(same(await card("business-figures", "orders"), whole.kpis.orders));
+  assert.deepEqual(page.complaints, []);
+});
+
 test("revenue streams and customers show what the API says", async () => {
   page = await open(browser, shop.url, "/analytics/revenue-streams?days=90");
   const { start_date, end_date } = Object.fromEntries(new URL([...page.answers.keys()].find((path) => path.startsWith("/api/v1/analytics/revenue-streams")), shop.url).searchParams);
