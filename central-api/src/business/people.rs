@@ -6,8 +6,9 @@ use sqlx::{PgPool, Postgres, QueryBuilder};
 
 use super::segments::{Segment, SegmentRules};
 
-/// With a window longer than this, most customers moved in it: all are read instead of their moves.
-const MOVES_OF_DAYS: i64 = 100;
+/// With a window longer than this, many customers moved in it more than once: all are read instead of their moves. The index on the
+/// time between moves holds what is shorter.
+const MOVES_OF_DAYS: i64 = 30;
 
 /// A segment on two days.
 #[derive(Debug, Clone)]
@@ -67,18 +68,37 @@ pub async fn moves(pool: &PgPool, site_id: i32, before: NaiveDate, day: NaiveDat
         .fetch_all(pool)
         .await;
     }
-    // The first move of the days tells where from, the last where to; both with the day before them, so that they are the smallest and
-    // the largest number.
+    // Nearly everybody moves once in a window: moves are counted as they are, and put right for those who moved again, whom the time
+    // since their move before tells. Of these the first move tells where from, the last where to: both with their day before them, so
+    // that they are the smallest and the largest number.
+    let lags: Vec<i32> = (1..(day - before).num_days() as i32).collect();
     sqlx::query_as!(
         Move,
-        r#"select nullif(f, 0)::smallint as "from?", t::smallint as "to!", count(*) as "customers!" from (
-            select min((day - date '1970-01-01') * 8 + coalesce(from_segment, 0)) % 8 as f,
-                max((day - date '1970-01-01') * 8 + to_segment) % 8 as t
-            from customer_moves where site_id = $1 and day > $2 and day <= $3 group by customer_no) m
-        where f <> t group by f, t"#,
+        r#"with again as materialized (
+            select customer_no, day, lag, from_segment, to_segment from customer_moves
+            where site_id = $1 and lag < 30 and lag = any($4) and day > $2 and day <= $3 and day - lag > $2
+        ), members as materialized (
+            select customer_no, day, from_segment, to_segment from again
+            union
+            select p.customer_no, p.day, p.from_segment, p.to_segment from again a
+            join customer_moves p on p.site_id = $1 and p.day = a.day - a.lag and p.customer_no = a.customer_no
+        ), counts as (
+            select from_segment as f, to_segment as t, count(*) as n from customer_moves
+                where site_id = $1 and day > $2 and day <= $3 group by 1, 2
+            union all
+            select from_segment, to_segment, -count(*) from members group by 1, 2
+            union all
+            select f, t, count(*) from (
+                select (nullif(min((day - date '1970-01-01') * 8 + coalesce(from_segment, 0)) % 8, 0))::smallint as f,
+                    (max((day - date '1970-01-01') * 8 + to_segment) % 8)::smallint as t
+                from members group by customer_no) m group by 1, 2
+        )
+        select f as "from?", t as "to!", sum(n)::bigint as "customers!" from counts
+        where f is distinct from t group by f, t having sum(n) <> 0"#,
         site_id,
         before,
-        day
+        day,
+        &lags
     )
     .fetch_all(pool)
     .await

@@ -52,10 +52,11 @@ pub async fn rebuild(conn: &mut PgConnection, site: &Site) -> sqlx::Result<()> {
 
 async fn moves(conn: &mut PgConnection, site_id: i32, customers: Option<&[i64]>) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into customer_moves (site_id, day, customer_no, from_segment, to_segment)
-        select $1, k.day, m.customer_no, k.before, k.segment
+        "insert into customer_moves (site_id, day, customer_no, from_segment, to_segment, lag)
+        select $1, k.day, m.customer_no, k.before, k.segment, k.day - k.day_before
         from customer_metrics m
-        cross join lateral unnest(m.move_days, m.segments, array_prepend(null::smallint, m.segments)) as k(day, segment, before)
+        cross join lateral unnest(m.move_days, m.segments, array_prepend(null::smallint, m.segments),
+            array_prepend(null::date, m.move_days)) as k(day, segment, before, day_before)
         where m.site_id = $1 and ($2::bigint[] is null or m.customer_no = any($2)) and k.day is not null
         order by k.day, m.customer_no",
         site_id,

@@ -49,7 +49,7 @@ impl Rules {
                 site.currency,
                 hex(&list.finalize()[..16])
             ),
-            segments: format!("2 {segments:?} {:?}", site.settings.ltv_bands),
+            segments: format!("3 {segments:?} {:?}", site.settings.ltv_bands),
             blocked,
         }
     }

@@ -512,22 +512,24 @@ pub async fn customer_metrics(mut asked: Asked) -> Result<Json<CustomerMetrics>,
     asked.params.clone().finish()?;
     let today = asked.today();
     let (pool, site) = (&asked.pool, &asked.site);
-    let mut statement = people::statement(site.id, today, segment, order, Some((limit, offset)));
-    let (found, sizes) = tokio::try_join!(
-        statement
-            .build_query_as::<people::Customer>()
-            .persistent(false)
-            .fetch_all(pool),
-        people::segments(pool, site.id, today, today)
-    )?;
+    let sizes = people::segments(pool, site.id, today, today).await?;
     let own = sizes
         .iter()
         .filter(|size| segment.is_none_or(|segment| segment.code() == size.segment));
+    let total_rows: i64 = own.map(|size| size.customers).sum();
+    // Nobody is looked for where nobody is.
+    let found = if offset < total_rows {
+        let mut statement = people::statement(site.id, today, segment, order, Some((limit, offset)));
+        let customers = statement.build_query_as::<people::Customer>().persistent(false);
+        customers.fetch_all(pool).await?
+    } else {
+        Vec::new()
+    };
     let at_risk_after = site.settings.customer_segments.at_risk_after_days;
     Ok(Json(CustomerMetrics {
         site: site.key.clone(),
         currency: site.currency.clone(),
-        total_rows: own.map(|size| size.customers).sum(),
+        total_rows,
         customers: found
             .into_iter()
             .map(|found| row(found, today, at_risk_after, asked.names_customers))
