@@ -228,28 +228,38 @@ async fn keep_business(state: AppState) {
     }
 }
 
-/// Sends reports by e-mail: whenever somebody made one to be sent, and on the timer of jobs what is due or is to be tried again.
+/// Sends reports by e-mail: whenever somebody made one to be sent, and on the timer of jobs what is due or is to be tried again. While a
+/// report is being sent, others are begun.
 fn send_mails(tasks: &mut JoinSet<()>, state: &AppState, stopped: &watch::Receiver<bool>) {
     let (state, mut stopped) = (state.clone(), stopped.clone());
     tasks.spawn(async move {
         let mut ticks = tokio::time::interval(JOBS);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut sending = run::Sending::default();
         loop {
-            tokio::select! {
-                _ = stopped.changed() => return,
-                () = state.mail.wait() => {}
+            let news = tokio::select! {
+                _ = stopped.changed() => break,
+                look_again = sending.one_ended(), if !sending.is_empty() => {
+                    if !look_again {
+                        continue;
+                    }
+                    false
+                }
+                () = state.mail.wait() => true,
                 _ = ticks.tick(), if state.config.run_jobs => {
                     if let Err(error) = run::claim_due(&state, state.clock.now()).await {
                         tracing::warn!(error = format!("{error:#}"), "due reports were not looked for");
                     }
+                    true
                 }
+            };
+            if let Err(error) = sending.begin(&state, news).await {
+                tracing::warn!(error = format!("{error:#}"), "due mails were not looked for");
             }
-            if let Err(error) = run::deliver_due(&state).await {
-                tracing::warn!(
-                    error = format!("{error:#}"),
-                    "due mails were not sent; they are looked at again"
-                );
-            }
+        }
+        // Told to stop, each ends after the mail that it is at.
+        while !sending.is_empty() {
+            sending.one_ended().await;
         }
     });
 }

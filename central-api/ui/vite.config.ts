@@ -22,6 +22,10 @@ export default defineConfig({
     // Inlined files would need a wider content security policy.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // Few files: a browser has six connections, and a page asks for its figures on the same ones. What several pages use comes with the
+    // first file, a page's own code is one more.
+    cssCodeSplit: false,
+    rolldownOptions: { output: { codeSplitting: { groups: [{ name: "shared", minShareCount: 2 }] } } },
     reportCompressedSize: false,
   },
   server: { proxy: Object.fromEntries(["/api", "/healthz", "/readyz"].map((path) => [path, { target: centre, changeOrigin: true }])) },

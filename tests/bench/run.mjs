@@ -1,5 +1,6 @@
 // `./dev bench [name …]`: runs the benchmarks whose name contains one of the given words (all without), prints one table and writes
 // .dev/bench.json. --large: also at sizes that take long. --seconds <n>: how long ingest and through measure each load; few for a try.
+// --database <name>: panel and mails measure this one, which is filled, instead of making one; they write to it.
 // Each benchmark writes its rows, { name, unit, ours, reference, ratio, budget, met }, to the file it is given.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -15,10 +16,13 @@ const BENCHES = [
   { name: "through", command: (file) => [process.execPath, "tests/bench/through.mjs", "--out", file, ...seconds] },
   { name: "statistics", command: (file) => [process.execPath, "tests/bench/statistics/run.mjs", "--out", file] },
   { name: "reports", command: (file) => ["target/release/bench", "reports", "--out", file, ...(large ? ["--large"] : [])] },
+  { name: "panel", command: (file) => [process.execPath, "tests/bench/panel.mjs", "--out", file, ...database] },
+  { name: "mails", command: (file) => [process.execPath, "tests/bench/mails.mjs", "--out", file, ...database] },
   { name: "business", command: (file) => [process.execPath, "tests/bench/business/run.mjs", "--out", file] },
 ];
 
-const { values: { large, seconds: given }, positionals: wanted } = parseArgs({ allowPositionals: true, options: { large: { type: "boolean" }, seconds: { type: "string" } } });
+const { values: { large, seconds: given, database: filled }, positionals: wanted } = parseArgs({ allowPositionals: true, options: { large: { type: "boolean" }, seconds: { type: "string" }, database: { type: "string" } } });
+const database = filled ? ["--database", filled] : [];
 const seconds = given ? ["--seconds", given] : [];
 const chosen = BENCHES.filter(({ name }) => wanted.length === 0 || wanted.some((word) => name.includes(word)));
 if (chosen.length === 0) {

@@ -56,8 +56,12 @@ export async function openMailbox({ secure = false, login = false, misbehave = {
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   box.port = server.server.address().port;
   box.to = (address) => box.mails.filter((mail) => mail.recipient === address);
-  box.close = () => new Promise((resolve) => {
+  /** Ends every connection without a word. */
+  box.hangUp = () => {
     for (const connection of server.connections) connection._socket?.destroy();
+  };
+  box.close = () => new Promise((resolve) => {
+    box.hangUp();
     server.close(resolve);
   });
   /** The centre's settings to send here. */

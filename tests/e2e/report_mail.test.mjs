@@ -2,6 +2,8 @@
 // and the worker's cron.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { CENTRAL_API, startCentre } from "../stack/centre.mjs";
@@ -161,6 +163,30 @@ test("what a server accepted is not sent again, what it did not is, and what nob
   assert.equal(Number(n), 1);
 });
 
+test("a mail server that hangs in one report holds up no other", async () => {
+  // A server may be silent for ten minutes after a message, so that nothing here waits for a time to pass.
+  const second = await startCentre({ env: { ...it.env, UD_SMTP_TIMEOUT_SECONDS: "60" }, port: await freePort(), log: `${it.folder}/patient.log` });
+  const state = async (address) => (await it.rows(`select state from report_deliveries where address = '${address}'`))[0]?.state;
+  const due = async (name, address) => {
+    const made = await command(["schedule", "add", "--frequency", "daily", "--recipients", address, "--name", name]);
+    assert.equal(made.status, 0, made.stderr);
+    await it.rows(`update report_schedules set due_after = now() - interval '20 hours', hour = extract(hour from now() at time zone time_zone)::smallint where name = '${name}'`);
+    await post(`${second.url}/internal/cron`, it.keys.ingest, JSON.stringify({ scheduled_time: Date.now(), cron: "0 * * * *" }));
+  };
+  try {
+    misbehave["stuck@x.example"] = ["hang"];
+    await due("Stuck", "stuck@x.example");
+    await it.eventually("the first is stuck", async () => box.attempts["stuck@x.example"] === 1 && (await state("stuck@x.example")) === "sending");
+    await due("Free", "free@x.example");
+    await it.eventually("the second arrives", async () => (await state("free@x.example")) === "sent");
+    assert.equal(await state("stuck@x.example"), "sending");
+    assert.equal(box.to("free@x.example").length, 1);
+  } finally {
+    box.hangUp();
+    await second.stop();
+  }
+});
+
 test("two processes asked fifty times send one mail", async () => {
   const second = await startCentre({ env: it.env, port: await freePort(), log: `${it.folder}/second.log` });
   try {
@@ -234,4 +260,49 @@ test("the wizard takes answers from a person or as flags, and writes a schedule 
   const line = await command(["setup-email-reports", "--crontab", "--recipients", "team@x.example", "--frequency", "weekly", "--attach-csv", "--install", "no", "--test", "no"]);
   assert.equal(line.status, 0, line.stderr);
   assert.match(line.stdout, new RegExp(`^0 9 \\* \\* 1 \\S+central-api send-report --site ${SITE} --period week --recipients team@x.example --attach-csv >> \\S+ 2>&1\\n$`));
+});
+
+test("an agreed crontab line is installed once, keeps what was there, and sends the report when cron runs it", async () => {
+  // As cron's own program does it: -l lists the table or fails without one, - takes a new one, whose last line must have an end.
+  const table = join(it.folder, "table"), bin = join(it.folder, "bin"), log = join(it.folder, "cron.log"), envFile = join(it.folder, "service env");
+  mkdirSync(bin);
+  writeFileSync(join(bin, "crontab"), `#!/bin/sh
+case "$1" in
+  -l) cat '${table}' 2>/dev/null || { echo "no crontab for somebody" >&2; exit 1; } ;;
+  -) cat > '${table}.new'; [ -z "$(tail -c 1 '${table}.new')" ] || { echo "new crontab file is missing newline before EOF" >&2; exit 1; }; mv '${table}.new' '${table}' ;;
+  *) exit 2 ;;
+esac
+`, { mode: 0o755 });
+  writeFileSync(envFile, Object.entries({ ...it.env }).map(([name, value]) => `${name}='${value}'\n`).join(""));
+  const environment = { PATH: `${bin}:${process.env.PATH}` };
+  const install = (...more) => command(["setup-email-reports", "--crontab", "--recipients", "cron@x.example", "--frequency", "daily", "--attach-csv", "--env-file", envFile, "--log", log, "--install", "yes", "--test", "no", ...more], { environment });
+
+  const first = await install();
+  assert.equal(first.status, 0, first.stderr);
+  assert.equal(readFileSync(table, "utf8"), first.stdout, "where there was no table, it is the line alone");
+  const others = "# mine\n5 4 * * * /usr/bin/backup";
+  writeFileSync(table, others);
+  assert.equal((await install()).status, 0);
+  assert.equal(readFileSync(table, "utf8"), `${others}\n${first.stdout}`, "a table whose last line has no end is mended");
+  assert.equal((await install()).status, 0);
+  assert.equal(readFileSync(table, "utf8"), `${others}\n${first.stdout}`, "the same line a second time changes nothing");
+
+  // As cron runs it: by sh, with next to nothing in the environment, an escaped percent sign being a percent sign.
+  const line = readFileSync(table, "utf8").trimEnd().split("\n").at(-1).split(" ").slice(5).join(" ").replaceAll("\\%", "%");
+  const ran = spawn("/bin/sh", ["-c", line], { env: { PATH: "/usr/bin:/bin", HOME: "/" }, stdio: "ignore" });
+  const [status] = await new Promise((resolve) => ran.on("close", (...how) => resolve(how)));
+  assert.equal(status, 0, readFileSync(log, "utf8"));
+  assert.equal(box.to("cron@x.example").length, 1);
+  assert.deepEqual(box.to("cron@x.example")[0].attachments.map((file) => file.filename).sort(), ["trend.png", "utm_campaigns.csv", "utm_sources.csv"]);
+  assert.match(readFileSync(log, "utf8"), /cron@x\.example/);
+
+  for (const [says, wanted] of [["no crontab for somebody", /crontab refused the line/], ["you are not allowed to use this program", /nothing was changed: you are not allowed/]]) {
+    writeFileSync(join(bin, "crontab"), `#!/bin/sh\n[ "$1" = -l ] && { echo "${says}" >&2; exit 1; }\ncat > /dev/null\nexit 1\n`, { mode: 0o755 });
+    const refused = await install();
+    assert.equal(refused.status, 1);
+    assert.match(refused.stderr, wanted);
+  }
+  const missing = await command(["setup-email-reports", "--crontab", "--recipients", "cron@x.example", "--frequency", "daily", "--attach-csv", "--install", "yes", "--test", "no"], { environment: { PATH: it.folder } });
+  assert.equal(missing.status, 1);
+  assert.match(missing.stderr, /is cron installed\?/);
 });

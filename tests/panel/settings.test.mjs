@@ -55,6 +55,36 @@ test("a site's fields are saved, what follows is said, and a bad one is named", 
   await page.getByRole("button", { name: "Зберегти" }).click();
   await saved();
   assert.equal((await site()).settings.max_cpa_share, "0.5");
+  await page.getByLabel("Часовий пояс").fill("Europe/Nowhere");
+  await page.getByRole("button", { name: "Зберегти" }).click();
+  assert.equal(await page.getByRole("alert").innerText(), "Часовий пояс: назва на кшталт Europe/Kyiv.");
+  assert.equal((await site()).time_zone, "Europe/Warsaw");
+  page.complaints = page.complaints.filter((text) => !text.includes("400"));
+});
+
+test("a report of ad spend is answered in words, with what was stored and which rows were refused", async () => {
+  await at("/spend");
+  const today = new Date().toISOString().slice(0, 10);
+  const report = ["date,source,medium,campaign,amount,currency", `${today},google,cpc,autumn,1200.50,UAH`, `${today},google,cpc,winter,300,UAH`, `${today},google,cpc,spring,-5,UAH`, `2026-13-45,google,cpc,spring,5,UAH`].join("\n");
+  await page.getByLabel("Файл").setInputFiles({ name: "spend.csv", mimeType: "text/csv", buffer: Buffer.from(report) });
+  await page.getByRole("button", { name: "Завантажити" }).click();
+  const answer = page.getByRole("status").filter({ hasText: "Збережено." });
+  await answer.waitFor();
+  const said = await answer.innerText();
+  assert.match(said, /Прочитано: 4 рядки/);
+  assert.match(said, /1[\s\u00a0]500,50/);
+  assert.match(said, /Нових: 2/);
+  assert.match(said, /Відхилених рядків: 2/);
+  assert.doesNotMatch(said, /[{}]/, "no JSON");
+  const refused = await page.locator("#spend-refused tbody tr").allInnerTexts();
+  assert.equal(refused.length, 2);
+  assert.match(refused[0], /^4\s/);
+  assert.match(refused[0], /amount/);
+  await picture(page, "settings-spend-uploaded");
+  await page.getByRole("button", { name: "Завантажити" }).click();
+  await page.getByRole("status").filter({ hasText: "Без змін: 2" }).waitFor();
+  await settled(page);
+  assert.equal(await page.locator("#spend tbody tr").count(), 2);
 });
 
 test("what the worker is to do is saved as it was chosen and can be given back", async () => {

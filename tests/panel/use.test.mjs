@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, afterEach, before, test } from "node:test";
 
+import { apiKey } from "../stack/centre.mjs";
 import { ADMIN, ask, install, launch, logIn, open, read, same, settled, SITE, VIEWER } from "./panel.mjs";
 
 let shop, browser, page;
@@ -138,14 +139,19 @@ test("how to count goes to the API, and the page's figures follow", async () => 
   assert.deepEqual(page.complaints, []);
 });
 
-test("every export downloads, opens, and holds the rows of its list", async () => {
-  page = await open(browser, shop.url, "/?utm_source=google");
+test("every panel's export downloads, opens, and holds what the panel shows", async () => {
+  page = await open(browser, shop.url, "/?utm_source=google&ab.campaign=brand_always_on&ab.period=all_time&roi.spend=12345,5&cohort.metric=ltv&cohort.type=month");
+  const without = await page.locator("section.panel:not(:has(a[download]))").evaluateAll((all) => all.map((panel) => panel.id));
+  assert.deepEqual(without, ["sources-chart"], "its rows are those of the table of sources");
   const links = page.locator("a[download]");
   const wanted = await links.evaluateAll((all) => all.map((link) => link.getAttribute("href")));
-  assert.ok(wanted.length >= 13, wanted.join(" "));
+  const lead = { "general-stats": "Сесії", funnel: "Сесії", "returning-visitors": "Перші", "repeat-rate": "Частка повторних клієнтів, %", roi: "Разом" };
   for (const href of wanted) {
-    const type = new URL(href, shop.url).searchParams.get("type");
-    const format = new URL(href, shop.url).searchParams.get("format");
+    const { type, format, ...query } = Object.fromEntries(new URL(href, shop.url).searchParams);
+    assert.equal(query.utm_source, "google", `${type} has the page's filter`);
+    if (type === "cohort-analysis") assert.deepEqual([query.metric, query.cohort_type], ["ltv", "month"]);
+    if (type === "ab-test") assert.deepEqual([query.campaign, query.period], ["brand_always_on", "all_time"]);
+    if (type === "roi") assert.equal(query.ad_spend, "12345.5");
     const [download] = await Promise.all([page.waitForEvent("download"), page.locator(`a[download][href="${href}"]`).first().click()]);
     const content = readFileSync(await download.path());
     if (format === "csv") {
@@ -153,11 +159,68 @@ test("every export downloads, opens, and holds the rows of its list", async () =
       assert.equal(content.subarray(0, 3).toString("hex"), "efbbbf", `${type}: no byte order mark`);
       assert.match(lines[0], /[а-яіїє]/i, `${type}: ${lines[0]}`);
       if (type === "sources") assert.equal(lines.filter((line) => line.startsWith("google")).length, 1);
+      if (lead[type]) assert.equal(lines[1].split(",")[0].replaceAll('"', "").split(",")[0], lead[type].split(",")[0], type);
       assert.ok(lines.length > 1, type);
     } else {
       assert.equal(content.subarray(0, 2).toString(), "PK", `${type}: no workbook`);
+      // The archive's own list of what is in it stands at its end, as plain text.
+      assert.ok(content.subarray(-2_000).includes("xl/worksheets/sheet1.xml"), `${type}: no sheet`);
     }
   }
+  assert.deepEqual(page.complaints, []);
+});
+
+test("nothing is asked twice, and the first figures are asked for first", async () => {
+  page = await open(browser, shop.url);
+  const asked = [];
+  page.on("request", (request) => {
+    const { pathname, search } = new URL(request.url());
+    if (pathname.startsWith("/api/")) asked.push(pathname + search);
+  });
+  await page.reload();
+  await settled(page);
+  assert.deepEqual(asked.filter((one, index) => asked.indexOf(one) !== index), []);
+  const place = (name) => asked.findIndex((one) => one.startsWith(`/api/utm/${name}`));
+  assert.deepEqual(asked.slice(0, 2).map((one) => one.split("?")[0]).sort(), ["/api/v1/session", "/api/v1/sites"]);
+  for (const later of ["funnel", "sources", "ltv-comparison", "sessions"]) assert.ok(place("compare") < place(later) && place("catalogue") < place(later), `${later} waits`);
+});
+
+test("with a filter the coverage says that it is of all orders", async () => {
+  page = await open(browser, shop.url);
+  assert.match(await page.locator("#coverage").innerText(), /^Пов'язано замовлень/);
+  await page.locator("#sources tbody tr").first().click();
+  await settled(page);
+  assert.match(await page.locator("#coverage").innerText(), /^Пов'язано з усіх замовлень/);
+  await page.click("#coverage");
+  assert.match(await page.locator("#coverage-sheet").innerText(), /Фільтри сторінки тут не діють/);
+  assert.deepEqual(page.complaints, []);
+});
+
+test("a viewer sees every figure and export, no settings, and no identity of anybody", async () => {
+  const key = apiKey(shop.env, SITE, "orders");
+  const [{ session_id: session, visitor_id: visitor }] = await shop.sql("select session_id, visitor_id from sessions where bot_reason is null and purchase_at is not null order by first_seen desc limit 1");
+  const now = new Date().toISOString();
+  const order = { order_id: "named-1", session_id: session, visitor_id: visitor, customer_id: "customer-77", email: "known.person@shop.example", phone: "+380671234567", total: "100.00", currency: "UAH", payment_status: "paid", created_at: now, paid_at: now, updated_at: now };
+  const sent = await fetch(`${shop.url}/api/v1/orders`, { method: "POST", headers: { authorization: `Bearer ${key}`, "content-type": "application/json" }, body: JSON.stringify(order) });
+  assert.equal(sent.status, 200, await sent.text());
+  page = await open(browser, shop.url, `/?session.id=${session}`, { user: VIEWER });
+  await page.getByRole("dialog").getByText("named-1").waitFor();
+  const { current } = await ask(page, "/api/utm/compare");
+  assert.ok(same(await figure("total_sessions"), current.total_sessions));
+  assert.equal(await page.locator("section.panel [role=alert]").count(), 0, "no panel is refused");
+  const everything = JSON.stringify([...page.answers]) + (await page.locator("body").innerText());
+  for (const secret of ["known.person", "380671234567", "customer-77"]) assert.ok(!everything.includes(secret), secret);
+  await page.keyboard.press("Escape");
+  await page.goto("/settings/users");
+  await page.getByText("лише адміністратори").waitFor();
+  assert.equal(await page.locator("form").count(), 0);
+  for (const path of ["/api/v1/users", "/api/v1/api-keys", "/api/v1/ingest-keys", "/api/v1/audit-log", "/api/v1/dead-letters"]) {
+    assert.equal((await page.request.get(`${path}?site=${SITE}`)).status(), 403, path);
+  }
+  const found = await page.request.post("/api/v1/privacy/find", { data: { site: SITE, email: "known.person@shop.example" }, headers: { origin: shop.url } });
+  assert.equal(found.status(), 403);
+  const changed = await page.request.patch(`/api/v1/sites/${SITE}`, { data: { name: "Mine" }, headers: { origin: shop.url } });
+  assert.equal(changed.status(), 403);
   assert.deepEqual(page.complaints, []);
 });
 
@@ -180,7 +243,9 @@ test("one panel's failure is its own: it says so, the others show their figures,
   await page.route("**/api/utm/ltv-comparison**", (route) => (broken ? route.abort() : route.continue()));
   await logIn(page, ADMIN);
   await settled(page);
-  assert.match(await page.locator("#funnel").getByRole("alert").innerText(), /something broke/);
+  const said = await page.locator("#funnel").getByRole("alert").innerText();
+  assert.match(said, /Помилка на сервері/);
+  assert.doesNotMatch(said, /something broke/, "in the reader's language");
   assert.match(await page.locator("#ltv").getByRole("alert").innerText(), /не відповідає/);
   assert.ok(read(await figure("total_sessions")) > 0);
   broken = false;

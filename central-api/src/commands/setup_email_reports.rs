@@ -245,7 +245,11 @@ fn quoted(text: &str) -> String {
 async fn install(line: &str) -> anyhow::Result<()> {
     let listed = tokio::process::Command::new("crontab").arg("-l").output().await;
     let listed = listed.context("running crontab; is cron installed?")?;
-    // Without a crontab it fails and lists nothing.
+    // Without a table it fails too and says so; any other failure must not end in a table that holds this line alone.
+    let says = String::from_utf8_lossy(&listed.stderr);
+    if !listed.status.success() && !["no crontab", "No such file"].iter().any(|none| says.contains(none)) {
+        bail!("crontab -l failed, so nothing was changed: {}", says.trim());
+    }
     let mut table = String::from_utf8(listed.stdout).context("the crontab is not text")?;
     if table.lines().any(|known| known == line) {
         return Ok(());

@@ -1,7 +1,14 @@
 //! Claims what is due and sees every recipient through. How often somebody gets a mail: see [`super`].
 
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::Connection as _;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::content::{self, Content, Subject};
 use super::message::{Mailing, Occasion};
@@ -27,6 +34,11 @@ const PAUSES: [TimeDelta; 7] = [
 ];
 /// Slots that passed while nobody asked are recorded as missed, at most so many of a schedule.
 const MOST_SLOTS: usize = 31;
+/// Runs that a process sends at once; each holds a connection to the database and some to the mail server.
+const AT_ONCE: usize = 4;
+/// How long one attempt takes further recipients: a server that is slow with each of many would hold its place for hours. Who is left is
+/// due as before, after the runs that wait.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(600);
 /// The lock of run 0; the runs' follow it. Any number whose neighbours nobody else uses.
 const LOCKS: i64 = 0x7564_6d61_0000_0000;
 const ORPHANED: &str = "the process that was sending ended; nobody knows whether the server had accepted it";
@@ -160,18 +172,95 @@ pub async fn store(
     Ok(run)
 }
 
-/// Sends what is due, of every run that nobody else is at. Failures are recorded with the run.
+/// The runs that this process is sending, a task each: a mail server that hangs holds up the run it hangs in and no other.
+pub struct Sending {
+    tasks: JoinSet<i64>,
+    begun: HashSet<i64>,
+    /// Of those, the ones that there was something new to send of meanwhile, perhaps.
+    again: HashSet<i64>,
+    places: Arc<Semaphore>,
+}
+
+impl Default for Sending {
+    fn default() -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            begun: HashSet::new(),
+            again: HashSet::new(),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+}
+
+impl Sending {
+    /// Begins to send every run that is due and not under way here. `news`: what is under way may have been given more to send, so that
+    /// [`Self::one_ended`] will ask for another look at it.
+    ///
+    /// # Errors
+    /// The database's, about which runs are due; failures of a run are recorded with it or, when that is impossible, logged.
+    pub async fn begin(&mut self, state: &AppState, news: bool) -> anyhow::Result<()> {
+        for run in report_runs::due(&state.pool, state.clock.now()).await? {
+            if !self.begun.insert(run) {
+                if news {
+                    self.again.insert(run);
+                }
+                continue;
+            }
+            let (state, places) = (state.clone(), self.places.clone());
+            self.tasks.spawn(async move {
+                // Never closed.
+                let _place = places.acquire().await;
+                if !is_stopping(&state)
+                    && let Err(error) = deliver(&state, run).await
+                {
+                    let error = format!("{error:#}");
+                    tracing::warn!(run, error, "due mails were not sent; they are looked at again");
+                }
+                run
+            });
+        }
+        Ok(())
+    }
+
+    /// Waits until a run has ended, at once when none is under way, and answers whether to look again at what is due. May be given up at
+    /// any time.
+    pub async fn one_ended(&mut self) -> bool {
+        match self.tasks.join_next().await {
+            Some(Ok(run)) => {
+                self.begun.remove(&run);
+                self.again.remove(&run)
+            }
+            // Which one it was is not told: none is taken for being under way any more, and each has its lock.
+            Some(Err(error)) => {
+                tracing::error!(%error, "a run of a report broke off");
+                self.begun.clear();
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+}
+
+/// Sends what is due, and waits until that is done.
 ///
 /// # Errors
 /// The database's.
 pub async fn deliver_due(state: &AppState) -> anyhow::Result<()> {
-    for run in report_runs::due(&state.pool, state.clock.now()).await? {
-        if state.shutting_down.load(std::sync::atomic::Ordering::Relaxed) {
-            break;
-        }
-        deliver(state, run).await?;
+    let mut sending = Sending::default();
+    sending.begin(state, true).await?;
+    while !sending.is_empty() {
+        sending.one_ended().await;
     }
     Ok(())
+}
+
+fn is_stopping(state: &AppState) -> bool {
+    state.shutting_down.load(std::sync::atomic::Ordering::Relaxed)
 }
 
 /// Sends what is due of one run; false when somebody else is at it. Whoever holds the run's lock is the only one at it, and the lock goes
@@ -246,23 +335,22 @@ async fn attempt(state: &AppState, run: &Run) -> anyhow::Result<Option<String>> 
     };
     let most = usize::try_from(due).unwrap_or(usize::MAX);
     let connections = (state.config.smtp_connections as usize).min(most);
-    let senders = (0..connections).map(|_| send_in_turn(state, run.id, &transport, &mailing));
+    let until = Instant::now() + LONGEST_ATTEMPT;
+    let senders = (0..connections).map(|_| send_in_turn(state, run.id, &transport, &mailing, until));
     let failures = futures_util::future::try_join_all(senders).await?;
     Ok(failures.into_iter().flatten().next())
 }
 
-/// Takes one recipient after the other, over one connection as long as it lasts. Answers why the server could not be reached, if so.
+/// Takes one recipient after the other until then, over one connection as long as it lasts. Answers why the server could not be reached, if so.
 async fn send_in_turn(
     state: &AppState,
     run_id: i64,
     transport: &Transport,
     mailing: &Mailing,
+    until: Instant,
 ) -> anyhow::Result<Option<String>> {
     let mut link: Option<Link> = None;
-    loop {
-        if state.shutting_down.load(std::sync::atomic::Ordering::Relaxed) {
-            break;
-        }
+    while !is_stopping(state) && Instant::now() < until {
         // Before anybody is taken: a server that is not there says nothing about anybody.
         if link.as_ref().is_none_or(|link| !link.is_usable()) {
             if report_runs::count_due(&state.pool, run_id, state.clock.now()).await? == 0 {

@@ -63,7 +63,8 @@ impl Chunks {
     /// # Errors
     /// None in memory.
     pub fn header(&mut self, columns: &[Column]) -> Result<(), csv::Error> {
-        self.writer.write_record(columns.iter().map(|column| column.label))
+        self.writer
+            .write_record(columns.iter().map(|column| column.label.as_ref()))
     }
 
     /// Adds a row: numbers plain, times as ISO 8601 writes them with a space, texts harmless.

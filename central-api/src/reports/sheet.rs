@@ -1,10 +1,13 @@
 //! Rows of an export: typed cells, so that a CSV file and a workbook say the same.
 
+use std::borrow::Cow;
+
 use chrono::NaiveDateTime;
 use rust_decimal::Decimal;
+use rust_decimal::prelude::FromPrimitive;
 
 use super::figure::Figure;
-use crate::catalogue::{Metric, Unit};
+use crate::catalogue::{Metric, Text, Unit};
 
 /// What a column holds, which decides how a spreadsheet shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +33,41 @@ impl Kind {
 }
 
 /// A column's header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// In the file's language.
-    pub label: &'static str,
+    pub label: Cow<'static, str>,
     /// What it holds.
     pub kind: Kind,
+}
+
+impl Column {
+    /// A column of texts.
+    pub fn text(label: Text, language: &str) -> Self {
+        Self::new(label, Kind::Text, language)
+    }
+
+    /// A column.
+    pub fn new(label: Text, kind: Kind, language: &str) -> Self {
+        Self {
+            label: label.get(language).into(),
+            kind,
+        }
+    }
+
+    /// A metric's column, named as the catalogue names it.
+    pub fn of(metric: Metric, language: &str) -> Self {
+        Self::new(metric.definition().label, Kind::of(metric), language)
+    }
+}
+
+/// A whole table that is small enough to be held.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sheet {
+    /// From left to right.
+    pub columns: Vec<Column>,
+    /// As long as the columns, each.
+    pub rows: Vec<Vec<Cell>>,
 }
 
 /// One value.
@@ -60,6 +92,33 @@ impl From<Figure> for Cell {
 impl From<i32> for Cell {
     fn from(number: i32) -> Self {
         Self::Number(number.into())
+    }
+}
+
+impl From<i64> for Cell {
+    fn from(number: i64) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+impl From<Decimal> for Cell {
+    fn from(number: Decimal) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl Cell {
+    /// A statistic, which is a float by nature, to four decimals; nothing where it is not defined.
+    pub fn statistic(value: Option<f64>) -> Self {
+        value
+            .and_then(Decimal::from_f64)
+            .map_or(Self::Nothing, |value| Self::Number(value.round_dp(4)))
     }
 }
 

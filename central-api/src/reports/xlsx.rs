@@ -96,7 +96,7 @@ fn begin(sheet: &mut Worksheet, columns: &[Column], formats: &Formats) -> Result
             Kind::Count | Kind::Fraction => 14.0,
         };
         sheet.set_column_width(at, width)?;
-        sheet.write_string_with_format(0, at, column.label, &formats.header)?;
+        sheet.write_string_with_format(0, at, column.label.as_ref(), &formats.header)?;
     }
     Ok(())
 }

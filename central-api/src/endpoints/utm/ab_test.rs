@@ -10,15 +10,17 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
+use utoipa::openapi::path::Parameter;
 
 use super::Endpoint;
 use super::asked::Asked;
 use super::describe;
-use crate::catalogue::{Dimension, Metric};
+use crate::catalogue::{Dimension, Metric, Text};
 use crate::error::ApiError;
 use crate::reports::creatives::{self, Creative};
 use crate::reports::figure::Figure;
 use crate::reports::scope::{Scope, ScopeAnswer};
+use crate::reports::sheet::{Cell, Column as SheetColumn, Kind, Sheet};
 use crate::reports::sql::{Column, Question, Sort};
 use crate::reports::table::{self, Row};
 use crate::statistics::ab_test::{Analysis, Judged, Money, Rules, Variant, analyse, confidence};
@@ -180,7 +182,11 @@ struct Answer {
     test: AbTest,
 }
 
-async fn ab_test(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
+async fn ab_test(asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
+    answer(asked).await.map(Json)
+}
+
+async fn answer(mut asked: Asked) -> Result<Answer, ApiError> {
     let scope = asked.scope()?;
     let planned = weights(asked.params.all("weight"))?;
     asked.params.finish()?;
@@ -222,7 +228,7 @@ async fn ab_test(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
     let names: Vec<&str> = rows.iter().map(|(name, ..)| name.as_str()).collect();
     let name = |i: usize| names.get(i).map(|name| (*name).to_owned());
     let lift_of = |i: usize| analysis.variants.get(i).and_then(|judged| judged.lift.ok());
-    Ok(Json(Answer {
+    Ok(Answer {
         scope: scope.describe(),
         test: AbTest {
             campaign,
@@ -245,7 +251,7 @@ async fn ab_test(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
                 .map(|((own, row, _), judged)| described(own, row, judged, judged.compared_with.and_then(name)))
                 .collect(),
         },
-    }))
+    })
 }
 
 /// The one campaign that was asked for.
@@ -403,6 +409,92 @@ fn days(time: TimeDelta) -> f64 {
     time.num_milliseconds() as f64 / 86_400_000.0
 }
 
+/// The same as a table, a creative a row.
+pub(super) async fn sheet(asked: Asked, language: &str) -> Result<Sheet, ApiError> {
+    let test = answer(asked).await?.test;
+    let fraction = |uk, en| SheetColumn::new(Text { uk, en }, Kind::Fraction, language);
+    let of = |metric| SheetColumn::of(metric, language);
+    let columns = vec![
+        SheetColumn::text(Dimension::UtmContent.definition().label, language),
+        of(Metric::Sessions),
+        of(Metric::Conversions),
+        of(Metric::ConversionRate),
+        fraction("Інтервал 95 %, від", "95 % interval, from"),
+        fraction("Інтервал 95 %, до", "95 % interval, to"),
+        of(Metric::Revenue),
+        of(Metric::Orders),
+        of(Metric::AvgOrderValue),
+        of(Metric::RevenuePerSession),
+        SheetColumn::text(
+            Text {
+                uk: "Порівняно з",
+                en: "Compared with",
+            },
+            language,
+        ),
+        fraction("Різниця, %", "Lift, %"),
+        fraction("Упевненість, %", "Confidence, %"),
+        fraction("Імовірність бути найкращим, %", "Probability to be best, %"),
+        SheetColumn::new(
+            Text {
+                uk: "Ще потрібно сесій",
+                en: "Sessions still needed",
+            },
+            Kind::Count,
+            language,
+        ),
+        SheetColumn::text(
+            Text {
+                uk: "Переможець",
+                en: "Winner",
+            },
+            language,
+        ),
+    ];
+    let yes = Text {
+        uk: "так", en: "yes"
+    };
+    let rows = test.variants.iter().map(|variant| {
+        let is_winner = test.winner.as_deref() == Some(variant.utm_content.as_str());
+        vec![
+            variant.utm_content.as_str().into(),
+            variant.sessions.into(),
+            variant.conversions.into(),
+            variant.conversion_rate.into(),
+            Cell::statistic(variant.interval.map(|interval| interval.low)),
+            Cell::statistic(variant.interval.map(|interval| interval.high)),
+            variant.revenue.into(),
+            variant.orders.into(),
+            variant.avg_order_value.into(),
+            variant.revenue_per_session.into(),
+            variant.compared_with.as_deref().map_or(Cell::Nothing, Cell::from),
+            Cell::statistic(variant.lift),
+            Cell::statistic(variant.confidence),
+            Cell::statistic(variant.probability_best.map(percent)),
+            variant
+                .sessions_needed
+                .map_or(Cell::Nothing, |more| Cell::Number(more.into())),
+            if is_winner {
+                yes.get(language).into()
+            } else {
+                Cell::Nothing
+            },
+        ]
+    });
+    Ok(Sheet {
+        columns,
+        rows: rows.collect(),
+    })
+}
+
+/// Its own parameters, but for the campaign, which is required here and a filter elsewhere.
+pub(super) fn parameters() -> Vec<RefOr<Parameter>> {
+    vec![describe::text(
+        "weight",
+        "Planned share of traffic of a creative, <utm_content>:<weight> on any scale; repeat for each. Then the split is checked.",
+    )]
+}
+
 pub(super) fn endpoint() -> Endpoint {
     let mut schemas = describe::common_schemas();
     describe::schemas_of::<AbTest>(&mut schemas);
@@ -411,13 +503,11 @@ pub(super) fn endpoint() -> Endpoint {
         // Here it is required.
         .filter(|parameter| !matches!(parameter, RefOr::Ref(common) if common.ref_location.ends_with("/campaign")))
         .collect();
-    parameters.extend([
-        describe::text("campaign", "Required: the campaign, once. The same as utm_campaign."),
-        describe::text(
-            "weight",
-            "Planned share of traffic of a creative, <utm_content>:<weight> on any scale; repeat for each. Then the split is checked.",
-        ),
-    ]);
+    parameters.push(describe::text(
+        "campaign",
+        "Required: the campaign, once. The same as utm_campaign.",
+    ));
+    parameters.extend(self::parameters());
     Endpoint {
         path: "ab-test",
         alias: None,

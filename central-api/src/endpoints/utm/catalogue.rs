@@ -10,6 +10,7 @@ use super::Endpoint;
 use super::asked::Asked;
 use super::describe;
 use super::time_series::BUCKETS;
+use crate::business::segments::Segment;
 use crate::catalogue::{Better, Dimension, Formula, Metric, Text, Unit};
 use crate::error::ApiError;
 use crate::reports::filter::NOT_SET;
@@ -80,6 +81,15 @@ fn values(dimension: Dimension) -> Vec<ValueAnswer> {
     channels.collect()
 }
 
+/// A customer segment.
+#[derive(Serialize, ToSchema)]
+struct SegmentAnswer {
+    /// As it stands in answers and requests.
+    key: &'static str,
+    /// Name for people.
+    label: Text,
+}
+
 /// Everything that can be asked for.
 #[derive(Serialize, ToSchema)]
 struct Catalogue {
@@ -89,6 +99,8 @@ struct Catalogue {
     dimensions: Vec<DimensionAnswer>,
     /// Buckets of time.
     buckets: Vec<&'static str>,
+    /// Customer segments; which customers are in one is a setting of the site.
+    segments: Vec<SegmentAnswer>,
 }
 
 fn by_order(metric: Metric) -> bool {
@@ -128,6 +140,13 @@ async fn catalogue(asked: Asked) -> Result<Json<Catalogue>, ApiError> {
         metrics: metrics.collect(),
         dimensions: dimensions.collect(),
         buckets: BUCKETS.map(|b| b.0).to_vec(),
+        segments: Segment::ALL
+            .into_iter()
+            .map(|segment| SegmentAnswer {
+                key: segment.key(),
+                label: segment.label(),
+            })
+            .collect(),
     }))
 }
 

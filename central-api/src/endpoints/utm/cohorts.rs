@@ -4,14 +4,18 @@ use axum::Json;
 use axum::routing::get;
 use chrono::NaiveDate;
 use serde::Serialize;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::Parameter;
 
 use super::Endpoint;
 use super::asked::Asked;
 use super::describe;
+use crate::catalogue::{Metric, Text};
 use crate::error::ApiError;
 use crate::reports::cohorts;
 use crate::reports::figure::Figure;
 use crate::reports::scope::ScopeAnswer;
+use crate::reports::sheet::{Cell, Column, Kind, Sheet};
 use crate::statistics::cohorts::{Bucket, CohortMetric, MAX_PERIODS, Total, matrix, starts};
 
 /// Days unless a period is given.
@@ -36,7 +40,11 @@ struct Answer {
     cohort_type: Bucket,
 }
 
-async fn cohort_analysis(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
+async fn cohort_analysis(asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
+    answer(asked).await.map(Json)
+}
+
+async fn answer(mut asked: Asked) -> Result<Answer, ApiError> {
     let scope = asked.scope_or_last_days(DEFAULT_DAYS)?;
     Asked::only_by_session(&scope)?;
     let bucket = asked.params.choice("cohort_type", &Bucket::ALLOWED, Bucket::Week)?;
@@ -86,7 +94,7 @@ async fn cohort_analysis(mut asked: Asked) -> Result<Json<impl Serialize>, ApiEr
         &counted,
         (asked.now, scope.site.time_zone),
     );
-    Ok(Json(Answer {
+    Ok(Answer {
         scope: scope.describe(),
         cohorts: starts,
         periods: (0..periods).map(|k| bucket.label(k, language)).collect(),
@@ -95,16 +103,58 @@ async fn cohort_analysis(mut asked: Asked) -> Result<Json<impl Serialize>, ApiEr
         totals: matrix.totals,
         metric,
         cohort_type: bucket,
-    }))
+    })
 }
 
-pub(super) fn endpoint() -> Endpoint {
-    let mut schemas = describe::common_schemas();
-    describe::schemas_of::<Total>(&mut schemas);
-    describe::schemas_of::<Bucket>(&mut schemas);
-    describe::schemas_of::<CohortMetric>(&mut schemas);
-    let mut parameters = describe::scope_parameters();
-    parameters.extend([
+/// The same as a table: a cohort a row, its sums, then its periods; the averages last.
+pub(super) async fn sheet(mut asked: Asked, language: &str) -> Result<Sheet, ApiError> {
+    asked.params.give("lang", language.to_owned());
+    let answer = answer(asked).await?;
+    let text = |uk, en| Text { uk, en };
+    let mut columns = vec![
+        Column::text(text("Когорта", "Cohort"), language),
+        Column::of(Metric::Visitors, language),
+        Column::new(text("З конверсією", "Converted"), Kind::Count, language),
+        Column::of(Metric::Orders, language),
+        Column::of(Metric::Revenue, language),
+    ];
+    let kind = match answer.metric {
+        CohortMetric::Orders => Kind::Count,
+        CohortMetric::Retention | CohortMetric::Ltv | CohortMetric::Revenue => Kind::Fraction,
+    };
+    columns.extend(answer.periods.into_iter().map(|label| Column {
+        label: label.into(),
+        kind,
+    }));
+    let mut rows: Vec<Vec<Cell>> = answer
+        .totals
+        .iter()
+        .zip(&answer.matrix)
+        .map(|(total, periods)| {
+            let sums = [
+                Cell::Text(total.cohort.to_string()),
+                total.size.into(),
+                total.converted.into(),
+                total.orders.into(),
+                total.revenue.into(),
+            ];
+            sums.into_iter()
+                .chain(periods.iter().map(|figure| (*figure).into()))
+                .collect()
+        })
+        .collect();
+    if !rows.is_empty() {
+        let averages = answer.averages.iter().map(|figure| (*figure).into());
+        let name = text("Середнє", "Average").get(language).into();
+        let empty = [name, Cell::Nothing, Cell::Nothing, Cell::Nothing, Cell::Nothing];
+        rows.push(empty.into_iter().chain(averages).collect());
+    }
+    Ok(Sheet { columns, rows })
+}
+
+/// Its own parameters that change the figures.
+pub(super) fn parameters() -> Vec<RefOr<Parameter>> {
+    vec![
         describe::choice(
             "cohort_type",
             &["day", "week", "month"],
@@ -116,12 +166,21 @@ pub(super) fn endpoint() -> Endpoint {
             "What the matrix holds; retention unless given.",
         ),
         describe::number("periods", (1, MAX_PERIODS.into()), "Periods at most; 12 unless given."),
-        describe::choice(
-            "lang",
-            &["uk", "en"],
-            "Language of the periods' labels; the site's unless given.",
-        ),
-    ]);
+    ]
+}
+
+pub(super) fn endpoint() -> Endpoint {
+    let mut schemas = describe::common_schemas();
+    describe::schemas_of::<Total>(&mut schemas);
+    describe::schemas_of::<Bucket>(&mut schemas);
+    describe::schemas_of::<CohortMetric>(&mut schemas);
+    let mut parameters = describe::scope_parameters();
+    parameters.extend(self::parameters());
+    parameters.push(describe::choice(
+        "lang",
+        &["uk", "en"],
+        "Language of the periods' labels; the site's unless given.",
+    ));
     let figures = || describe::array_of(describe::reference::<Figure>());
     let text = || {
         utoipa::openapi::schema::ObjectBuilder::new()

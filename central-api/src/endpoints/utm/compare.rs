@@ -11,10 +11,12 @@ use super::Endpoint;
 use super::asked::Asked;
 use super::describe;
 use super::general::{GENERAL, GeneralFigures};
+use crate::catalogue::Text;
 use crate::error::ApiError;
 use crate::reports::compare::{Change, change};
 use crate::reports::period::PeriodAnswer;
 use crate::reports::scope::{Scope, ScopeAnswer};
+use crate::reports::sheet::{Cell, Column, Kind, Sheet};
 
 #[derive(Serialize)]
 struct Answer {
@@ -67,6 +69,53 @@ pub(crate) async fn ask(pool: &PgPool, scope: &Scope) -> sqlx::Result<Comparison
         current,
         previous,
         change: changes,
+    })
+}
+
+const FIGURE: Text = Text {
+    uk: "Показник",
+    en: "Figure",
+};
+const COLUMNS: [Text; 4] = [
+    Text {
+        uk: "Цей період",
+        en: "This period",
+    },
+    Text {
+        uk: "Попередній період",
+        en: "Previous period",
+    },
+    Text {
+        uk: "Зміна",
+        en: "Change",
+    },
+    Text {
+        uk: "Зміна, %",
+        en: "Change, %",
+    },
+];
+
+/// The same as a table, a figure a row.
+pub(super) async fn sheet(mut asked: Asked, language: &str) -> Result<Sheet, ApiError> {
+    let scope = asked.scope()?;
+    asked.params.finish()?;
+    let comparison = ask(&asked.pool, &scope).await?;
+    let columns = std::iter::once(Column::text(FIGURE, language));
+    let columns = columns.chain(COLUMNS.map(|label| Column::new(label, Kind::Fraction, language)));
+    let rows = GENERAL.iter().enumerate().map(|(at, (key, metric))| {
+        let of = |figures: &GeneralFigures| figures.0.get(at).map_or(Cell::Nothing, |figure| (*figure).into());
+        let change = comparison.change.as_ref().and_then(|changes| changes.get(key));
+        vec![
+            metric.definition().label.get(language).into(),
+            of(&comparison.current),
+            comparison.previous.as_ref().map_or(Cell::Nothing, of),
+            change.map_or(Cell::Nothing, |change| change.absolute.into()),
+            change.map_or(Cell::Nothing, |change| change.percent.into()),
+        ]
+    });
+    Ok(Sheet {
+        columns: columns.collect(),
+        rows: rows.collect(),
     })
 }
 

@@ -17,11 +17,13 @@ use super::asked::Asked;
 use super::describe;
 use crate::business::repeat;
 use crate::business::upkeep::{self, Rules, Standing};
+use crate::catalogue::Text;
 use crate::error::ApiError;
 use crate::orders::identity::Identifier;
 use crate::reports::customers;
 use crate::reports::figure::Figure;
 use crate::reports::scope::{Scope, ScopeAnswer};
+use crate::reports::sheet::{Cell, Column, Kind, Sheet};
 use crate::state::AppState;
 use crate::statistics::Undefined;
 use crate::statistics::customers::{Customers, OrderGroup, Repeats, SharedContact, join, repeats};
@@ -240,6 +242,52 @@ async fn duplicates(
         });
     }
     Ok(listed)
+}
+
+/// The same as a table, a figure a row.
+pub(super) async fn sheet(state: &AppState, mut asked: Asked, language: &str) -> Result<Sheet, ApiError> {
+    let scope = asked.scope()?;
+    asked.params.finish()?;
+    let found = ask(state, &scope).await?;
+    let text = |uk, en| Text { uk, en };
+    let rows: [(Text, Cell); 8] = [
+        (
+            text("Частка повторних клієнтів, %", "Repeat rate, %"),
+            found.repeat_rate.into(),
+        ),
+        (
+            text("Повторні клієнти", "Repeat customers"),
+            found.repeat_customers.into(),
+        ),
+        (
+            text("Разові клієнти", "One-time customers"),
+            found.one_time_customers.into(),
+        ),
+        (text("Усього клієнтів", "Customers"), found.total_customers.into()),
+        (text("Оплачені замовлення", "Paid orders"), found.total_orders.into()),
+        (
+            text("Замовлень на клієнта", "Orders per customer"),
+            found.avg_orders_per_customer.into(),
+        ),
+        (
+            text("Днів між замовленнями", "Days between orders"),
+            found.avg_time_between_orders.into(),
+        ),
+        (
+            text("Замовлення без контактів", "Orders without a contact"),
+            found.unidentified_orders.into(),
+        ),
+    ];
+    Ok(Sheet {
+        columns: vec![
+            Column::text(text("Показник", "Figure"), language),
+            Column::new(text("Значення", "Value"), Kind::Fraction, language),
+        ],
+        rows: rows
+            .into_iter()
+            .map(|(label, value)| vec![label.get(language).into(), value])
+            .collect(),
+    })
 }
 
 pub(super) fn endpoint() -> Endpoint {

@@ -5,6 +5,8 @@ use axum::routing::get;
 use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::Parameter;
 
 use super::Endpoint;
 use super::asked::Asked;
@@ -13,6 +15,7 @@ use crate::catalogue::{Metric, Text};
 use crate::error::ApiError;
 use crate::reports::figure::Figure;
 use crate::reports::scope::{Scope, ScopeAnswer};
+use crate::reports::sheet::{Column, Kind, Sheet};
 use crate::reports::sql::Question;
 use crate::reports::table;
 
@@ -81,16 +84,53 @@ struct Answer {
     funnel: Funnel,
 }
 
-async fn funnel(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
+async fn funnel(asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
+    answer(asked).await.map(Json)
+}
+
+async fn answer(mut asked: Asked) -> Result<Answer, ApiError> {
     let scope = asked.scope()?;
     let strict = asked
         .params
         .choice("strict", &[("true", true), ("false", false)], false)?;
     asked.params.finish()?;
-    Ok(Json(Answer {
+    Ok(Answer {
         scope: scope.describe(),
         funnel: ask(&asked.pool, &scope, strict).await?,
-    }))
+    })
+}
+
+/// The same as a table, a stage a row.
+pub(super) async fn sheet(asked: Asked, language: &str) -> Result<Sheet, ApiError> {
+    let funnel = answer(asked).await?.funnel;
+    let (stage, rate) = (
+        Text {
+            uk: "Крок",
+            en: "Stage",
+        },
+        Text {
+            uk: "Від усіх сесій, %",
+            en: "Of all sessions, %",
+        },
+    );
+    Ok(Sheet {
+        columns: vec![
+            Column::text(stage, language),
+            Column::of(Metric::Sessions, language),
+            Column::new(rate, Kind::Fraction, language),
+        ],
+        rows: funnel
+            .stages
+            .iter()
+            .map(|stage| {
+                vec![
+                    stage.label.get(language).into(),
+                    stage.sessions.into(),
+                    stage.rate.into(),
+                ]
+            })
+            .collect(),
+    })
 }
 
 /// Counts the stages.
@@ -144,15 +184,20 @@ pub(crate) async fn ask(pool: &PgPool, scope: &Scope, strict: bool) -> sqlx::Res
     })
 }
 
+/// Its own parameters.
+pub(super) fn parameters() -> Vec<RefOr<Parameter>> {
+    vec![describe::choice(
+        "strict",
+        &["true", "false"],
+        "true: a stage counts only when those before it came first, by their first times (a purchase needs no lead before it); false unless given.",
+    )]
+}
+
 pub(super) fn endpoint() -> Endpoint {
     let mut schemas = describe::common_schemas();
     describe::schemas_of::<Funnel>(&mut schemas);
     let mut parameters = describe::scope_parameters();
-    parameters.push(describe::choice(
-        "strict",
-        &["true", "false"],
-        "true: a stage counts only when those before it came first, by their first times (a purchase needs no lead before it); false unless given.",
-    ));
+    parameters.extend(self::parameters());
     Endpoint {
         path: "funnel",
         alias: None,

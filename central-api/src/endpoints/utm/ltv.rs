@@ -10,10 +10,12 @@ use utoipa::ToSchema;
 use super::Endpoint;
 use super::asked::Asked;
 use super::describe;
-use crate::catalogue::{Dimension, Metric};
+use crate::catalogue::{Dimension, Metric, Text};
 use crate::error::ApiError;
 use crate::reports::figure::Figure;
+use crate::reports::filter::NOT_SET;
 use crate::reports::scope::{Scope, ScopeAnswer};
+use crate::reports::sheet::{Column as SheetColumn, Kind, Sheet};
 use crate::reports::sql::{Column, Question, Sort};
 use crate::reports::table::{self, Row};
 use crate::site::SiteSettings;
@@ -145,6 +147,37 @@ pub(crate) async fn ask(pool: &PgPool, scope: &Scope, limit: i64, offset: i64) -
     let settings = &scope.site.settings;
     let rows = table.rows.iter().map(|row| SourceLtv::new(row, settings)).collect();
     Ok((rows, table.total_rows))
+}
+
+/// The same as a table of all sources.
+pub(super) async fn sheet(mut asked: Asked, language: &str) -> Result<Sheet, ApiError> {
+    let scope = asked.scope()?;
+    asked.params.finish()?;
+    let (sources, _) = ask(&asked.pool, &scope, i64::MAX, 0).await?;
+    let max_cpa = Text {
+        uk: "Max CPA",
+        en: "Max CPA",
+    };
+    let mut columns = vec![SheetColumn::text(Dimension::UtmSource.definition().label, language)];
+    columns.extend(METRICS.map(|metric| SheetColumn::of(metric, language)));
+    columns.push(SheetColumn::new(max_cpa, Kind::Fraction, language));
+    let rows = sources.iter().map(|source| {
+        vec![
+            source.utm_source.as_deref().unwrap_or(NOT_SET).into(),
+            source.total_sessions.into(),
+            source.converted_sessions.into(),
+            source.total_revenue.into(),
+            source.ltv_per_session.into(),
+            source.avg_order_value.into(),
+            source.orders_per_session.into(),
+            source.total_orders.into(),
+            source.max_cpa.into(),
+        ]
+    });
+    Ok(Sheet {
+        columns,
+        rows: rows.collect(),
+    })
 }
 
 pub(super) fn endpoint() -> Endpoint {

@@ -7,10 +7,11 @@ use serde::Serialize;
 use super::Endpoint;
 use super::asked::Asked;
 use super::describe;
-use crate::catalogue::{Dimension, Metric};
+use crate::catalogue::{Dimension, Metric, Text};
 use crate::error::ApiError;
 use crate::reports::figure::Figure;
 use crate::reports::scope::ScopeAnswer;
+use crate::reports::sheet::{Cell, Column, Kind, Sheet};
 use crate::reports::sql::Question;
 use crate::reports::table::{self, Row, empty_row};
 
@@ -38,7 +39,11 @@ struct Answer {
     returning_percent: Figure,
 }
 
-async fn returning_visitors(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
+async fn returning_visitors(asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
+    answer(asked).await.map(Json)
+}
+
+async fn answer(mut asked: Asked) -> Result<Answer, ApiError> {
     let scope = asked.scope()?;
     asked.params.finish()?;
     let question = Question {
@@ -65,14 +70,53 @@ async fn returning_visitors(mut asked: Asked) -> Result<Json<impl Serialize>, Ap
     };
     let (first, returning) = (of("new"), of("returning"));
     let percent = |row: &Row| Figure::ratio(100, row.figure(Metric::Sessions), total.figure(Metric::Sessions));
-    Ok(Json(Answer {
+    Ok(Answer {
         scope: scope.describe(),
         first_percent: percent(&first),
         returning_percent: percent(&returning),
         first,
         returning,
         total,
-    }))
+    })
+}
+
+/// The same as a table: first sessions, returning ones, all.
+pub(super) async fn sheet(asked: Asked, language: &str) -> Result<Sheet, ApiError> {
+    let answer = answer(asked).await?;
+    let share = Text {
+        uk: "Від усіх сесій, %",
+        en: "Of all sessions, %",
+    };
+    let mut columns = vec![
+        Column::text(Dimension::VisitorType.definition().label, language),
+        Column::new(share, Kind::Fraction, language),
+    ];
+    columns.extend(METRICS.map(|metric| Column::of(metric, language)));
+    let row = |name: Text, share: Figure, row: &Row| {
+        let figures = METRICS.iter().map(|metric| Cell::from(row.figure(*metric)));
+        [name.get(language).into(), share.into()]
+            .into_iter()
+            .chain(figures)
+            .collect()
+    };
+    let name = |uk, en| Text { uk, en };
+    let all = Figure::ratio(
+        100,
+        answer.total.figure(Metric::Sessions),
+        answer.total.figure(Metric::Sessions),
+    );
+    Ok(Sheet {
+        columns,
+        rows: vec![
+            row(name("Перші", "First"), answer.first_percent, &answer.first),
+            row(
+                name("Повторні", "Returning"),
+                answer.returning_percent,
+                &answer.returning,
+            ),
+            row(name("Разом", "Total"), all, &answer.total),
+        ],
+    })
 }
 
 pub(super) fn endpoint() -> Endpoint {

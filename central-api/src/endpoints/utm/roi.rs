@@ -5,14 +5,18 @@ use axum::routing::get;
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::Parameter;
 
 use super::Endpoint;
 use super::asked::{Asked, MAX_LIMIT};
 use super::describe;
-use crate::catalogue::{Dimension, Metric};
+use crate::catalogue::{Dimension, Metric, Text};
 use crate::error::ApiError;
 use crate::reports::figure::Figure;
+use crate::reports::filter::NOT_SET;
 use crate::reports::scope::ScopeAnswer;
+use crate::reports::sheet::{Cell, Column, Kind, Sheet};
 use crate::reports::spend::{self, Joined, WithoutRate};
 
 const METRICS: [Metric; 5] = [
@@ -170,6 +174,14 @@ impl Joined {
 }
 
 async fn roi(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
+    let limit = asked.params.number("limit", 1..=MAX_LIMIT, DEFAULT_LIMIT)?;
+    answer(asked, usize::try_from(limit).unwrap_or(usize::MAX))
+        .await
+        .map(Json)
+}
+
+/// With so many rows at most.
+async fn answer(mut asked: Asked, limit: usize) -> Result<Answer, ApiError> {
     let scope = asked.scope()?;
     let given = asked
         .params
@@ -177,7 +189,6 @@ async fn roi(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
         .map(|text| money(&text).ok_or_else(|| ApiError::invalid("ad_spend", ALLOWED)))
         .transpose()?;
     let by = asked.params.choice("by", &splits(), None)?;
-    let limit = asked.params.number("limit", 1..=MAX_LIMIT, DEFAULT_LIMIT)?;
     asked.params.finish()?;
     if given.is_some() && by.is_some() {
         return Err(ApiError::invalid(
@@ -206,12 +217,12 @@ async fn roi(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
         order(b).cmp(&order(a)).then_with(|| a.value.cmp(&b.value))
     });
     let total_rows = rows.len();
-    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    rows.truncate(limit);
     let counted = |metric| match given {
         Some(_) => Figure(None),
         None => totals.spent.figure(metric),
     };
-    Ok(Json(Answer {
+    Ok(Answer {
         scope: scope.describe(),
         roi: totals.roi(given),
         spent: Spent {
@@ -228,7 +239,73 @@ async fn roi(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
             rows,
             total_rows,
         },
-    }))
+    })
+}
+
+/// The same as a table: everything in one row, then a row by each value that it was split by.
+pub(super) async fn sheet(asked: Asked, language: &str) -> Result<Sheet, ApiError> {
+    let answer = answer(asked, usize::MAX).await?;
+    let text = |uk, en| Text { uk, en };
+    let fraction = |uk, en| Column::new(text(uk, en), Kind::Fraction, language);
+    let of = |metric| Column::of(metric, language);
+    let split = answer.spent.by.and_then(Dimension::from_key);
+    let columns = vec![
+        Column::text(
+            split.map_or(text("Рядок", "Row"), |dimension| dimension.definition().label),
+            language,
+        ),
+        of(Metric::AdSpend),
+        of(Metric::Sessions),
+        of(Metric::Conversions),
+        of(Metric::Purchases),
+        of(Metric::Revenue),
+        fraction("Прибуток", "Profit"),
+        fraction("ROI, %", "ROI, %"),
+        of(Metric::Roas),
+        of(Metric::CostPerConversion),
+        of(Metric::CostPerSession),
+        fraction("Покупок до окупності", "Purchases to break even"),
+        fraction("CPA окупності", "Break-even CPA"),
+    ];
+    let row = |name: &str, roi: &Roi| {
+        let figures = [
+            roi.ad_spend,
+            roi.sessions,
+            roi.conversions,
+            roi.purchases,
+            roi.revenue,
+            roi.profit,
+            roi.roi,
+            roi.roas,
+            roi.cpa,
+            roi.cost_per_session,
+            roi.break_even_purchases,
+            roi.break_even_cpa,
+        ];
+        std::iter::once(name.into()).chain(figures.map(Cell::from)).collect()
+    };
+    let total = row(text("Разом", "Total").get(language), &answer.roi);
+    let split = answer
+        .spent
+        .rows
+        .iter()
+        .map(|one| row(one.value.as_deref().unwrap_or(NOT_SET), &one.roi));
+    Ok(Sheet {
+        columns,
+        rows: std::iter::once(total).chain(split).collect(),
+    })
+}
+
+/// Its own parameters, but how many rows.
+pub(super) fn parameters() -> Vec<RefOr<Parameter>> {
+    let names: Vec<_> = splits().into_iter().map(|(name, _)| name).collect();
+    vec![
+        describe::text(
+            "ad_spend",
+            "Money spent, in the site's currency, for example 5000 or 4999.90; the stored spend of the period's days unless given.",
+        ),
+        describe::choice("by", &names, "Rows by this, from the stored spend."),
+    ]
 }
 
 pub(super) fn endpoint() -> Endpoint {
@@ -236,12 +313,7 @@ pub(super) fn endpoint() -> Endpoint {
     describe::schemas_of::<Roi>(&mut schemas);
     describe::schemas_of::<Spent>(&mut schemas);
     let mut parameters = describe::scope_parameters();
-    parameters.push(describe::text(
-        "ad_spend",
-        "Money spent, in the site's currency, for example 5000 or 4999.90; the stored spend of the period's days unless given.",
-    ));
-    let names: Vec<_> = splits().into_iter().map(|(name, _)| name).collect();
-    parameters.push(describe::choice("by", &names, "Rows by this, from the stored spend."));
+    parameters.extend(self::parameters());
     parameters.push(describe::number(
         "limit",
         (1, MAX_LIMIT),

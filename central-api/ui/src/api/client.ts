@@ -86,6 +86,8 @@ export type Coverage = Answer<"/api/utm/coverage">;
 export type Freshness = Answer<"/api/utm/freshness">;
 export type QueryAnswer = Answer<"/api/utm/query">;
 export type ExportType = NonNullable<Query<"export_csv">["type"]>;
+/** Site, period and filters, and what the type's own endpoint takes. */
+export type ExportQuery = Omit<Query<"export_csv">, "type" | "format" | "locale">;
 export type ExportFormat = NonNullable<Query<"export_csv">["format"]>;
 /** Every format that the description names; put here by the build. */
 export const EXPORT_FORMATS = __EXPORT_FORMATS__;
@@ -125,8 +127,36 @@ export interface List {
 }
 
 /** `sort` is a column's key, with `-` before it for the largest first. */
-export async function list(name: ListName, scope: Scope, page: { limit: number; offset?: number; sort?: string }, signal: AbortSignal): Promise<List> {
-  const query = { ...scope, ...page } as Query<"sources">;
+export function list(name: ListName, scope: Scope, { limit, offset = 0, sort }: { limit: number; offset?: number; sort: string }, signal: AbortSignal): Promise<List> {
+  const query = { ...scope, limit, offset, sort } as Query<"sources">;
+  return together(JSON.stringify([name, query]), signal, (shared) => askList(name, query, shared));
+}
+
+/** Questions that are under way, by what is asked. */
+const underWay = new Map<string, { answer: Promise<List>; askers: number; controller: AbortController }>();
+
+/** Two that ask the same at once share one request; it is aborted when both have lost interest. */
+function together(question: string, signal: AbortSignal, ask: (signal: AbortSignal) => Promise<List>): Promise<List> {
+  let shared = underWay.get(question);
+  if (!shared) {
+    const controller = new AbortController();
+    const forget = () => {
+      if (underWay.get(question)?.controller === controller) underWay.delete(question);
+    };
+    shared = { answer: ask(controller.signal).finally(forget), askers: 0, controller };
+    controller.signal.addEventListener("abort", forget);
+    underWay.set(question, shared);
+  }
+  const one = shared;
+  one.askers += 1;
+  signal.addEventListener("abort", () => {
+    one.askers -= 1;
+    if (one.askers === 0) one.controller.abort();
+  });
+  return one.answer;
+}
+
+async function askList(name: ListName, query: Query<"sources">, signal: AbortSignal): Promise<List> {
   const answer = await taken(client.GET(`/api/utm/${name}` as "/api/utm/sources", { params: { query }, signal }));
   // The rows stand under the list's own name.
   const { totals, total_rows, currency } = answer;
@@ -187,9 +217,9 @@ export const sendReportAgain = (id: number, site: string) => taken(client.POST("
 export const reportPreviewUrl = (query: Query<"preview_report">) => `/api/v1/report-preview?${new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]))}`;
 
 /** Where a file of all rows is downloaded. */
-export function exportUrl(scope: Scope, type: ExportType, format: ExportFormat, locale: "uk" | "en"): string {
+export function exportUrl(asked: ExportQuery, type: ExportType, format: ExportFormat, locale: "uk" | "en"): string {
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries({ ...scope, type, format, locale })) for (const one of [value].flat()) query.append(name, String(one));
+  for (const [name, value] of Object.entries({ ...asked, type, format, locale })) for (const one of [value].flat()) query.append(name, String(one));
   return `/api/utm/export-csv?${query}`;
 }
 
@@ -206,6 +236,7 @@ export type IngestKey = Schemas["IngestKeyView"];
 export type AuditEntry = Schemas["AuditEntry"];
 export type DeadLetter = Schemas["DeadLetterBody"];
 export type Who = Partial<Schemas["Who"]>;
+export type SpendUpload = Awaited<ReturnType<typeof uploadSpend>>;
 export type CheckReport = Schemas["Report"];
 
 export const changeSite = (key: string, body: SiteChange) => taken(client.PATCH("/api/v1/sites/{key}", { params: { path: { key } }, body: body as Schemas["SiteChange"] }));

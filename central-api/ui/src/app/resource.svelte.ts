@@ -28,7 +28,9 @@ export class Resource<T> {
  */
 export function resource<T>(ask: (signal: AbortSignal) => Promise<T> | null): Resource<T> {
   const made = new Resource<T>();
-  $effect(() => {
+  // Before anything is drawn, and in the order in which the page is written: the first panels' questions are then under way first, however
+  // few connections a browser has. A plain effect would run after the page is drawn, the innermost and last panels' first.
+  $effect.pre(() => {
     void made.attempts;
     const controller = new AbortController();
     const answer = ask(controller.signal);

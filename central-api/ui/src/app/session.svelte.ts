@@ -20,19 +20,14 @@ class Session {
       this.me = null;
       return;
     }
-    let me: api.Me;
     try {
-      me = await api.whoAmI();
+      // Both at once. Nobody is known before the sites are: whoever has none yet would be told for a moment that there is none.
+      const [me] = await Promise.all([api.whoAmI(), this.loadSites()]);
+      this.me = me;
     } catch (error) {
-      if (error instanceof api.ApiError && error.status === 401) {
-        this.forget();
-        return;
-      }
-      throw error;
+      if (!(error instanceof api.ApiError && error.status === 401)) throw error;
+      this.forget();
     }
-    // First the sites: whoever is known and has none yet would be told for a moment that there is none.
-    await this.loadSites();
-    this.me = me;
   }
 
   async logIn(email: string, password: string) {
@@ -69,6 +64,11 @@ class Catalogue {
   #answer = $state.raw<api.Catalogue | undefined>(undefined);
   readonly metrics: ReadonlyMap<string, api.Metric> = $derived(new Map(this.#answer?.metrics.map((metric) => [metric.key, metric])));
   readonly dimensions: ReadonlyMap<string, api.Dimension> = $derived(new Map(this.#answer?.dimensions.map((dimension) => [dimension.key, dimension])));
+
+  /** Customer segments, by key and name. */
+  get segments(): readonly { key: string; label: Text }[] {
+    return this.#answer?.segments ?? [];
+  }
 
   async load(site: string, signal?: AbortSignal) {
     if (site === this.#site) return;

@@ -29,6 +29,11 @@ export const dispatcher = {
   filterBy: { uk: "Фільтрувати: {what}", en: "Filter by {what}" },
   notSet: { uk: "(не вказано)", en: "(not set)" },
   coverage: { uk: "Пов'язано замовлень: {share}", en: "Orders linked: {share}" },
+  coverageOfAll: { uk: "Пов'язано з усіх замовлень: {share}", en: "Of all orders linked: {share}" },
+  coverageUnfiltered: {
+    uk: "Фільтри сторінки тут не діють: у непов'язаного замовлення немає ні джерела, ні країни, ні пристрою.",
+    en: "The page's filters do not hold here: an order that is not linked has no source, country or device.",
+  },
   coverageNone: { uk: "Замовлень немає", en: "No orders" },
   coverageAbout: {
     uk: "Частка замовлень періоду, для яких відоме джерело. Решта не має сесії; причини нижче. {linked} з {orders}.",

@@ -1,5 +1,5 @@
 // Words of the settings.
-import type { Text } from "../app/language.svelte";
+import type { Plural, Text } from "../app/language.svelte";
 
 export const settings = {
   settings: { uk: "Налаштування", en: "Settings" },
@@ -147,6 +147,20 @@ export const settings = {
   file: { uk: "Файл", en: "File" },
   tryIt: { uk: "Лише перевірити", en: "Only check it" },
   upload: { uk: "Завантажити", en: "Upload" },
+  spendStored: { uk: "Збережено.", en: "Stored." },
+  spendTried: { uk: "Лише перевірено, нічого не збережено.", en: "Only checked, nothing was stored." },
+  spendRead: { uk: "Формат: {layout}. Прочитано: {rows}.", en: "Layout: {layout}. Read: {rows}." },
+  spendDays: { uk: "Дні: {from} – {to}.", en: "Days: {from} to {to}." },
+  spendAmounts: { uk: "Сума: {amounts}.", en: "Amount: {amounts}." },
+  spendNew: { uk: "Нових", en: "New" },
+  spendChanged: { uk: "Змінених", en: "Changed" },
+  spendUnchanged: { uk: "Без змін", en: "Unchanged" },
+  spendTotals: { uk: "Рядків підсумків пропущено", en: "Rows of totals left out" },
+  spendRefused: { uk: "Відхилених рядків", en: "Refused rows" },
+  spendRefusedMore: { uk: "Показано перші {n}.", en: "The first {n} are shown." },
+  line: { uk: "Рядок", en: "Line" },
+  column: { uk: "Стовпець", en: "Column" },
+  why: { uk: "Чому", en: "Why" },
   stored: { uk: "Останні збережені витрати", en: "Latest stored spend" },
   spendEmpty: { uk: "За останні 90 днів витрат немає. Завантажте звіт платформи.", en: "There is no spend of the last 90 days. Upload a platform's report." },
   date: { uk: "День", en: "Day" },
@@ -207,6 +221,19 @@ export const settings = {
   hopReport: { uk: "Видно у звітах", en: "Seen in reports" },
   ms: { uk: "{n} мс", en: "{n} ms" },
 } as const satisfies Record<string, Text>;
+
+export const ROWS: Plural = {
+  uk: { one: "{n} рядок", few: "{n} рядки", many: "{n} рядків" },
+  en: { one: "{n} row", other: "{n} rows" },
+};
+
+/** Whose layout a report of ad spend has. */
+export const SPEND_LAYOUTS: Record<string, Text> = {
+  own: { uk: "власний", en: "our own" },
+  meta: { uk: "Meta Ads Manager", en: "Meta Ads Manager" },
+  google: { uk: "Google Ads", en: "Google Ads" },
+  tiktok: { uk: "TikTok Ads Manager", en: "TikTok Ads Manager" },
+};
 
 /** What was done, by the action that the log names. */
 export const actions: Record<string, Text> = {

@@ -1,28 +1,7 @@
-// Names of values that the API tells by key. A channel's are those of shared::channel, for where no catalogue is asked.
+// Names of values that the API tells by key. A channel's are the catalogue's.
 import type { Text } from "../app/language.svelte";
 
 export const VALUES: Record<string, Record<string, Text>> = {
-  channel: {
-    direct: { uk: "Прямі заходи", en: "Direct" },
-    paid_shopping: { uk: "Платні торгові майданчики", en: "Paid shopping" },
-    paid_search: { uk: "Платний пошук", en: "Paid search" },
-    paid_social: { uk: "Платні соцмережі", en: "Paid social" },
-    paid_video: { uk: "Платне відео", en: "Paid video" },
-    display: { uk: "Медійна реклама", en: "Display" },
-    paid_other: { uk: "Інша реклама", en: "Other paid" },
-    ai_assistant: { uk: "ШІ-асистенти", en: "AI assistants" },
-    organic_shopping: { uk: "Торгові майданчики", en: "Organic shopping" },
-    organic_social: { uk: "Соцмережі", en: "Organic social" },
-    organic_video: { uk: "Відео", en: "Organic video" },
-    organic_search: { uk: "Органічний пошук", en: "Organic search" },
-    email: { uk: "Електронна пошта", en: "E-mail" },
-    affiliate: { uk: "Партнери", en: "Affiliate" },
-    referral: { uk: "Посилання з сайтів", en: "Referral" },
-    audio: { uk: "Аудіо", en: "Audio" },
-    sms: { uk: "SMS", en: "SMS" },
-    push: { uk: "Push-сповіщення", en: "Push" },
-    unassigned: { uk: "Не визначено", en: "Unassigned" },
-  },
   device_type: {
     desktop: { uk: "Комп'ютер", en: "Desktop" },
     mobile: { uk: "Телефон", en: "Phone" },

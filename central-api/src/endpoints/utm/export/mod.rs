@@ -1,4 +1,6 @@
-//! `export-csv`: any list as a file, CSV or XLSX, row by row.
+//! `export-csv`: everything that the analytics answer as a file, CSV or XLSX: lists and sessions row by row, the rest as it is answered.
+
+mod sessions;
 
 use std::sync::Arc;
 
@@ -11,11 +13,12 @@ use tokio::sync::mpsc;
 use utoipa::openapi::ContentBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::Endpoint;
+use self::sessions::session_columns;
 use super::asked::Asked;
 use super::describe;
-use super::lists::{DEFAULT_SORT, LIST_METRICS, LISTS, List};
+use super::lists::{LIST_METRICS, LISTS, List};
 use super::time_series::BUCKETS;
+use super::{Endpoint, ab_test, cohorts, compare, customers, funnel, ltv, returning, roi};
 use crate::catalogue::{Dimension, Metric, Text};
 use crate::endpoints::download::{self, FORMATS, File, Format, WAITING, XLSX};
 use crate::error::ApiError;
@@ -23,7 +26,7 @@ use crate::reports::csv::Chunks;
 use crate::reports::filter::NOT_SET;
 use crate::reports::scope::Scope;
 use crate::reports::session::SessionRow;
-use crate::reports::sheet::{self, Cell, Column, Part};
+use crate::reports::sheet::{Cell, Column, Part};
 use crate::reports::sql::{self, Question, Sort};
 use crate::reports::table;
 use crate::state::AppState;
@@ -33,9 +36,35 @@ const BATCH: usize = 500;
 /// What can be exported.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    Sessions,
-    Rows(&'static [Dimension]),
+    /// Row by row, however many.
+    Stream(Stream),
+    /// As the endpoint of that name answers it, with the parameters of that endpoint.
+    Answer(Answer),
 }
+
+/// What is read while it is sent.
+#[derive(Debug, Clone, Copy)]
+enum Stream {
+    Sessions,
+    /// By these, with these figures; the largest of the first figure first, or by time.
+    Rows(&'static [Dimension], &'static [Metric]),
+}
+
+/// What is small enough to be answered at once.
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    General,
+    Funnel,
+    Returning,
+    Ltv,
+    Repeat,
+    Cohorts,
+    AbTest,
+    Roi,
+}
+
+/// Figures of the registrations' file.
+static REGISTRATIONS: [Metric; 2] = [Metric::Registrations, Metric::Sessions];
 
 /// Figures by time, in the order of [`BUCKETS`]; without rows for times in which nothing happened.
 static BY_TIME: [&[Dimension]; 4] = [
@@ -47,167 +76,84 @@ static BY_TIME: [&[Dimension]; 4] = [
 
 /// The values of `type`.
 fn kinds() -> Vec<(&'static str, Kind)> {
-    let lists = LISTS.iter().map(|list| (list.path, Kind::Rows(list.dimensions)));
+    let rows = |dimensions| Kind::Stream(Stream::Rows(dimensions, &LIST_METRICS));
+    let lists = LISTS.iter().map(|list| (list.path, rows(list.dimensions)));
+    let by_time = BUCKETS
+        .iter()
+        .zip(BY_TIME)
+        .map(|((name, _), bucket)| (*name, rows(bucket)));
     [
-        ("sessions", Kind::Sessions),
-        ("countries", Kind::Rows(&[Dimension::Country])),
-        ("cities", Kind::Rows(&[Dimension::City, Dimension::Country])),
+        ("sessions", Kind::Stream(Stream::Sessions)),
+        ("countries", rows(&[Dimension::Country])),
+        ("cities", rows(&[Dimension::City, Dimension::Country])),
+        (
+            "registrations",
+            Kind::Stream(Stream::Rows(&[Dimension::UtmSource], &REGISTRATIONS)),
+        ),
     ]
     .into_iter()
     .chain(lists)
-    .chain(
-        BUCKETS
-            .iter()
-            .zip(BY_TIME)
-            .map(|((name, _), bucket)| (*name, Kind::Rows(bucket))),
-    )
+    .chain(by_time)
+    .chain([
+        ("general-stats", Kind::Answer(Answer::General)),
+        ("funnel", Kind::Answer(Answer::Funnel)),
+        ("returning-visitors", Kind::Answer(Answer::Returning)),
+        ("ltv-comparison", Kind::Answer(Answer::Ltv)),
+        ("repeat-rate", Kind::Answer(Answer::Repeat)),
+        ("cohort-analysis", Kind::Answer(Answer::Cohorts)),
+        ("ab-test", Kind::Answer(Answer::AbTest)),
+        ("roi", Kind::Answer(Answer::Roi)),
+    ])
     .collect()
 }
 
-const YES_NO: (Text, Text) = (
-    Text {
-        uk: "так", en: "yes"
-    },
-    Text { uk: "ні", en: "no" },
-);
 const TOTAL: Text = Text {
     uk: "Разом",
     en: "Total",
 };
 
-type ValueOf = fn(&SessionRow, &Scope, &str) -> Cell;
-/// A column of the sessions' file.
-type SessionColumn = (Text, sheet::Kind, ValueOf);
-
 fn or_not_set(text: Option<&str>) -> Cell {
     Cell::Text(text.unwrap_or(NOT_SET).to_owned())
-}
-
-fn local(at: chrono::DateTime<chrono::Utc>, scope: &Scope) -> Cell {
-    Cell::Time(at.with_timezone(&scope.site.time_zone).naive_local())
-}
-
-fn yes_no(flag: bool, language: &str) -> Cell {
-    Cell::Text(if flag { YES_NO.0 } else { YES_NO.1 }.get(language).to_owned())
-}
-
-/// The columns of the sessions' file; times are local.
-fn session_columns() -> Vec<SessionColumn> {
-    let text = |uk, en| (Text { uk, en }, sheet::Kind::Text);
-    let time = |uk, en| (Text { uk, en }, sheet::Kind::Time);
-    let of = |metric: Metric| (metric.definition().label, sheet::Kind::of(metric));
-    let label = |dimension: Dimension| (dimension.definition().label, sheet::Kind::Text);
-    let columns: Vec<((Text, sheet::Kind), ValueOf)> = vec![
-        (text("Сесія", "Session"), |r, _, _| {
-            Cell::Text(r.session_id.to_string())
-        }),
-        (text("Відвідувач", "Visitor"), |r, _, _| {
-            Cell::Text(r.visitor_id.to_string())
-        }),
-        (
-            time("Початок (місцевий час)", "Began (local time)"),
-            |r, s, _| local(r.first_seen, s),
-        ),
-        (
-            time("Остання дія (місцевий час)", "Last action (local time)"),
-            |r, s, _| local(r.last_seen, s),
-        ),
-        (label(Dimension::UtmSource), |r, _, _| {
-            or_not_set(r.utm_source.as_deref())
-        }),
-        (label(Dimension::UtmMedium), |r, _, _| {
-            or_not_set(r.utm_medium.as_deref())
-        }),
-        (label(Dimension::UtmCampaign), |r, _, _| {
-            or_not_set(r.utm_campaign.as_deref())
-        }),
-        (label(Dimension::UtmContent), |r, _, _| {
-            or_not_set(r.utm_content.as_deref())
-        }),
-        (label(Dimension::UtmTerm), |r, _, _| or_not_set(r.utm_term.as_deref())),
-        (label(Dimension::Channel), |r, _, _| or_not_set(r.channel.as_deref())),
-        (label(Dimension::ClickPlatform), |r, _, _| {
-            or_not_set(r.click_platform.as_deref())
-        }),
-        (label(Dimension::Referrer), |r, _, _| {
-            or_not_set(r.referrer_host.as_deref())
-        }),
-        (label(Dimension::LandingPage), |r, _, _| {
-            or_not_set(r.landing_path.as_deref())
-        }),
-        (label(Dimension::Country), |r, _, _| or_not_set(r.country.as_deref())),
-        (label(Dimension::Region), |r, _, _| or_not_set(r.region.as_deref())),
-        (label(Dimension::City), |r, _, _| or_not_set(r.city.as_deref())),
-        (label(Dimension::DeviceType), |r, _, _| {
-            or_not_set(r.device_type.as_deref())
-        }),
-        (label(Dimension::OsName), |r, _, _| or_not_set(r.os_name.as_deref())),
-        (label(Dimension::BrowserName), |r, _, _| {
-            or_not_set(r.browser_name.as_deref())
-        }),
-        (label(Dimension::Language), |r, _, _| or_not_set(r.language.as_deref())),
-        (of(Metric::Visits), |r, _, _| r.visit_count.into()),
-        (of(Metric::PageViews), |r, _, _| r.page_views.into()),
-        (of(Metric::TotalScore), |r, _, _| r.points.into()),
-        (text("Конверсія", "Converted"), |r, _, language| {
-            yes_no(r.is_converted, language)
-        }),
-        (of(Metric::Orders), |r, _, _| r.orders.into()),
-        (of(Metric::Revenue), |r, s, _| {
-            let from_events = s.site.settings.revenue_from_events;
-            Cell::Number(if from_events { r.event_revenue } else { r.revenue })
-        }),
-        (text("Бот", "Bot"), |r, _, language| {
-            yes_no(r.bot_reason.is_some(), language)
-        }),
-    ];
-    columns
-        .into_iter()
-        .map(|((label, kind), value)| (label, kind, value))
-        .collect()
 }
 
 /// A file being read from the database and written to whoever asked.
 struct Export {
     scope: Scope,
-    kind: Kind,
+    stream: Stream,
     language: &'static str,
 }
 
 impl Export {
     fn columns(&self) -> Vec<Column> {
-        match self.kind {
-            Kind::Sessions => session_columns()
+        match self.stream {
+            Stream::Sessions => session_columns()
                 .iter()
-                .map(|(label, kind, _)| Column {
-                    label: label.get(self.language),
-                    kind: *kind,
-                })
+                .map(|(label, kind, _)| Column::new(*label, *kind, self.language))
                 .collect(),
-            Kind::Rows(dimensions) => {
-                let dimensions = dimensions.iter().map(|d| (d.definition().label, sheet::Kind::Text));
-                let metrics = LIST_METRICS.iter().map(|m| (m.definition().label, sheet::Kind::of(*m)));
-                dimensions
-                    .chain(metrics)
-                    .map(|(label, kind)| Column {
-                        label: label.get(self.language),
-                        kind,
-                    })
-                    .collect()
+            Stream::Rows(dimensions, metrics) => {
+                let dimensions = dimensions
+                    .iter()
+                    .map(|d| Column::text(d.definition().label, self.language));
+                let metrics = metrics.iter().map(|m| Column::of(*m, self.language));
+                dimensions.chain(metrics).collect()
             }
         }
     }
 
-    fn question<'a>(&'a self, dimensions: &'a [Dimension]) -> Question<'a> {
-        let by_time = dimensions.iter().find(|d| d.is_time());
+    fn question<'a>(&'a self, dimensions: &'a [Dimension], metrics: &'a [Metric]) -> Question<'a> {
+        let by_time = dimensions.iter().find(|d| d.is_time()).map(|bucket| Sort {
+            by: sql::Column::Dimension(*bucket),
+            descending: false,
+        });
+        let by_first = metrics.first().map(|metric| Sort {
+            by: sql::Column::Metric(*metric),
+            descending: true,
+        });
         Question {
             scope: &self.scope,
             dimensions,
-            metrics: &LIST_METRICS,
-            sort: Some(by_time.map_or(DEFAULT_SORT, |bucket| Sort {
-                by: sql::Column::Dimension(*bucket),
-                descending: false,
-            })),
+            metrics,
+            sort: by_time.or(by_first),
             limit: None,
             offset: 0,
         }
@@ -222,8 +168,8 @@ impl Export {
             .await?;
         let mut batch = Vec::with_capacity(BATCH);
         let mut totals: Vec<Cell>;
-        match self.kind {
-            Kind::Sessions => {
+        match self.stream {
+            Stream::Sessions => {
                 let columns = session_columns();
                 totals = columns.iter().map(|_| Cell::Nothing).collect();
                 let mut statement = sql::sessions(&self.scope, None, None);
@@ -250,8 +196,8 @@ impl Export {
                     }
                 }
             }
-            Kind::Rows(dimensions) => {
-                let question = self.question(dimensions);
+            Stream::Rows(dimensions, metrics) => {
+                let question = self.question(dimensions, metrics);
                 let rolled = table::rolled(&mut tx, &question).await?;
                 let mut statement = sql::statement(&question, rolled.as_ref());
                 let mut rows = statement.build().persistent(false).fetch(&mut *tx);
@@ -287,24 +233,72 @@ fn cells(row: table::Row) -> Vec<Cell> {
 }
 
 async fn export(State(state): State<AppState>, mut asked: Asked) -> Result<Response, ApiError> {
-    let scope = asked.scope()?;
     let kinds = kinds();
     let named: Vec<_> = kinds.iter().map(|(name, kind)| (*name, (*name, *kind))).collect();
-    let (name, kind) = asked.params.choice("type", &named, ("sessions", Kind::Sessions))?;
+    let (name, kind) = asked
+        .params
+        .choice("type", &named, ("sessions", Kind::Stream(Stream::Sessions)))?;
     let format = asked.params.choice("format", &FORMATS, Format::Csv)?;
-    let own = if scope.site.language == "en" { "en" } else { "uk" };
+    let own = if asked.site.language == "en" { "en" } else { "uk" };
     let language = asked.params.choice("locale", &[("uk", "uk"), ("en", "en")], own)?;
+    match kind {
+        Kind::Stream(stream) => streamed(&state, asked, (name, stream), format, language),
+        Kind::Answer(answer) => {
+            let sheet = match answer {
+                Answer::General => compare::sheet(asked, language).await,
+                Answer::Funnel => funnel::sheet(asked, language).await,
+                Answer::Returning => returning::sheet(asked, language).await,
+                Answer::Ltv => ltv::sheet(asked, language).await,
+                Answer::Repeat => customers::sheet(&state, asked, language).await,
+                Answer::Cohorts => cohorts::sheet(asked, language).await,
+                Answer::AbTest => ab_test::sheet(asked, language).await,
+                Answer::Roi => roi::sheet(asked, language).await,
+            }?;
+            let file = File {
+                columns: sheet.columns,
+                name: file_name(name),
+                sheet: name,
+                format,
+            };
+            download::send(&state, file, move |parts| async move {
+                // Without a row of totals: what adds up here is a row of its own. Nobody reads any more, or everybody has it all.
+                let _ = parts.send(Part::Rows(sheet.rows)).await;
+                let _ = parts.send(Part::Totals(Vec::new())).await;
+                Ok(())
+            })
+        }
+    }
+}
+
+/// Begins to read, and answers with what comes.
+fn streamed(
+    state: &AppState,
+    mut asked: Asked,
+    (name, stream): (&'static str, Stream),
+    format: Format,
+    language: &'static str,
+) -> Result<Response, ApiError> {
+    let scope = asked.scope()?;
     asked.params.finish()?;
-    let export = Arc::new(Export { scope, kind, language });
+    let export = Arc::new(Export {
+        scope,
+        stream,
+        language,
+    });
     let file = File {
         columns: export.columns(),
-        name: format!("utm_{}", name.replace('-', "_")),
+        name: file_name(name),
         sheet: name,
         format,
     };
-    download::send(&state, file, move |parts| async move {
+    download::send(state, file, move |parts| async move {
         export.read(&asked.pool, &parts).await
     })
+}
+
+/// What the file of a type is called, without its ending.
+fn file_name(kind: &str) -> String {
+    format!("utm_{}", kind.replace('-', "_"))
 }
 
 /// A list's whole file, as the endpoint sends it; none when it is longer than `max_bytes`.
@@ -320,7 +314,7 @@ pub(crate) async fn list_file(
 ) -> anyhow::Result<Option<Vec<u8>>> {
     let export = &Export {
         scope: scope.clone(),
-        kind: Kind::Rows(list.dimensions),
+        stream: Stream::Rows(list.dimensions, &LIST_METRICS),
         language: if language == "en" { "en" } else { "uk" },
     };
     let (parts, mut read) = mpsc::channel(WAITING);
@@ -355,12 +349,25 @@ pub(super) fn endpoint() -> Endpoint {
         &names,
         "What is exported; sessions unless given.",
     ));
-    parameters.push(describe::choice("format", &FORMATS.map(|f| f.0), "csv unless given."));
+    parameters.push(describe::choice(
+        "format",
+        &FORMATS.map(|f| f.0),
+        "csv unless given.",
+    ));
     parameters.push(describe::choice(
         "locale",
         &["uk", "en"],
         "Language of the header; the site's unless given.",
     ));
+    // Those of the endpoints whose answers are exported, but how many rows: a file has all.
+    for own in [
+        funnel::parameters(),
+        cohorts::parameters(),
+        ab_test::parameters(),
+        roi::parameters(),
+    ] {
+        parameters.extend(own);
+    }
     let file = || {
         ContentBuilder::new()
             .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
@@ -379,7 +386,8 @@ pub(super) fn endpoint() -> Endpoint {
             describe::operation(
                 "export_csv",
                 "Export as CSV or XLSX",
-                "All rows, however many, sent as they are read. Times are local. CSV: numbers plain; a cell that a spreadsheet would take for a \
+                "Lists, times, sessions, registrations: all rows, however many, sent as they are read. The other types are what the endpoint of that \
+                 name answers, general-stats with the period before, and take its parameters too. Times are local. CSV: numbers plain; a cell that a spreadsheet would take for a \
                  formula has an apostrophe before it. XLSX: numbers with a format, a frozen header, a row of totals; beyond 1,048,574 rows another sheet. \
                  When something breaks on the way, the connection is cut, so that half a file does not pass for a whole one.",
                 parameters,

@@ -1,0 +1,62 @@
+//! A report as it is shown before it is sent.
+
+use central_api::auth::Scope;
+use serde_json::Value;
+
+use super::Office;
+use crate::utm_data::Data;
+
+#[tokio::test]
+async fn a_preview_shows_the_figures_and_runs_nothing_that_a_campaign_s_name_holds() {
+    let office = Office::open("2026-11-20T23:10:00Z").await;
+    Data::generate(7, 120).store(&office.app.db.pool, office.site.id).await;
+    sqlx::query("update sessions set utm_source = '<script>alert(1)</script>' where utm_source = 'facebook'")
+        .execute(&office.app.db.pool)
+        .await
+        .unwrap();
+    let reader = office.app.bearer(&office.site, &[Scope::Read]).await;
+    let get = async |path: &str| reader.get(office.app.url(path)).send().await.unwrap();
+    let stats: Value = get("/api/utm/general-stats?period=all_time")
+        .await
+        .json()
+        .await
+        .unwrap();
+    let answer = get("/api/v1/report-preview?period=all_time").await;
+    assert_eq!(answer.status(), 200);
+    let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(
+        policy.contains("default-src 'none'") && policy.contains("sandbox"),
+        "{policy}"
+    );
+    let html = answer.text().await.unwrap();
+    assert!(html.contains("UTM Аналітика — звіт за весь час"));
+    assert!(html.contains("data:image/png;base64,iVBOR"));
+    assert!(!html.contains("<script"), "escaped");
+    assert!(
+        html.contains("&#60;script&#62;alert(1)") || html.contains("&lt;script&gt;alert(1)"),
+        "the source's name is shown as text"
+    );
+    let text = get("/api/v1/report-preview?period=all_time&format=text&language=en")
+        .await
+        .text()
+        .await
+        .unwrap();
+    assert!(
+        text.contains(&format!("Sessions: {}", stats["total_sessions"])),
+        "{text}"
+    );
+    assert!(text.contains("<script>alert(1)</script>"), "text needs no escaping");
+    for (query, field) in [
+        ("period=year", "period"),
+        ("format=pdf", "format"),
+        ("language=ru", "language"),
+        ("schedule=x", "schedule"),
+        ("bots=only&nonsense=1", "nonsense"),
+    ] {
+        let refused = get(&format!("/api/v1/report-preview?{query}")).await;
+        assert_eq!(refused.status(), 400, "{query}");
+        let refused: Value = refused.json().await.unwrap();
+        assert_eq!(refused["error"]["field"], field, "{refused}");
+    }
+    assert_eq!(get("/api/v1/report-preview?schedule=99").await.status(), 404);
+}

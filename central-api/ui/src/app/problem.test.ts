@@ -1,0 +1,75 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+
+import { CODES, FIELDS, SENTENCES } from "../texts/problems";
+import type { problem as Problem } from "./problem";
+
+const root = join(import.meta.dirname, "../../..");
+const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
+  .filter((file) => file.endsWith(".rs"))
+  .map((file) => readFileSync(join(root, "src", file), "utf8").replace(/#\[cfg\(test\)\][\s\S]*$/, ""));
+
+/** Keys that are not in a table. */
+const missing = (wanted: Iterable<string>, table: object) => [...new Set(wanted)].filter((key) => !(key in table));
+
+test("every code of the server has its words", () => {
+  const statuses = readFileSync(join(root, "src/error.rs"), "utf8").matchAll(/StatusCode::\w+, "(\w+)"\)/g);
+  const literals = sources.flatMap((source) => [...source.matchAll(/\bcode: "(\w+)"/g)]);
+  const codes = [...statuses, ...literals].map((found) => found[1] ?? "");
+  expect(codes.length).toBeGreaterThan(20);
+  expect(missing(codes, CODES)).toEqual([]);
+});
+
+/** Sentences that only programs with a key or a signature can be told. */
+const OF_PROGRAMS = /metrics are for|the batch's site|token|API key|key's site|signature|X-UD-|Bearer|the site has no such order/;
+
+test("every fixed sentence that the panel can be told has its Ukrainian", () => {
+  const told = sources.flatMap((source) => [...source.matchAll(/ApiError::(?:Conflict|NotFound|Forbidden|Unauthorized)\(\s*"((?:[^"\\]|\\\s)*)"/g)].map((found) => (found[1] ?? "").replace(/\\\s+/g, "")));
+  expect(told.length).toBeGreaterThan(15);
+  expect(missing(told.filter((sentence) => !OF_PROGRAMS.test(sentence)), SENTENCES)).toEqual([]);
+});
+
+interface Schema {
+  $ref?: string;
+  properties?: Record<string, Schema>;
+  allOf?: Schema[];
+  oneOf?: Schema[];
+}
+interface Operation {
+  requestBody?: { content: Record<string, { schema?: Schema }> };
+}
+
+test("every field that the panel can send has its rule", () => {
+  const description = JSON.parse(readFileSync(join(root, "openapi.json"), "utf8")) as { paths: Record<string, Record<string, Operation>>; components: { schemas: Record<string, Schema> } };
+  const resolved = (schema: Schema): Schema => (schema.$ref ? (description.components.schemas[schema.$ref.split("/").at(-1) ?? ""] ?? {}) : schema);
+  const properties = (schema: Schema): string[] => {
+    const { properties: own = {}, allOf = [], oneOf = [] } = resolved(schema);
+    return [...Object.keys(own), ...[...allOf, ...oneOf].flatMap(properties)];
+  };
+  const client = readFileSync(join(import.meta.dirname, "../api/client.ts"), "utf8");
+  const calls = [...client.matchAll(/client\.(POST|PATCH|PUT)\("([^"]+)"/g)];
+  expect(calls.length).toBeGreaterThan(15);
+  const sent = calls.flatMap(([, method = "", path = ""]) => Object.values(description.paths[path]?.[method.toLowerCase()]?.requestBody?.content ?? {}).flatMap(({ schema }) => (schema ? properties(schema) : [])));
+  const settings = ["SiteSettings", "WorkerSettings"].flatMap((name) => Object.keys(description.components.schemas[name]?.properties ?? {}));
+  expect(settings.length).toBeGreaterThan(10);
+  expect(missing([...sent, ...settings], FIELDS)).toEqual([]);
+});
+
+let problem: typeof Problem;
+beforeAll(async () => {
+  // What a browser has and this runtime has not.
+  Object.assign(globalThis, { localStorage: { getItem: () => "uk", setItem: () => {} }, location: new URL("http://panel.example/") });
+  ({ problem } = await import("./problem"));
+});
+
+test("a field's rule comes before the server's sentence, that before its code, and its own words are the last resort", () => {
+  const error = (status: number, code: string, message: string, field: string | null = null) => ({ status, code, message, field, requestId: "r-1" }) as never;
+  expect(problem(error(400, "invalid_field", "x", "settings.worker.excluded_paths[3]"))).toMatch(/^Виключені шляхи/);
+  expect(problem(error(400, "invalid_field", "x", "settings.points.purchase"))).toMatch(/^Бали/);
+  expect(problem(error(409, "conflict", "there is a user with this address already"))).toBe("Користувач із такою адресою вже є.");
+  expect(problem(error(400, "invalid_parameter", "allowed are a, b", "nobody_knows"))).toBe("Значення не підходить: allowed are a, b");
+  expect(problem(error(500, "internal", "internal error"))).toBe("Помилка на сервері. Номер запиту: r-1.");
+  expect(problem(error(418, "teapot", "short and stout"))).toBe("short and stout");
+  expect(problem(error(0, "unreachable", "fetch failed"))).toMatch(/Сервер не відповідає/);
+});
