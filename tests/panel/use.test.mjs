@@ -221,6 +221,8 @@ test("a viewer sees every figure and export, no settings, and no identity of any
   assert.equal(found.status(), 403);
   const changed = await page.request.patch(`/api/v1/sites/${SITE}`, { data: { name: "Mine" }, headers: { origin: shop.url } });
   assert.equal(changed.status(), 403);
+  await page.getByRole("button", { name: "Вийти" }).click();
+  await page.waitForSelector("input[name=password]");
   assert.deepEqual(page.complaints, []);
 });
 

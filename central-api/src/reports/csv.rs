@@ -92,14 +92,6 @@ impl Chunks {
         self.writer.write_record(None::<&[u8]>)
     }
 
-    /// Adds a row of texts, which must be harmless already.
-    ///
-    /// # Errors
-    /// Rows of different lengths.
-    pub fn row<T: AsRef<[u8]>>(&mut self, cells: impl IntoIterator<Item = T>) -> Result<(), csv::Error> {
-        self.writer.write_record(cells)
-    }
-
     /// Bytes written and not yet taken, as far as they left the writer's own buffer.
     pub fn gathered(&self) -> usize {
         self.buffer.0.lock().unwrap_or_else(PoisonError::into_inner).len()
