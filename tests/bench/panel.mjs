@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 
 import pg from "pg";
 
-import { launch, logIn, settled } from "../panel/panel.mjs";
+import { launch, logIn } from "../panel/panel.mjs";
 import { CENTRAL_API, centralApi, startCentre } from "../stack/centre.mjs";
 import { freePort, run } from "../stack/process.mjs";
 
@@ -101,7 +101,6 @@ try {
   const page = await first.newPage();
   await page.goto("/");
   await logIn(page, USER);
-  await settled(page);
   const login = await first.storageState();
   await first.close();
 
@@ -133,7 +132,7 @@ try {
   await warm.addInitScript(watch);
   const used = await warm.newPage();
   await used.goto("/");
-  await settled(used);
+  await used.waitForFunction(() => window.benched.complete !== undefined, undefined, { timeout: 120_000, polling: 50 });
   const clicks = [];
   for (let n = 0; n < 2 * Number(args.runs); n += 1) {
     await used.getByRole("button", { name: n % 2 === 0 ? "Тиждень" : "Місяць" }).click();

@@ -410,10 +410,7 @@ pub async fn export(State(state): State<AppState>, mut asked: Asked) -> Result<R
         columns: relation
             .columns()
             .iter()
-            .map(|(label, kind)| Column {
-                label: label.get(language),
-                kind: *kind,
-            })
+            .map(|(label, kind)| Column::new(*label, *kind, language))
             .collect(),
         name: name.replace('-', "_"),
         sheet: name,

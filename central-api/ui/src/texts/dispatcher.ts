@@ -207,7 +207,10 @@ export const dispatcher = {
   refundedPart: { uk: "повернено {value}", en: "refunded {value}" },
   export: { uk: "Завантажити файл", en: "Download a file" },
   searchRows: { uk: "Пошук у таблиці «{what}»", en: "Search in “{what}”" },
-  searchLimited: { uk: "Пошук серед перших {n} рядків.", en: "Searched in the first {n} rows." },
+  searchLimited: {
+    uk: "Шукали лише серед перших {n} рядків із {all}. Звузьте фільтром або завантажте файл.",
+    en: "Searched in the first {n} rows of {all} alone. Narrow them by a filter, or download the file.",
+  },
   nothingFound: { uk: "Нічого не знайдено.", en: "Nothing found." },
 } as const satisfies Record<string, Text>;
 

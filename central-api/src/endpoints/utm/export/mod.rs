@@ -349,11 +349,7 @@ pub(super) fn endpoint() -> Endpoint {
         &names,
         "What is exported; sessions unless given.",
     ));
-    parameters.push(describe::choice(
-        "format",
-        &FORMATS.map(|f| f.0),
-        "csv unless given.",
-    ));
+    parameters.push(describe::choice("format", &FORMATS.map(|f| f.0), "csv unless given."));
     parameters.push(describe::choice(
         "locale",
         &["uk", "en"],
