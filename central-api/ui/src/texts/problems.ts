@@ -11,7 +11,7 @@ export const FIELDS: Record<string, Text> = {
   role: { uk: "Роль: адміністратор або глядач.", en: "Role: admin or viewer." },
   disabled: { uk: "Доступ: увімкнено або вимкнено.", en: "Access: on or off." },
   site: { uk: "Сайт: один із тих, до яких у вас є доступ.", en: "Site: one of those that you may see." },
-  key: { uk: "Ключ сайту: латинські літери, цифри та дефіс, до 64 знаків.", en: "Key of the site: letters, digits and hyphens, at most 64 characters." },
+  key: { uk: "Ключ сайту: від 1 до 40 знаків a–z, 0–9 та дефіс, на краях літера або цифра.", en: "Key of the site: 1 to 40 characters of a-z, 0-9 and -, a letter or digit at both ends." },
   name: { uk: "Назва: від 1 до 100 знаків.", en: "Name: 1 to 100 characters." },
   description: { uk: "Опис: до 2000 знаків.", en: "Description: at most 2,000 characters." },
   domains: { uk: "Домени: імена хостів на кшталт shop.example, без https:// і шляху.", en: "Domains: host names such as shop.example, without https:// and path." },
