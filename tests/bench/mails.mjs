@@ -61,7 +61,7 @@ try {
     await command("demo-data", "--sessions", args.sessions);
     await sql("vacuum analyze", database.href);
   }
-  const [{ count, key }] = (await sql("select count(*), (select key from sites order by site_id limit 1) as key from sessions", database.href)).rows;
+  const [{ count, key }] = (await sql("select count(*), (select site_key from sites order by site_id limit 1) as key from sessions", database.href)).rows;
   const size = Number(count) >= 1e6 ? `${Math.round(count / 1e6)} M` : count;
 
   for (const period of ["week", "month"]) {
