@@ -61,6 +61,12 @@ try {
     await command("demo-data", "--sessions", args.sessions);
     await sql("vacuum analyze", database.href);
   }
+  // A migration may have left what is kept about customers to be made: until it is, every order is read.
+  if (args.database) {
+    console.error("  bringing what is kept about customers up to date …");
+    await command("migrate");
+    await command("update-analytics");
+  }
   const [{ count, key }] = (await sql("select count(*), (select site_key from sites order by site_id limit 1) as key from sessions", database.href)).rows;
   const size = Number(count) >= 1e6 ? `${Math.round(count / 1e6)} M` : count;
 

@@ -88,6 +88,12 @@ try {
     centralApi(env, "demo-data", "--sessions", args.sessions);
     await sql("vacuum analyze", url.href);
   }
+  // A migration may have left what is kept about customers to be made: until it is, every order is read.
+  if (args.database) {
+    console.error("  bringing what is kept about customers up to date …");
+    centralApi(env, "migrate");
+    centralApi(env, "update-analytics");
+  }
   if ((await sql(`select from users where email = '${USER.email}'`, url.href)).rowCount === 0) {
     run(CENTRAL_API, ["create-admin", USER.email, "--role", "admin", "--password-stdin"], { env, input: `${USER.password}\n` });
   }
