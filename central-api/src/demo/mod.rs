@@ -102,7 +102,7 @@ pub async fn generate(pool: &PgPool, site: &Site, options: DemoOptions, progress
         });
     }
     drop(done);
-    let (site_id, zone) = (site.id, site.time_zone);
+    let (site_id, zone, until) = (site.id, site.time_zone, options.until);
     let generator = tokio::task::spawn_blocking(move || write(site_id, zone, &options, &chunks));
     let mut stored = 0;
     while let Some(outcome) = finished.recv().await {
@@ -110,7 +110,8 @@ pub async fn generate(pool: &PgPool, site: &Site, options: DemoOptions, progress
         progress(stored);
     }
     generator.await.context("the generator stopped")?;
-    // A server may have begun anew in between.
+    // A server's upkeep may have summed hours up, or begun cohorts anew, while only some of their rows were there.
+    upkeep::mark_every_hour(pool, site.id, from, until).await?;
     cohorts::upkeep::forget(pool, site.id).await?;
     Ok(())
 }

@@ -242,7 +242,9 @@ impl Part<'_> {
 fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Metric], part: Part<'_>) {
     let scope = question.scope;
     sql.push("select ");
+    // Compared byte by byte: several times faster than by the database's own collation, and for equality the same.
     for (i, dimension) in question.dimensions.iter().enumerate() {
+        sql.push("(");
         match part {
             Part::Sessions { .. } => filled(sql, dimension.sql(Side::Sessions), part.time(), scope),
             Part::Orders => filled(sql, dimension.sql(Side::Orders), part.time(), scope),
@@ -256,7 +258,7 @@ fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Me
                 None => filled(sql, dimension.sql(Side::Sessions), part.time(), scope),
             },
         }
-        sql.push(format_args!(" as d{i}, "));
+        sql.push(format_args!(") collate \"C\" as d{i}, "));
     }
     for (i, metric) in found.iter().enumerate() {
         if i > 0 {

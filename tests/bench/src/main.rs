@@ -1,8 +1,10 @@
 //! Load generators and reference programs: `bench <name>` measures one area against its budget.
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
+mod export;
 mod ingest;
 mod reports;
+mod shop;
 mod table;
 
 use clap::{Parser, Subcommand};
@@ -23,6 +25,8 @@ enum Bench {
     Ingest(ingest::Args),
     /// Every endpoint of the analytics over HTTP, on generated data.
     Reports(reports::Args),
+    /// A file of all sessions, against the database's own.
+    Export(export::Args),
 }
 
 #[tokio::main]
@@ -30,5 +34,6 @@ async fn main() -> anyhow::Result<()> {
     match Cli::parse().bench {
         Bench::Ingest(args) => ingest::run(args).await,
         Bench::Reports(args) => reports::run(args).await,
+        Bench::Export(args) => export::run(args).await,
     }
 }
