@@ -18,7 +18,7 @@ const BENCHES = [
   { name: "reports", command: (file) => ["target/release/bench", "reports", "--out", file, ...(large ? ["--large"] : [])] },
   { name: "panel", command: (file) => [process.execPath, "tests/bench/panel.mjs", "--out", file, ...database] },
   { name: "mails", command: (file) => [process.execPath, "tests/bench/mails.mjs", "--out", file, ...database] },
-  { name: "export", command: (file) => ["target/release/bench", "export", "--out", file] },
+  { name: "export", command: (file) => ["target/release/bench", "export", "--out", file, ...database] },
   { name: "business", command: (file) => [process.execPath, "tests/bench/business/run.mjs", "--out", file] },
 ];
 
