@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
 use super::segments::{Segment, SegmentRules};
+use crate::reports::table;
 
 /// With a window longer than this, many customers moved in it more than once: all are read instead of their moves. The index on the
 /// time between moves holds what is shorter.
@@ -55,6 +56,8 @@ pub struct Move {
 /// The database's.
 pub async fn moves(pool: &PgPool, site_id: i32, before: NaiveDate, day: NaiveDate) -> sqlx::Result<Vec<Move>> {
     if (day - before).num_days() > MOVES_OF_DAYS {
+        // With the reports' settings, so that several processes share the reading.
+        let mut db = table::snapshot(pool).await?;
         return sqlx::query_as!(
             Move,
             r#"select f as "from?", t as "to!", count(*) as "customers!" from (
@@ -65,7 +68,7 @@ pub async fn moves(pool: &PgPool, site_id: i32, before: NaiveDate, day: NaiveDat
             before,
             day
         )
-        .fetch_all(pool)
+        .fetch_all(&mut *db)
         .await;
     }
     // Nearly everybody moves once in a window: moves are counted as they are, and put right for those who moved again, whom the time

@@ -294,13 +294,13 @@ fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Me
         Part::Rolled { hours, rolled, ranges } => {
             sql.push(" from ");
             windows(sql, ranges);
-            // Fenced likewise.
+            // Fenced likewise, with the filters inside, which an index may hold.
             sql.push(
-                " cross join lateral (select * from rollups x where x.start >= w.a and x.start < w.b and x.site_id = ",
+                " cross join lateral (select * from rollups r where r.start >= w.a and r.start < w.b and r.site_id = ",
             )
             .push_bind(scope.site.id);
             sql.push(format_args!(
-                " and x.hours = {hours} and x.split = {} offset 0) r where true",
+                " and r.hours = {hours} and r.split = {}",
                 rolled.split.number
             ));
             for (dimension, choice) in scope.filters.iter() {
@@ -308,6 +308,7 @@ fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Me
                     chosen(sql, column, choice);
                 }
             }
+            sql.push(" offset 0) r where true");
         }
         Part::Orders => {
             let joined = scope.confirmed

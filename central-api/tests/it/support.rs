@@ -2,7 +2,7 @@
 //! Boots the real application on a free port and a database of its own, cloned from a template that the migrations made once.
 
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, mpsc};
 
 use central_api::auth::{Role, Scope, session, token};
 use central_api::clock::Clock;
@@ -24,7 +24,7 @@ fn server() -> PgConnectOptions {
     PgConnectOptions::from_str(&url).expect("UD_TEST_DATABASE_URL is a Postgres URL")
 }
 
-/// A database of its own, dropped with the value.
+/// A database of its own, dropped soon after the value; the last ones of a run stay.
 pub struct TestDb {
     pub name: String,
     pub pool: PgPool,
@@ -67,15 +67,19 @@ impl TestDb {
     }
 }
 
-impl Drop for TestDb {
-    fn drop(&mut self) {
-        let name = self.name.clone();
-        // The test's runtime is going down: a thread with its own one drops the database, and the test waits for it.
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+/// Takes the names of databases that nobody needs any more.
+static DROPPER: OnceLock<mpsc::Sender<String>> = OnceLock::new();
+
+/// Drops databases one after another. A test must not wait for it: a connection that its pool was just opening stays half open while the test's
+/// runtime stands still, and Postgres drops no database before that connection has spoken or a minute has passed.
+fn dropper() -> mpsc::Sender<String> {
+    let (sender, names) = mpsc::channel::<String>();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        for name in names {
             runtime.block_on(async {
                 if let Ok(mut admin) = PgConnection::connect_with(&server()).await {
                     let _ = sqlx::query(AssertSqlSafe(format!("drop database if exists {name} with (force)")))
@@ -83,9 +87,14 @@ impl Drop for TestDb {
                         .await;
                 }
             });
-        })
-        .join()
-        .ok();
+        }
+    });
+    sender
+}
+
+impl Drop for TestDb {
+    fn drop(&mut self) {
+        DROPPER.get_or_init(dropper).send(self.name.clone()).ok();
     }
 }
 
