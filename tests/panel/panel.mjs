@@ -96,7 +96,9 @@ export async function open(browser, url, path = "/", { user = ADMIN, language = 
   page.on("response", (response) => {
     const { pathname, search } = new URL(response.url());
     if (!pathname.startsWith("/api/") || !response.headers()["content-type"]?.includes("json")) return;
-    const reading = response.json().then((body) => page.answers.set(pathname + search, body), () => {}).finally(() => page.reading.delete(reading));
+    // The browser may have let go of a body that it is asked for late.
+    const again = () => (response.request().method() === "GET" ? page.request.get(pathname + search).then((answer) => answer.json()) : Promise.reject(new Error("gone")));
+    const reading = response.json().catch(again).then((body) => page.answers.set(pathname + search, body), () => {}).finally(() => page.reading.delete(reading));
     page.reading.add(reading);
   });
   await page.goto(path);

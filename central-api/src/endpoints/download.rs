@@ -18,6 +18,8 @@ use crate::state::AppState;
 
 /// Files at once in one process: each holds a connection for reading as long as somebody saves it.
 pub const AT_ONCE: usize = 2;
+/// How long a file waits for its turn: most are written in less.
+const TURN: Duration = Duration::from_secs(5);
 /// How long somebody may take nothing.
 const STALLED: Duration = Duration::from_secs(60);
 /// Bytes gathered before they are sent.
@@ -57,16 +59,20 @@ pub struct File {
 /// not pass for a whole one.
 ///
 /// # Errors
-/// 429 while others are under way.
-pub fn send<F>(state: &AppState, file: File, read: impl FnOnce(mpsc::Sender<Part>) -> F) -> Result<Response, ApiError>
+/// 429 while others are under way and none ends within five seconds.
+pub async fn send<F>(
+    state: &AppState,
+    file: File,
+    read: impl FnOnce(mpsc::Sender<Part>) -> F,
+) -> Result<Response, ApiError>
 where
     F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
-    let permit = state
-        .exports
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| ApiError::TooManyRequests(10))?;
+    let permit = tokio::time::timeout(TURN, state.exports.clone().acquire_owned())
+        .await
+        .ok()
+        .and_then(Result::ok)
+        .ok_or(ApiError::TooManyRequests(10))?;
     let (parts, gathered) = mpsc::channel(WAITING);
     let (sender, receiver) = mpsc::channel(WAITING);
     let reading = read(parts);

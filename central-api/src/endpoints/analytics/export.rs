@@ -438,4 +438,5 @@ pub async fn export(State(state): State<AppState>, mut asked: Asked) -> Result<R
         let _ = parts.send(totals).await;
         Ok(())
     })
+    .await
 }

@@ -242,7 +242,7 @@ async fn export(State(state): State<AppState>, mut asked: Asked) -> Result<Respo
     let own = if asked.site.language == "en" { "en" } else { "uk" };
     let language = asked.params.choice("locale", &[("uk", "uk"), ("en", "en")], own)?;
     match kind {
-        Kind::Stream(stream) => streamed(&state, asked, (name, stream), format, language),
+        Kind::Stream(stream) => streamed(&state, asked, (name, stream), format, language).await,
         Kind::Answer(answer) => {
             let sheet = match answer {
                 Answer::General => compare::sheet(asked, language).await,
@@ -266,12 +266,13 @@ async fn export(State(state): State<AppState>, mut asked: Asked) -> Result<Respo
                 let _ = parts.send(Part::Totals(Vec::new())).await;
                 Ok(())
             })
+            .await
         }
     }
 }
 
 /// Begins to read, and answers with what comes.
-fn streamed(
+async fn streamed(
     state: &AppState,
     mut asked: Asked,
     (name, stream): (&'static str, Stream),
@@ -294,6 +295,7 @@ fn streamed(
     download::send(state, file, move |parts| async move {
         export.read(&asked.pool, &parts).await
     })
+    .await
 }
 
 /// What the file of a type is called, without its ending.
