@@ -152,7 +152,11 @@ test("every panel's export downloads, opens, and holds what the panel shows", as
     if (type === "cohort-analysis") assert.deepEqual([query.metric, query.cohort_type], ["ltv", "month"]);
     if (type === "ab-test") assert.deepEqual([query.campaign, query.period], ["brand_always_on", "all_time"]);
     if (type === "roi") assert.equal(query.ad_spend, "12345.5");
-    const [download] = await Promise.all([page.waitForEvent("download"), page.locator(`a[download][href="${href}"]`).first().click()]);
+    const link = page.locator(`a[download][href="${href}"]`).first();
+    // As a person does: first there, then a click. What comes into view may still take its place in the frame after.
+    await link.scrollIntoViewIfNeeded();
+    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+    const [download] = await Promise.all([page.waitForEvent("download"), link.click()]);
     const content = readFileSync(await download.path());
     if (format === "csv") {
       const lines = content.toString("utf8").trimEnd().split("\r\n");
