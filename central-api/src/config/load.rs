@@ -288,6 +288,11 @@ mod tests {
             ),
             ("UD_LOG", "info\0", "UD_LOG: must be text without control characters"),
             (
+                "UD_POSTGRES_SETTINGS",
+                "shared_buffers=2GB,-c",
+                "UD_POSTGRES_SETTINGS: must be settings such as shared_buffers=2GB",
+            ),
+            (
                 "UD_SECRET",
                 "hunter2hunter2",
                 "UD_SECRET: must have at least 32 characters",

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use load::{ConfigError, Effective};
-pub use value::{LogFormat, MailTransport, Origin, SmtpSecurity};
+pub use value::{LogFormat, MailTransport, Origin, PostgresSetting, SmtpSecurity};
 
 use crate::secret::Secret;
 use load::settings;
@@ -40,6 +40,9 @@ settings! {
     secret: Secret = "", "UD_SECRET";
     /// Directory of Postgres' programs (`initdb`, `postgres`) for the embedded one; without it they are looked for.
     postgres_bin_dir: Option<PathBuf> = "", "UD_POSTGRES_BIN_DIR";
+    /// Settings of the embedded Postgres instead of its defaults (256 MB of buffers for a small shop), separated by commas, such as
+    /// `shared_buffers=2GB,max_wal_size=4GB`; they hold from its next start.
+    postgres_settings: Vec<PostgresSetting> = "", "UD_POSTGRES_SETTINGS";
     /// What is logged: a level, or directives as `info,central_api::jobs=debug`. Level `debug` has a line a request.
     log: String = "info", "UD_LOG";
     /// `json` or `text`.

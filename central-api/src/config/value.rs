@@ -155,6 +155,37 @@ impl std::str::FromStr for Origin {
     }
 }
 
+/// A setting of Postgres, `name=value`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresSetting(String);
+
+impl PostgresSetting {
+    /// As Postgres takes it on its command line.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for PostgresSetting {
+    fn read(text: &str) -> Result<Self, String> {
+        let is_name = |name: &str| {
+            !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
+        };
+        match text.split_once('=') {
+            Some((name, value)) if is_name(name) && !value.is_empty() && !value.chars().any(char::is_control) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err("settings such as shared_buffers=2GB, separated by commas".into()),
+        }
+    }
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {

@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 use super::account::{self, Account};
 use super::discover::{self, Programs};
 use super::run;
-use crate::config::Config;
+use crate::config::{Config, PostgresSetting};
 use crate::secret::{Secret, hex};
 
 /// Name of the database in the cluster.
@@ -44,6 +44,7 @@ pub struct Cluster {
     paths: Paths,
     programs: Programs,
     account: Option<Account>,
+    settings: Vec<PostgresSetting>,
     password: Secret,
     port: u16,
     /// Held shared while we live.
@@ -88,12 +89,16 @@ impl Cluster {
         }
         let (port, server) = match adopt(&paths, &password).await? {
             Some(running) => running,
-            None => start(&paths, &programs, account.as_ref(), &password, None).await?,
+            None => {
+                let settings = &config.postgres_settings;
+                start(&paths, &programs, account.as_ref(), settings, &password, None).await?
+            }
         };
         let cluster = Self {
             paths,
             programs,
             account,
+            settings: config.postgres_settings.clone(),
             password,
             port,
             in_use,
@@ -147,7 +152,8 @@ impl Cluster {
             Some((port, _)) => bail!("Postgres was started on port {port} by another process; restart central-api"),
             None => {
                 let account = self.account.as_ref();
-                start(&self.paths, &self.programs, account, &self.password, Some(self.port))
+                let (settings, port) = (&self.settings, Some(self.port));
+                start(&self.paths, &self.programs, account, settings, &self.password, port)
                     .await?
                     .1
             }
@@ -336,6 +342,7 @@ async fn start(
     paths: &Paths,
     programs: &Programs,
     account: Option<&Account>,
+    settings: &[PostgresSetting],
     password: &Secret,
     port: Option<u16>,
 ) -> anyhow::Result<(u16, Server)> {
@@ -350,7 +357,15 @@ async fn start(
             Some(port) => port,
             None => free_port()?,
         };
-        let child = run::server(programs, account, &paths.data, paths.socket_directory(), port, &log)?;
+        let child = run::server(
+            programs,
+            account,
+            &paths.data,
+            paths.socket_directory(),
+            port,
+            settings,
+            &log,
+        )?;
         let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let mut server = Server {
             pid: pid.context("Postgres ended at once")?,

@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 
 use super::account::Account;
 use super::discover::Programs;
+use crate::config::PostgresSetting;
 
 fn command(program: &Path, account: Option<&Account>) -> Command {
     let mut command = Command::new(program);
@@ -62,25 +63,29 @@ pub(super) async fn initdb(
     Ok(())
 }
 
-/// Starts the server in the foreground of a process group of its own; what it says goes to `log`.
+/// Starts the server in the foreground of a process group of its own, with the operator's settings over our defaults; what it says goes
+/// to `log`.
 pub(super) fn server(
     programs: &Programs,
     account: Option<&Account>,
     data: &Path,
     socket_directory: Option<&Path>,
     port: u16,
+    chosen: &[PostgresSetting],
     log: &File,
 ) -> anyhow::Result<Child> {
     let sockets = socket_directory.map_or(String::new(), |directory| directory.display().to_string());
-    let settings = [
+    let defaults = [
+        "max_connections=60",
+        "shared_buffers=256MB",
+        "max_wal_size=2GB",
+        "checkpoint_completion_target=0.9",
+    ];
+    let ours = [
         "listen_addresses=127.0.0.1".to_owned(),
         format!("port={port}"),
         format!("unix_socket_directories={sockets}"),
         "unix_socket_permissions=0700".to_owned(),
-        "max_connections=60".to_owned(),
-        "shared_buffers=256MB".to_owned(),
-        "max_wal_size=2GB".to_owned(),
-        "checkpoint_completion_target=0.9".to_owned(),
         // What a statement was about must not reach the log: neither its text nor the row in an error's detail.
         "log_min_error_statement=panic".to_owned(),
         "log_error_verbosity=terse".to_owned(),
@@ -89,7 +94,13 @@ pub(super) fn server(
     ];
     let mut server = command(&programs.bin.join("postgres"), account);
     server.arg("-D").arg(data);
-    for setting in settings {
+    // The last one of a name holds.
+    let chosen = chosen.iter().map(PostgresSetting::as_str);
+    for setting in defaults
+        .into_iter()
+        .chain(chosen)
+        .chain(ours.iter().map(String::as_str))
+    {
         server.arg("-c").arg(setting);
     }
     server

@@ -93,6 +93,28 @@ async fn a_cluster_is_made_once_and_keeps_its_data_over_a_restart() {
 }
 
 #[tokio::test]
+async fn the_operator_s_settings_of_postgres_hold_over_the_defaults_but_not_over_where_it_listens() {
+    let data = DataDir::new();
+    let mut config = config(&data.0, &versions()[0]);
+    let variables = [
+        ("UD_SECRET", "a secret of at least thirty-two characters"),
+        ("UD_POSTGRES_SETTINGS", "shared_buffers=64MB, listen_addresses=*"),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    config.postgres_settings = Config::load(variables, None).unwrap().config.postgres_settings;
+    let cluster = Cluster::open(&config).await.unwrap();
+    let mut connection = PgConnection::connect_with(&cluster.connect_options()).await.unwrap();
+    let told: (String, String, String) =
+        sqlx::query_as("select current_setting('shared_buffers'), current_setting('listen_addresses'), current_setting('max_wal_size')")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+    connection.close().await.unwrap();
+    assert_eq!(told, ("64MB".to_owned(), "127.0.0.1".to_owned(), "2GB".to_owned()));
+    assert!(cluster.close().await.unwrap());
+}
+
+#[tokio::test]
 async fn two_on_one_directory_share_the_server_and_the_last_stops_it() {
     for programs in versions() {
         let data = DataDir::new();
