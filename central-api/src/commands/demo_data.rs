@@ -3,11 +3,9 @@
 use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{the_site, with_state};
-use crate::business;
+use super::{sums, the_site, with_state};
 use crate::config::Config;
 use crate::demo::{self, DemoOptions};
-use crate::rollup::upkeep;
 
 /// How much to invent.
 #[derive(Debug, clap::Args)]
@@ -63,16 +61,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
 
         sqlx::query("analyze").execute(&state.pool).await?;
         let from = until - chrono::Duration::days(i64::from(args.days));
-        let dirty = upkeep::dirty(&state.pool, site.id, from, until).await?.len();
-        let bar = ProgressBar::new(dirty as u64)
-            .with_style(ProgressStyle::with_template(style)?)
-            .with_message("hours summed up");
-        let done = upkeep::catch_up(&state.pool, until, |done| bar.set_position(done as u64)).await?;
-        bar.finish_and_clear();
-        println!("{done} hours summed up.");
-        super::rollup::make_cohorts(&state.pool, &site, until).await?;
-        business::upkeep::rebuild(&state.pool, &state.config.secret, &site, state.clock.now(), |_| {}).await?;
-        println!("Customers and business figures made.");
+        sums::bring_up_to_date(state, &site, (from, until), true).await?;
         Ok(())
     })
     .await

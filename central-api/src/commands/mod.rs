@@ -21,6 +21,7 @@ pub mod schedule;
 pub mod send_report;
 pub mod serve;
 pub mod setup_email_reports;
+pub mod sums;
 pub mod update_analytics;
 
 use std::sync::Arc;

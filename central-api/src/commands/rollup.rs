@@ -5,7 +5,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 use sqlx::PgPool;
 
-use super::{the_site, with_state};
+use super::{sums, the_site, with_state};
 use crate::config::Config;
 use crate::reports::period::start_of_day;
 use crate::rollup::{cohorts, upkeep};
@@ -72,31 +72,14 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
             }
             Command::Rebuild(_) => {
                 upkeep::mark_period(&state.pool, site.id, from, to).await?;
-                let dirty = upkeep::dirty(&state.pool, site.id, from, to).await?.len();
-                let bar = ProgressBar::new(dirty as u64).with_style(style).with_message("hours");
-                let done = upkeep::catch_up(&state.pool, now, |done| bar.set_position(done as u64)).await?;
-                bar.finish_and_clear();
-                println!("{done} hours made anew; the hour that is open follows when it is over.");
                 cohorts::upkeep::forget(&state.pool, site.id).await?;
-                make_cohorts(&state.pool, &site, now).await?;
+                sums::bring_up_to_date(state, &site, (from, now), false).await?;
+                println!("Made anew; the hour that is open follows when it is over.");
             }
         }
         Ok(())
     })
     .await
-}
-
-/// Brings the visitors that cohorts are made of up to date, with a bar.
-///
-/// # Errors
-/// The database's.
-pub async fn make_cohorts(pool: &PgPool, site: &Site, now: DateTime<Utc>) -> anyhow::Result<()> {
-    let style = ProgressStyle::with_template("{msg} {human_pos} ({per_sec})")?;
-    let bar = ProgressBar::new_spinner().with_style(style).with_message("visitors");
-    let done = cohorts::upkeep::catch_up(pool, site, now, |done| bar.set_position(done as u64)).await?;
-    bar.finish_and_clear();
-    println!("{done} visitors put into cohorts.");
-    Ok(())
 }
 
 async fn verify_cohorts(pool: &PgPool, site: &Site) -> anyhow::Result<()> {

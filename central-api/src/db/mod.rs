@@ -5,6 +5,7 @@ pub mod admin_sessions;
 pub mod anonymous_hits;
 pub mod api_keys;
 pub mod audit_log;
+pub mod copy;
 pub mod coverage;
 pub mod data_versions;
 pub mod dead_letters;

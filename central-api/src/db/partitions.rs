@@ -1,6 +1,6 @@
 //! Monthly partitions of `events` and `anonymous_hits`.
 
-use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, Utc};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 /// Tables that are partitioned by month on `minted_at`.
@@ -26,21 +26,131 @@ pub async fn ensure_months(pool: &PgPool, from: DateTime<Utc>, to: DateTime<Utc>
         return Ok(0);
     }
     let mut tx = pool.begin().await?;
-    sqlx::query!("select pg_advisory_xact_lock($1)", LOCK)
-        .execute(&mut *tx)
-        .await?;
+    lock(&mut tx).await?;
     let missing = missing(&mut tx, &names).await?;
     for (table, month, name) in wanted.iter().filter(|(_, _, name)| missing.contains(name)) {
-        let next = *month + Months::new(1);
-        // Bounds with a zone: the server's zone must not decide where a month begins.
-        sqlx::query(AssertSqlSafe(format!(
-            "create table {name} partition of {table} for values from ('{month} 00:00+00') to ('{next} 00:00+00')"
-        )))
-        .execute(&mut *tx)
+        let (from, to) = bounds(*month);
+        execute(
+            &mut tx,
+            format!("create table {name} partition of {table} for values from ('{from}') to ('{to}')"),
+        )
         .await?;
     }
     tx.commit().await?;
     Ok(missing.len())
+}
+
+/// A month of `events` that is filled beside the table, without a key, and becomes its partition when it is whole: a key that is made of
+/// all rows costs a fraction of one that grows by rows in no order. What a process that died leaves behind belongs to nothing.
+#[derive(Debug, Clone)]
+pub struct Filling {
+    month: NaiveDate,
+    /// Name of the table that rows go to.
+    pub table: String,
+}
+
+impl Filling {
+    /// When its month begins and ends, UTC.
+    pub fn bounds(&self) -> (DateTime<Utc>, DateTime<Utc>) {
+        let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
+        (midnight(self.month), midnight(self.month + Months::new(1)))
+    }
+}
+
+/// Begins to fill the months of `events` from `from` to `to`, both included. None if there is an event in one of them, of any site: then
+/// rows have to go to the table itself.
+///
+/// # Errors
+/// The database's.
+pub async fn begin_filling(
+    pool: &PgPool,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> sqlx::Result<Option<Vec<Filling>>> {
+    let months = months_between(from, to);
+    let first = months.first().map(|month| month.and_time(NaiveTime::MIN).and_utc());
+    let mut tx = pool.begin().await?;
+    lock(&mut tx).await?;
+    let filled = sqlx::query_scalar!(
+        r#"select exists (select from events where minted_at >= $1) as "filled!""#,
+        first
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if filled {
+        return Ok(None);
+    }
+    let mut fillings = Vec::new();
+    for month in months {
+        let table = format!("{}_filling", name("events", month));
+        let (from, to) = bounds(month);
+        execute(&mut tx, format!("drop table if exists {table}")).await?;
+        // With the bounds checked row by row, nothing has to be read again when it becomes a partition.
+        execute(
+            &mut tx,
+            format!(
+                "create table {table} (like events including defaults, check (minted_at >= '{from}' and minted_at < '{to}'))"
+            ),
+        )
+        .await?;
+        fillings.push(Filling { month, table });
+    }
+    tx.commit().await?;
+    Ok(Some(fillings))
+}
+
+/// Gives a filled month its key and makes it the partition in place of the empty one. Events that came in meanwhile stay.
+///
+/// # Errors
+/// The database's; then the month's rows are not among the events.
+pub async fn end_filling(pool: &PgPool, filling: &Filling) -> sqlx::Result<()> {
+    let (table, name) = (&filling.table, name("events", filling.month));
+    let (from, to) = bounds(filling.month);
+    let mut tx = pool.begin().await?;
+    // It is sorted in memory as far as that goes.
+    execute(&mut tx, "set local maintenance_work_mem = '256MB'".to_owned()).await?;
+    execute(
+        &mut tx,
+        format!(
+            "alter table {table} add constraint {table}_pkey primary key (site_id, visitor_id, event_id, minted_at)"
+        ),
+    )
+    .await?;
+    tx.commit().await?;
+
+    let mut tx = pool.begin().await?;
+    lock(&mut tx).await?;
+    // Whoever writes an event meanwhile waits a moment, as for any new partition.
+    execute(&mut tx, format!("lock table events, {name} in access exclusive mode")).await?;
+    execute(&mut tx, format!("insert into {table} select * from {name}")).await?;
+    for statement in [
+        format!("drop table {name}"),
+        format!("alter table {table} rename to {name}"),
+        format!("alter table {name} rename constraint {table}_pkey to {name}_pkey"),
+        format!("alter table events attach partition {name} for values from ('{from}') to ('{to}')"),
+        format!("alter table {name} drop constraint {table}_minted_at_check"),
+    ] {
+        execute(&mut tx, statement).await?;
+    }
+    tx.commit().await
+}
+
+async fn lock(db: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("select pg_advisory_xact_lock($1)", LOCK)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+async fn execute(db: &mut PgConnection, statement: String) -> sqlx::Result<()> {
+    sqlx::query(AssertSqlSafe(statement)).execute(db).await?;
+    Ok(())
+}
+
+/// Bounds of a month, with a zone: the server's must not decide where it begins.
+fn bounds(month: NaiveDate) -> (String, String) {
+    let at = |day: NaiveDate| format!("{day} 00:00+00");
+    (at(month), at(month + Months::new(1)))
 }
 
 async fn missing(db: &mut PgConnection, names: &[String]) -> sqlx::Result<Vec<String>> {

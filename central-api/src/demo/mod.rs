@@ -4,10 +4,11 @@
 //! Sessions hold what [`crate::ingest::fold`] would have made of their events; a test compares them.
 
 mod basket;
-mod copy;
 mod shop;
 mod story;
 mod tables;
+
+use std::sync::Arc;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -15,10 +16,11 @@ use chrono_tz::Tz;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
+use crate::db::copy::{self, Rows};
 use crate::db::partitions;
 use crate::rollup::{cohorts, upkeep};
 use crate::site::Site;
-use copy::Rows;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use story::Story;
 use tables::PaidSessions;
 
@@ -40,27 +42,46 @@ pub struct DemoOptions {
     pub seed: u64,
 }
 
-/// A table and its columns, as [`tables`] writes them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Table {
-    Events,
-    Sessions,
-    Orders,
-    Spend,
+/// Rows on their way to a table.
+struct Chunk {
+    /// `copy … from stdin`
+    statement: Arc<str>,
+    rows: Vec<u8>,
+    /// Sessions among them.
+    sessions: u64,
 }
 
-impl Table {
-    /// Those that a session writes to.
-    const ALL: [Table; 3] = [Table::Events, Table::Sessions, Table::Orders];
+/// What is to be sent to one table.
+struct Stream {
+    statement: Arc<str>,
+    rows: Rows,
+    sessions: u64,
+}
 
-    const fn copy_statement(self) -> &'static str {
-        match self {
-            Table::Events => tables::COPY_EVENTS,
-            Table::Sessions => tables::COPY_SESSIONS,
-            Table::Orders => tables::COPY_ORDERS,
-            Table::Spend => tables::COPY_SPEND,
+impl Stream {
+    fn new(statement: impl Into<Arc<str>>) -> Self {
+        Self {
+            statement: statement.into(),
+            rows: Rows::new(),
+            sessions: 0,
         }
     }
+
+    /// What there is; nothing if it is less than `at_least` bytes.
+    fn take(&mut self, at_least: usize) -> Option<Chunk> {
+        (self.rows.len() > at_least && !self.rows.is_empty()).then(|| Chunk {
+            statement: self.statement.clone(),
+            rows: self.rows.take(),
+            sessions: std::mem::take(&mut self.sessions),
+        })
+    }
+}
+
+/// Where events of a time go to.
+struct EventStream {
+    /// Milliseconds since 1970.
+    from: i64,
+    stream: Stream,
 }
 
 /// Makes the data and stores it. `progress` is told the number of sessions stored so far. Stops with an error when the site already
@@ -83,18 +104,36 @@ pub async fn generate(pool: &PgPool, site: &Site, options: DemoOptions, progress
     upkeep::mark_every_hour(pool, site.id, from, options.until).await?;
     cohorts::upkeep::forget(pool, site.id).await?;
 
+    let months = partitions::begin_filling(pool, from, options.until).await?;
+    let copy_events =
+        |table: &str| Stream::new(format!("copy {table} ({}) from stdin (format binary)", tables::EVENTS));
+    // Sorted by time.
+    let events: Vec<EventStream> = match &months {
+        Some(months) => (months.iter())
+            .map(|month| EventStream {
+                from: month.bounds().0.timestamp_millis(),
+                stream: copy_events(&month.table),
+            })
+            .collect(),
+        None => vec![EventStream {
+            from: i64::MIN,
+            stream: copy_events("events"),
+        }],
+    };
+
     // Two connections: the generator and they share two cores, more would only wait.
-    let (chunks, first) = mpsc::channel::<(Table, Vec<u8>, u64)>(4);
-    let first = std::sync::Arc::new(tokio::sync::Mutex::new(first));
-    let (done, mut finished) = mpsc::unbounded_channel::<anyhow::Result<u64>>();
+    let (chunks, first) = mpsc::channel::<Chunk>(4);
+    let first = Arc::new(tokio::sync::Mutex::new(first));
+    let (done, mut finished) = mpsc::unbounded_channel::<sqlx::Result<u64>>();
     for _ in 0..2 {
         let (pool, chunks, done) = (pool.clone(), first.clone(), done.clone());
         tokio::spawn(async move {
             loop {
-                let Some((table, bytes, sessions)) = chunks.lock().await.recv().await else {
+                let Some(chunk) = chunks.lock().await.recv().await else {
                     return;
                 };
-                let outcome = store(&pool, table, bytes).await.map(|()| sessions);
+                let sessions = chunk.sessions;
+                let outcome = store(&pool, chunk).await.map(|()| sessions);
                 if done.send(outcome).is_err() {
                     return;
                 }
@@ -103,57 +142,61 @@ pub async fn generate(pool: &PgPool, site: &Site, options: DemoOptions, progress
     }
     drop(done);
     let (site_id, zone, until) = (site.id, site.time_zone, options.until);
-    let generator = tokio::task::spawn_blocking(move || write(site_id, zone, &options, &chunks));
+    let generator = tokio::task::spawn_blocking(move || write(site_id, zone, &options, events, &chunks));
     let mut stored = 0;
     while let Some(outcome) = finished.recv().await {
         stored += outcome?;
         progress(stored);
     }
     generator.await.context("the generator stopped")?;
+    // Two months' keys at once, for as many cores.
+    let mut keys = stream::iter(
+        months
+            .iter()
+            .flatten()
+            .map(|month| partitions::end_filling(pool, month)),
+    )
+    .buffer_unordered(2);
+    while keys.try_next().await?.is_some() {}
     // A server's upkeep may have summed hours up, or begun cohorts anew, while only some of their rows were there.
     upkeep::mark_every_hour(pool, site.id, from, until).await?;
     cohorts::upkeep::forget(pool, site.id).await?;
     Ok(())
 }
 
-async fn store(pool: &PgPool, table: Table, bytes: Vec<u8>) -> anyhow::Result<()> {
-    let mut connection = pool.acquire().await?;
-    let mut copy = connection.copy_in_raw(table.copy_statement()).await?;
-    copy.send(bytes).await?;
-    copy.finish().await?;
-    Ok(())
+async fn store(pool: &PgPool, chunk: Chunk) -> sqlx::Result<()> {
+    let mut tx = pool.begin().await?;
+    // Some other commit at the end waits for the disk, and with it for these.
+    sqlx::query("set local synchronous_commit = off")
+        .execute(&mut *tx)
+        .await?;
+    copy::send(&mut tx, &chunk.statement, chunk.rows).await?;
+    tx.commit().await
 }
 
 /// Tells the story and hands its rows on; returns early when nobody takes them any more.
-fn write(site_id: i32, zone: Tz, options: &DemoOptions, chunks: &mpsc::Sender<(Table, Vec<u8>, u64)>) {
-    let mut rows: [Rows; 3] = Default::default();
-    let mut sessions = 0;
+fn write(site_id: i32, zone: Tz, options: &DemoOptions, mut events: Vec<EventStream>, chunks: &mpsc::Sender<Chunk>) {
+    let (mut sessions, mut orders) = (Stream::new(tables::COPY_SESSIONS), Stream::new(tables::COPY_ORDERS));
     let mut paid = PaidSessions::new();
-    for chapter in Story::new(site_id, options) {
+    let send = |streams: &mut dyn Iterator<Item = &mut Stream>, at_least: usize| {
+        streams
+            .filter_map(|stream| stream.take(at_least))
+            .all(|chunk| chunks.blocking_send(chunk).is_ok())
+    };
+    for (number, chapter) in Story::new(site_id, options).enumerate() {
         chapter.count_paid(zone, &mut paid);
-        chapter.write(&mut rows);
-        sessions += 1;
-        for table in Table::ALL {
-            if rows[table as usize].len() > CHUNK {
-                let told = if table == Table::Sessions {
-                    std::mem::take(&mut sessions)
-                } else {
-                    0
-                };
-                if chunks
-                    .blocking_send((table, rows[table as usize].take(), told))
-                    .is_err()
-                {
-                    return;
-                }
+        chapter.write(&mut events, &mut sessions.rows, &mut orders.rows);
+        sessions.sessions += 1;
+        // A few rows more than that do not matter.
+        if number % 64 == 0 {
+            let all = (events.iter_mut().map(|events| &mut events.stream)).chain([&mut sessions, &mut orders]);
+            if !send(&mut { all }, CHUNK) {
+                return;
             }
         }
     }
-    for table in Table::ALL {
-        let told = if table == Table::Sessions { sessions } else { 0 };
-        let _ = chunks.blocking_send((table, rows[table as usize].take(), told));
-    }
-    let mut spend = Rows::new();
-    tables::write_spend(site_id, &paid, &mut spend);
-    let _ = chunks.blocking_send((Table::Spend, spend.take(), 0));
+    let mut spend = Stream::new(tables::COPY_SPEND);
+    tables::write_spend(site_id, &paid, &mut spend.rows);
+    let all = (events.iter_mut().map(|events| &mut events.stream)).chain([&mut sessions, &mut orders, &mut spend]);
+    send(&mut { all }, 0);
 }

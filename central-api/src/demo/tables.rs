@@ -8,13 +8,14 @@ use shared::action::Action;
 use shared::event::{Consent, Origin};
 use shared::limits::VISIT_IDLE_MS;
 
+use super::EventStream;
 use super::basket::Basket;
-use super::copy::Rows;
 use super::shop::{CAMPAIGNS, CONTENT, DEVICES, PLACES, SOURCES};
 use super::story::{Chapter, DAY_MS, DemoOrder, DemoSession, Happening, Status};
+use crate::db::copy::Rows;
 
-pub(super) const COPY_EVENTS: &str = "copy events (site_id, visitor_id, event_id, minted_at, session_id, occurred_at, action, origin, visit_no, \
-     bot_reason, human, points, value, path, product_id, order_id) from stdin (format binary)";
+pub(super) const EVENTS: &str = "site_id, visitor_id, event_id, minted_at, session_id, occurred_at, action, origin, visit_no, \
+     bot_reason, human, points, value, path, product_id, order_id";
 const EVENT_COLUMNS: i16 = 16;
 
 pub(super) const COPY_SESSIONS: &str = "copy sessions (site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active, event_count, \
@@ -94,11 +95,13 @@ impl Chapter {
         }
     }
 
-    /// Appends its rows to those of events, sessions and orders.
-    pub(super) fn write(&self, [events, sessions, orders]: &mut [Rows; 3]) {
+    /// Appends its rows to those of events (each to the stream of its time), sessions and orders.
+    pub(super) fn write(&self, events: &mut [EventStream], sessions: &mut Rows, orders: &mut Rows) {
         let session = &self.session;
         for event in &session.events {
-            session.write_event(self.site_id, event, events);
+            // Those of the first month are the first, whatever the time.
+            let place = events.partition_point(|stream| stream.from <= event.at).max(1) - 1;
+            session.write_event(self.site_id, event, &mut events[place].stream.rows);
         }
         let (own, strange): (Vec<_>, Vec<_>) = self
             .orders

@@ -15,7 +15,7 @@ use super::scope::{Bots, Scope};
 use super::sql::{bots, chosen, sessions_where};
 use crate::catalogue::{CONVERTED, Dimension, Metric};
 use crate::rollup::cohorts as kept;
-use crate::rollup::cohorts::facts::{self, Part, bucket_of, by_order, instants_of_visit};
+use crate::rollup::cohorts::facts::{self, Part, Visitors, bucket_of, by_order, instants_of_visit};
 use crate::statistics::cohorts::{Bucket, Cohort};
 
 /// Counts cohorts whose visitors had their first session ever on the scope's local days. Bots the scope leaves out never were; its other
@@ -134,7 +134,7 @@ fn from_kept(scope: &Scope, bucket: Bucket, activity: bool, dirty: &[Uuid]) -> Q
 
     let mut sql = QueryBuilder::new("with ");
     if !dirty.is_empty() {
-        facts::fresh(&mut sql, &scope.site, dirty);
+        facts::fresh(&mut sql, &scope.site, Visitors::Listed(dirty));
         sql.push(", now as materialized (select * from fresh where true");
         filtered(&mut sql);
         sql.push("), ");

@@ -13,8 +13,10 @@
 //! What no rollup holds (bots, filters and splits outside [`SPLITS`]) is read from the sessions.
 
 pub mod cohorts;
+mod fold;
 pub mod order_sums;
 pub mod plan;
+mod recompute;
 pub mod statements;
 pub mod upkeep;
 

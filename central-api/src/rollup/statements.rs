@@ -1,7 +1,7 @@
 //! The statements of upkeep that are made from the catalogue.
 
 use super::{SPLITS, columns};
-use crate::catalogue::{Dimension, Side};
+use crate::catalogue::{Dimension, Metric, Side, Unit};
 
 /// Columns of the table, in the order in which the statements here write them.
 pub(super) fn table_columns() -> String {
@@ -68,8 +68,79 @@ pub fn hours_from_sessions() -> String {
     )
 }
 
-pub(super) fn insert_hours() -> String {
-    format!("insert into rollups ({}) {}", table_columns(), hours_from_sessions())
+/// The type of a metric's column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "Postgres' types of these names")]
+pub enum Kind {
+    Integer,
+    BigInteger,
+    Numeric,
+}
+
+impl Kind {
+    /// As Postgres calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Integer => "integer",
+            Self::BigInteger => "bigint",
+            Self::Numeric => "numeric",
+        }
+    }
+}
+
+/// The type of a metric's column.
+pub fn kind(metric: Metric) -> Kind {
+    match metric.definition().unit {
+        Unit::Count => Kind::Integer,
+        Unit::Points => Kind::BigInteger,
+        Unit::Money | Unit::Seconds | Unit::Percent | Unit::Ratio => Kind::Numeric,
+    }
+}
+
+/// The dimensions of all splits, each once.
+pub(super) fn dimensions() -> Vec<Dimension> {
+    let mut all: Vec<_> = SPLITS.iter().copied().flatten().copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// People's sessions of some hours one by one: `$1` site, `$2` starts of hours. Visitor, session, its begin, its values of the
+/// [`dimensions`], and what it alone adds to each metric: first to those that are whole numbers, then to the others.
+pub(super) fn sessions_of_hours() -> String {
+    let of_kind = |numeric: bool| columns().filter(move |(metric, _)| (kind(*metric) == Kind::Numeric) == numeric);
+    let shares: Vec<_> = (of_kind(false).map(|(_, sql)| format!("({sql})::bigint")))
+        .chain(of_kind(true).map(|(_, sql)| format!("({sql})::numeric")))
+        .enumerate()
+        .map(|(i, sql)| format!("{sql} as m{i}"))
+        .collect();
+    // The metrics' aggregates over a relation that is the session alone.
+    format!(
+        "select s.visitor_id, s.session_id, s.first_seen, {values}, m.* from unnest($2::timestamptz[]) as h (start) \
+         cross join lateral (select * from sessions x where x.site_id = $1 and x.first_seen >= h.start \
+           and x.first_seen < h.start + interval '1 hour' and x.bot_reason is null offset 0) s \
+         cross join lateral (select {shares} from (select s.*) as s) m",
+        values = values("s"),
+        shares = shares.join(", ")
+    )
+}
+
+/// Sessions of some visitors that began before an instant: `$1` site, `$2` visitors, each once, `$3` the instant. Visitor, session, its begin, its
+/// values of the [`dimensions`].
+pub(super) fn sessions_before() -> String {
+    format!(
+        "select p.visitor_id, p.session_id, p.first_seen, {values} from unnest($2::uuid[]) as v (visitor_id) \
+         cross join lateral (select * from sessions x where x.site_id = $1 and x.visitor_id = v.visitor_id \
+           and x.bot_reason is null and x.first_seen < $3 offset 0) p",
+        values = values("p"),
+    )
+}
+
+fn values(of: &str) -> String {
+    let values: Vec<_> = (dimensions().into_iter())
+        .map(|dimension| dimension.sql(Side::Sessions).replace("s.", &format!("{of}.")))
+        .collect();
+    values.join(", ")
 }
 
 /// What the hours say of some days: `$1` site, `$2` starts of days (UTC), `$3` the numbers of all splits.
@@ -108,9 +179,9 @@ mod tests {
 
     #[test]
     fn every_column_is_filled_with_the_catalogue_s_own_aggregate() {
-        let statement = insert_hours();
+        let (sums, shares) = (hours_from_sessions(), sessions_of_hours());
         for (metric, sql) in columns() {
-            assert!(statement.contains(metric.key()) && statement.contains(sql));
+            assert!(sums.contains(metric.key()) && sums.contains(sql) && shares.contains(sql));
         }
     }
 

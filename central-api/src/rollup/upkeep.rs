@@ -6,7 +6,8 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use sqlx::postgres::types::PgInterval;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool};
 
-use super::statements::{days_from_hours, hours_from_sessions, insert_days, insert_hours, table_columns};
+use super::recompute::recompute;
+use super::statements::{days_from_hours, hours_from_sessions, table_columns};
 use super::{order_sums, split_numbers};
 use crate::db::data_versions;
 
@@ -18,20 +19,10 @@ const LONGEST_WAIT: TimeDelta = TimeDelta::hours(1);
 /// Which dirty hours a round takes. None takes an hour that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Take {
-    /// Those that have been quiet for a while, or waited for long: beside writers, in small transactions.
+    /// Those that have been quiet for a while, or waited for long.
     Due,
-    /// All, however lately they were marked, day by day.
+    /// All, however lately they were marked.
     Closed,
-}
-
-impl Take {
-    /// Hours recomputed in one transaction.
-    const fn at_once(self) -> i64 {
-        match self {
-            Self::Due => 4,
-            Self::Closed => 24,
-        }
-    }
 }
 
 /// Any fixed number: one process at a time keeps rollups.
@@ -92,19 +83,17 @@ pub async fn round(pool: &PgPool, now: DateTime<Utc>, which: Take) -> sqlx::Resu
     if !ours {
         return Ok(None);
     }
-    let taken = take(&mut tx, now, which).await?;
-    for (site_id, hours) in &taken {
-        recompute(&mut tx, *site_id, hours).await?;
-        let days: BTreeSet<_> = hours.iter().map(DateTime::date_naive).collect();
-        let days: Vec<_> = days.into_iter().collect();
-        data_versions::bump(&mut *tx, *site_id, &days).await?;
-    }
+    let Some((site_id, hours)) = take(&mut tx, now, which).await? else {
+        // Not left to the pool, which would keep the lock a moment longer.
+        tx.rollback().await?;
+        return Ok(Some(Round::default()));
+    };
+    recompute(&mut tx, site_id, &hours).await?;
+    let days: BTreeSet<_> = hours.iter().map(DateTime::date_naive).collect();
+    data_versions::bump(&mut *tx, site_id, &Vec::from_iter(days)).await?;
     tx.commit().await?;
-    let hours = taken.iter().map(|(_, hours)| hours.len()).sum();
-    Ok(Some(Round {
-        hours,
-        more: hours as i64 == which.at_once(),
-    }))
+    let hours = hours.len();
+    Ok(Some(Round { hours, more: hours > 0 }))
 }
 
 /// Rounds until no closed hour is dirty; `progress` is told the hours done so far.
@@ -193,70 +182,29 @@ async fn collect(db: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<()> 
     Ok(())
 }
 
-/// Takes some closed dirty hours off the list, by site; they are dirty again if the transaction fails.
-async fn take(db: &mut PgConnection, now: DateTime<Utc>, which: Take) -> sqlx::Result<Vec<(i32, Vec<DateTime<Utc>>)>> {
+/// Takes the closed dirty hours of one day (UTC) of a site off the list, sorted; they are dirty again if the transaction fails. A day's at once,
+/// since its sums are made of all of them.
+async fn take(
+    db: &mut PgConnection,
+    now: DateTime<Utc>,
+    which: Take,
+) -> sqlx::Result<Option<(i32, Vec<DateTime<Utc>>)>> {
     let rows = sqlx::query!(
-        "delete from rollup_dirty where (site_id, hour) in (
-           select site_id, hour from rollup_dirty where hour <= $1 and (due_at <= $2 or $3) order by site_id, hour limit $4
-         ) returning site_id, hour",
+        "with first as (
+           select site_id, hour from rollup_dirty where hour <= $1 and (due_at <= $2 or $3) order by site_id, hour limit 1)
+         delete from rollup_dirty d using first f
+         where d.site_id = f.site_id and d.hour >= f.hour and d.hour < date_trunc('day', f.hour, 'UTC') + interval '24 hours'
+           and d.hour <= $1 and (d.due_at <= $2 or $3)
+         returning d.site_id, d.hour",
         now - TimeDelta::hours(1),
         now,
-        which == Take::Closed,
-        which.at_once()
+        which == Take::Closed
     )
     .fetch_all(db)
     .await?;
-    let mut by_site: Vec<(i32, Vec<DateTime<Utc>>)> = Vec::new();
-    let mut sorted: Vec<_> = rows.into_iter().map(|row| (row.site_id, row.hour)).collect();
-    sorted.sort_unstable();
-    for (site_id, hour) in sorted {
-        match by_site.last_mut() {
-            Some((site, hours)) if *site == site_id => hours.push(hour),
-            _ => by_site.push((site_id, vec![hour])),
-        }
-    }
-    Ok(by_site)
-}
-
-/// Replaces the sums of these hours by what the sessions say now, and those of their days by the sums of the hours.
-async fn recompute(db: &mut PgConnection, site_id: i32, hours: &[DateTime<Utc>]) -> sqlx::Result<()> {
-    // Groups are few beside the sessions: with this much memory they are hashed, with the default every session is sorted, on disk.
-    sqlx::query("set local work_mem = '32MB'").execute(&mut *db).await?;
-    // The splits are named so that the index finds the rows; else every row of the site would be looked at.
-    let splits = split_numbers();
-    sqlx::query!(
-        "delete from rollups where site_id = $1 and hours = 1 and split = any($3) and start = any($2)",
-        site_id,
-        hours,
-        &splits
-    )
-    .execute(&mut *db)
-    .await?;
-    sqlx::query(AssertSqlSafe(insert_hours()))
-        .bind(site_id)
-        .bind(hours)
-        .execute(&mut *db)
-        .await?;
-    let days: BTreeSet<_> = hours
-        .iter()
-        .filter_map(|hour| hour.duration_trunc(TimeDelta::days(1)).ok())
-        .collect();
-    let days: Vec<_> = days.into_iter().collect();
-    sqlx::query!(
-        "delete from rollups where site_id = $1 and hours = 24 and split = any($3) and start = any($2)",
-        site_id,
-        &days,
-        &splits
-    )
-    .execute(&mut *db)
-    .await?;
-    sqlx::query(AssertSqlSafe(insert_days()))
-        .bind(site_id)
-        .bind(&days)
-        .bind(&splits)
-        .execute(&mut *db)
-        .await?;
-    order_sums::recompute(db, site_id, hours, &days).await
+    let mut hours: Vec<_> = rows.iter().map(|row| row.hour).collect();
+    hours.sort_unstable();
+    Ok(rows.first().map(|row| (row.site_id, hours)))
 }
 
 /// Hours of a site in a period whose sums stand as up to date but are not what the sessions say (a day's sums that are not what its hours

@@ -5,7 +5,7 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::dimensions;
-use crate::catalogue::{CONVERTED, Formula, Metric, Side};
+use crate::catalogue::{CONVERTED, Dimension, Formula, Metric, Side};
 use crate::site::Site;
 use crate::statistics::cohorts::{Bucket, MAX_PERIODS};
 
@@ -31,37 +31,86 @@ pub fn columns() -> String {
     )
 }
 
+/// Some visitors of a site.
+#[derive(Debug, Clone, Copy)]
+pub enum Visitors<'a> {
+    /// These.
+    Listed(&'a [Uuid]),
+    /// All from the first id on and before the second, if there is one.
+    Between(Uuid, Option<Uuid>),
+}
+
+impl Visitors<'_> {
+    /// SQL: `relation` is of one of the visitors of the site.
+    pub(super) fn condition(self, sql: &mut QueryBuilder<Postgres>, site_id: i32, relation: &str) {
+        sql.push(format_args!("{relation}.site_id = ")).push_bind(site_id);
+        sql.push(format_args!(" and {relation}.visitor_id "));
+        match self {
+            Self::Listed(visitors) => {
+                sql.push("= any(").push_bind(visitors.to_vec()).push(")");
+            }
+            Self::Between(first, end) => {
+                sql.push(">= ").push_bind(first);
+                if let Some(end) = end {
+                    sql.push(format_args!(" and {relation}.visitor_id < ")).push_bind(end);
+                }
+            }
+        }
+    }
+
+    /// SQL: the visitors' rows of a table as `relation`, and their condition.
+    fn rows(self, sql: &mut QueryBuilder<Postgres>, site_id: i32, table: &str, relation: &str) {
+        match self {
+            // Joined, their number counts in the plan.
+            Self::Listed(_) => {
+                sql.push(format_args!(
+                    " from who join {table} {relation} on {relation}.visitor_id = who.visitor_id and {relation}.site_id = "
+                ));
+                sql.push_bind(site_id).push(" where true");
+            }
+            Self::Between(..) => {
+                sql.push(format_args!(" from {table} {relation} where "));
+                self.condition(sql, site_id, relation);
+            }
+        }
+    }
+}
+
 /// Expressions of a relation: `fresh (visitor_id, …)`, what sessions and orders say of these visitors, with [`columns`].
 /// Visitors without a session, or with bots' alone, have no row.
-pub fn fresh(sql: &mut QueryBuilder<Postgres>, site: &Site, visitors: &[Uuid]) {
+pub fn fresh(sql: &mut QueryBuilder<Postgres>, site: &Site, visitors: Visitors<'_>) {
     let local_day = |sql: &mut QueryBuilder<Postgres>, instant: &str| {
         sql.push(format_args!("({instant} at time zone "));
         sql.push_bind(site.time_zone.name()).push(")::date");
     };
+    let keys: Vec<_> = dimensions().map(Dimension::key).collect();
     let dimensions: Vec<_> = dimensions()
         .map(|dimension| format!("{} as {}", dimension.sql(Side::Sessions), dimension.key()))
         .collect();
-    sql.push("who as materialized (select distinct unnest(");
-    sql.push_bind(visitors.to_vec());
-    sql.push("::uuid[]) as visitor_id), seen as materialized (select s.visitor_id, s.session_id, s.first_seen, s.active, s.purchase_at, s.event_revenue, ");
-    sql.push(CONVERTED).push(" as converts, s.human_seen, ");
+    if let Visitors::Listed(visitors) = visitors {
+        sql.push("who as materialized (select distinct unnest(");
+        sql.push_bind(visitors.to_vec());
+        sql.push("::uuid[]) as visitor_id), ");
+    }
+    sql.push(
+        "seen as materialized (select s.visitor_id, s.active, s.purchase_at, s.event_revenue, s.human_seen, bool_or(",
+    );
+    sql.push(CONVERTED)
+        .push(") over (partition by s.visitor_id) as converted, row_number() over sessions as nth, first_value(");
     local_day(sql, "s.first_seen");
     // A midnight that the clock passes twice puts the earlier day after the later: three hours more than any such change.
-    sql.push(" as first_day, ");
+    sql.push(") over sessions as first_day, ");
     local_day(sql, "(s.last_seen + interval '3 hours')");
     sql.push(" as last_day, ").push(dimensions.join(", "));
-    sql.push(" from who join sessions s on s.visitor_id = who.visitor_id and s.site_id = ");
-    sql.push_bind(site.id);
-    sql.push(
-        " where s.bot_reason is null), first as materialized (select distinct on (visitor_id) * from seen \
-         order by visitor_id, first_seen, session_id), \
-         ever as (select visitor_id, bool_or(converts) as converted from seen group by visitor_id), \
-         days as (select visitor_id, array_agg(distinct day order by day) as active_days from (select visitor_id, first_day, ",
-    );
+    visitors.rows(sql, site.id, "sessions", "s");
+    sql.push(format_args!(
+        " and s.bot_reason is null window sessions as (partition by s.visitor_id order by s.first_seen, s.session_id)), \
+         days as (select visitor_id, array_agg(distinct day order by day) as active_days from (select visitor_id, first_day, "
+    ));
     local_day(sql, "to_timestamp(ms / 1000.0)");
     sql.push(format_args!(
-        " as day from (select visitor_id, first_day, unnest({}) as ms from (select s.visitor_id, f.first_day, unnest(s.active) as visit \
-         from seen s join first f using (visitor_id) where s.last_day > f.first_day) v) m) d where day > first_day group by visitor_id), ",
+        " as day from (select visitor_id, first_day, unnest({}) as ms from (select visitor_id, first_day, unnest(active) as visit \
+         from seen where last_day > first_day) v) m) d where day > first_day group by visitor_id), ",
         instants_of_visit()
     ));
     sql.push(
@@ -76,16 +125,31 @@ pub fn fresh(sql: &mut QueryBuilder<Postgres>, site: &Site, visitors: &[Uuid]) {
         sql.push("select o.visitor_id, ");
         local_day(sql, "o.created_at");
         sql.push(format_args!(
-            " as day, ({})::int as orders, {} as revenue from who join orders o on o.visitor_id = who.visitor_id and o.site_id = ",
+            " as day, ({})::int as orders, {} as revenue",
             by_order(Metric::Orders),
             by_order(Metric::Revenue)
         ));
-        sql.push_bind(site.id);
-        sql.push(" where o.bot_reason is null");
+        visitors.rows(sql, site.id, "orders", "o");
+        sql.push(" and o.bot_reason is null");
     }
-    sql.push(" group by 1, 2) o group by visitor_id), fresh as (select visitor_id, ");
-    sql.push(columns());
-    sql.push(" from first join ever using (visitor_id) left join days using (visitor_id) left join money using (visitor_id))");
+    // Put together by grouping, each value from the one part that has it: how many visitors there are is not known beforehand, and of few
+    // the planner would join each with each.
+    let none = |count: usize| vec!["null"; count].join(", ");
+    let one: Vec<_> = keys.iter().map(|key| format!("max({key}) as {key}")).collect();
+    sql.push(format_args!(
+        " group by 1, 2) o group by visitor_id), parts as (\
+         select visitor_id, first_day, converted, null::date[] as active_days, null::date[] as order_days, null::integer[] as order_counts, \
+           null::numeric[] as order_revenue, human_seen, {keys} from seen where nth = 1 \
+         union all select visitor_id, null, null, active_days, {nothing_of_days} from days \
+         union all select visitor_id, null, null, null, order_days, order_counts, order_revenue, {nothing_of_money} from money), \
+         fresh as (select visitor_id, max(first_day) as first_day, bool_or(converted) as converted, max(active_days) as active_days, \
+           max(order_days) as order_days, max(order_counts) as order_counts, max(order_revenue) as order_revenue, \
+           bool_or(human_seen) as human_seen, {one} from parts group by visitor_id having max(first_day) is not null)",
+        keys = keys.join(", "),
+        nothing_of_days = none(4 + keys.len()),
+        nothing_of_money = none(1 + keys.len()),
+        one = one.join(", "),
+    ));
 }
 
 /// First day of the bucket that holds a day; SQL of type date over one.

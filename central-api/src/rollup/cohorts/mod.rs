@@ -48,10 +48,11 @@ pub async fn dirty(db: &mut PgConnection, site: &Site) -> sqlx::Result<Option<Ve
     Ok((visitors.len() as i64 <= DIRTY_AT_MOST).then_some(visitors))
 }
 
-/// Whether what is kept of a site was made by its present settings.
+/// Whether what is kept of a site is whole and was made by its present settings.
 async fn is_kept(db: impl PgExecutor<'_>, site: &Site) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
-        r#"select exists (select from cohort_sites where site_id = $1 and time_zone = $2 and revenue_from_events = $3) as "kept!""#,
+        r#"select exists (select from cohort_sites where site_id = $1 and time_zone = $2 and revenue_from_events = $3
+             and next_visitor is null) as "kept!""#,
         site.id,
         site.time_zone.name(),
         site.settings.revenue_from_events

@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, PgPool, QueryBuilder};
 use uuid::Uuid;
 
-use super::facts::{self, Part};
+use super::facts::{self, Part, Visitors};
 use crate::site::Site;
 
 /// Visitors compared at once.
@@ -66,7 +66,7 @@ pub async fn verify(pool: &PgPool, site: &Site, progress: impl Fn(u64)) -> sqlx:
         .collect();
         visitors.retain(|visitor| !dirty.contains(visitor));
         let mut sql = QueryBuilder::new("with ");
-        facts::fresh(&mut sql, site, &visitors);
+        facts::fresh(&mut sql, site, Visitors::Listed(&visitors));
         let columns = format!("visitor_id, {}", facts::columns());
         sql.push(format_args!(
             ", kept as (select {columns} from cohort_visitors where site_id = "

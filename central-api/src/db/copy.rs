@@ -1,7 +1,13 @@
 //! Rows in Postgres' binary COPY format (documentation of COPY, "Binary Format"): half the bytes and none of the parsing of text.
 
+use rust_decimal::Decimal;
+use sqlx::PgConnection;
+
 /// Microseconds from 1970 to 2000, where Postgres' timestamps begin.
 const EPOCH_2000_US: i64 = 946_684_800_000_000;
+
+/// Signature, flags, length of the header's extension.
+const HEADER: usize = 11 + 8;
 
 /// Rows of one table, ready to be sent.
 #[derive(Debug)]
@@ -16,6 +22,11 @@ impl Rows {
         bytes.extend_from_slice(b"PGCOPY\n\xff\r\n\0");
         bytes.extend_from_slice(&[0; 8]);
         Self { bytes }
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.len() == HEADER
     }
 
     /// Bytes so far.
@@ -135,6 +146,57 @@ impl Rows {
         self
     }
 
+    /// `numeric`.
+    pub fn decimal(&mut self, number: Decimal) -> &mut Self {
+        // Groups of four decimal digits; `number` is mantissa / 10^scale, so its fraction is filled up to whole groups.
+        let scale = number.scale();
+        let pad = (4 - scale % 4) % 4;
+        let mut rest = number.mantissa().unsigned_abs() * 10u128.pow(pad);
+        let fraction = ((scale + pad) / 4) as i16;
+        // A mantissa has 29 digits at most, and three more of padding.
+        let mut groups = [0u16; 9];
+        let mut count = 0;
+        while rest > 0 {
+            groups[count] = (rest % 10_000) as u16;
+            rest /= 10_000;
+            count += 1;
+        }
+        let weight = count as i16 - 1 - fraction;
+        let zeros = groups[..count].iter().take_while(|group| **group == 0).count();
+        let groups = &groups[zeros..count];
+        let sign = if number.is_sign_negative() && !groups.is_empty() {
+            0x4000
+        } else {
+            0
+        };
+        self.bytes
+            .extend_from_slice(&(8 + 2 * groups.len() as i32).to_be_bytes());
+        let weight = if groups.is_empty() { 0 } else { weight };
+        for field in [groups.len() as i16, weight, sign, scale as i16] {
+            self.bytes.extend_from_slice(&field.to_be_bytes());
+        }
+        for group in groups.iter().rev() {
+            self.bytes.extend_from_slice(&group.to_be_bytes());
+        }
+        self
+    }
+
+    /// `integer[]` of one dimension, without nulls.
+    pub fn integers(&mut self, numbers: &[i32]) -> &mut Self {
+        const INT4: i32 = 23;
+        const HEADER: i32 = 5 * 4;
+        self.bytes
+            .extend_from_slice(&(HEADER + 8 * numbers.len() as i32).to_be_bytes());
+        // Dimensions, no nulls, type; length and first index.
+        for field in [1, 0, INT4, numbers.len() as i32, 1] {
+            self.bytes.extend_from_slice(&field.to_be_bytes());
+        }
+        for number in numbers {
+            self.i32(*number);
+        }
+        self
+    }
+
     /// `int8multirange` of disjoint, sorted, half-open ranges.
     pub fn multirange(&mut self, ranges: &[(i64, i64)]) -> &mut Self {
         // flags (lower inclusive), then each bound with its length
@@ -152,6 +214,17 @@ impl Rows {
         }
         self
     }
+}
+
+/// Sends rows, with their trailer, to a table: `statement` is a `copy … from stdin (format binary)`.
+///
+/// # Errors
+/// The database's; then none of the rows is stored.
+pub async fn send(db: &mut PgConnection, statement: &str, rows: Vec<u8>) -> sqlx::Result<()> {
+    let mut copy = db.copy_in_raw(statement).await?;
+    copy.send(rows).await?;
+    copy.finish().await?;
+    Ok(())
 }
 
 impl Default for Rows {
