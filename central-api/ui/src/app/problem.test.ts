@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 
 import { CODES, FIELDS, SENTENCES } from "../texts/problems";
+import { actions } from "../texts/settings";
 import type { problem as Problem } from "./problem";
 
 const root = join(import.meta.dirname, "../../..");
@@ -19,6 +20,16 @@ test("every code of the server has its words", () => {
   const codes = [...statuses, ...literals].map((found) => found[1] ?? "");
   expect(codes.length).toBeGreaterThan(20);
   expect(missing(codes, CODES)).toEqual([]);
+});
+
+test("everything that the audit log records has its words", () => {
+  const recorded = sources.flatMap((source) => [...source.matchAll(/"((?:site|user|api_key|ingest_key|privacy|campaign|report_schedule|ad_spend)\.[a-z_]+)"/g)]);
+  const literal = sources.flatMap((source) => [...source.matchAll(/\baction: "([a-z_]+\.[a-z_]+)"/g)]);
+  const found = [...recorded, ...literal].map((one) => one[1] ?? "");
+  expect(new Set(found).size).toBeGreaterThan(20);
+  expect(missing(found, actions)).toEqual([]);
+  // And nothing that is recorded no more.
+  expect(missing(Object.keys(actions), Object.fromEntries(found.map((one) => [one, true])))).toEqual([]);
 });
 
 /** Sentences that only programs with a key or a signature can be told. */

@@ -64,8 +64,11 @@ export const FIELDS: Record<string, Text> = {
   budget: { uk: "Бюджет: сума від 0, до чотирьох знаків після крапки.", en: "Budget: an amount of 0 or more, with at most 4 decimals." },
   discount_type: { uk: "Вид знижки: один із запропонованих.", en: "Kind of discount: one of those offered." },
   discount_value: { uk: "Розмір знижки: відсоток більший за 0 і не більший за 100, сума більша за 0, без знижки 0.", en: "Size of the discount: a percentage above 0 and at most 100, an amount above 0, or 0 without one." },
-  promo_codes: { uk: "Промокоди: кожен один раз; не ті самі, що в іншої кампанії на ці дні.", en: "Promo codes: each once, and none of another campaign on these days." },
-  utm_campaigns: { uk: "Значення utm_campaign: кожне один раз, до 255 знаків.", en: "Values of utm_campaign: each once, at most 255 characters." },
+  promo_codes: { uk: "Промокоди: до 500, кожен від 1 до 100 знаків.", en: "Promo codes: at most 500, each of 1 to 100 characters." },
+  utm_campaigns: {
+    uk: "Значення utm_campaign: до 50, кожне від 1 до 255 знаків. Щоб почати, кампанія має мати хоч одне або промокод.",
+    en: "Values of utm_campaign: at most 50, each of 1 to 255 characters. To begin, a campaign needs one of them or a promo code.",
+  },
   status: { uk: "Стан: один із тих, у які кампанія може перейти.", en: "Status: one that the campaign can go to." },
   start_day: { uk: "Перший день: дата на кшталт 2026-11-20.", en: "First day: a date such as 2026-11-20." },
   end_day: { uk: "Останній день: дата, не раніша за перший день.", en: "Last day: a date that is not before the first." },

@@ -251,4 +251,12 @@ export const actions: Record<string, Text> = {
   "ingest_key.revoke": { uk: "Відкликано ключ воркера", en: "Worker's key revoked" },
   "privacy.export": { uk: "Вивантажено дані людини", en: "A person's data exported" },
   "privacy.erase": { uk: "Видалено дані людини", en: "A person's data erased" },
+  "campaign.create": { uk: "Створено кампанію", en: "Campaign made" },
+  "campaign.change": { uk: "Змінено кампанію", en: "Campaign changed" },
+  "campaign.delete": { uk: "Вилучено чернетку кампанії", en: "Draft of a campaign removed" },
+  "report_schedule.create": { uk: "Створено розклад звітів", en: "Schedule of reports made" },
+  "report_schedule.change": { uk: "Змінено розклад звітів", en: "Schedule of reports changed" },
+  "report_schedule.delete": { uk: "Вилучено розклад звітів", en: "Schedule of reports removed" },
+  "ad_spend.upload": { uk: "Завантажено витрати на рекламу", en: "Ad spend uploaded" },
+  "ad_spend.delete": { uk: "Вилучено витрати на рекламу", en: "Ad spend removed" },
 };
