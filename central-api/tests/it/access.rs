@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use central_api::auth::{Role, Scope};
+use central_api::business::upkeep;
 use central_api::site::Site;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -170,6 +171,49 @@ async fn whoever_may_only_look_is_refused_every_change() {
     assert_eq!(everything_of(&app, &site).await, before);
 }
 
+/// What is read by admins alone: who logs in, what programs hold keys, who did what, what was refused, and who a customer is.
+const ADMINS_READ: [&str; 9] = [
+    "/api/v1/analytics/customers/{customer}",
+    "/api/v1/api-keys",
+    "/api/v1/audit-log",
+    "/api/v1/dead-letters",
+    "/api/v1/ingest-keys",
+    "/api/v1/orders/{order_id} (programs)",
+    "/api/v1/report-runs",
+    "/api/v1/report-schedules",
+    "/api/v1/users",
+];
+
+#[tokio::test]
+async fn a_viewer_reads_every_path_but_those_for_admins() {
+    let app = TestApp::start().await;
+    let site = app.site("shop").await;
+    let viewer = app.logged_in(Role::Viewer, Some(&site)).await;
+    let admin = app.admin().await;
+    let mut refused = Vec::new();
+    for operation in described(&app) {
+        if operation.method != Method::GET || !operation.path.starts_with("/api/") {
+            continue;
+        }
+        let url = app.url(&format!("{}?{}", operation.with_ids("1"), operation.query));
+        let status = viewer.get(&url).send().await.unwrap().status().as_u16();
+        if [401, 403].contains(&status) {
+            let admins = admin.get(&url).send().await.unwrap().status().as_u16();
+            // What asks for a key is for programs, whoever the user is.
+            assert!(
+                status == admins || status == 403,
+                "{operation:?}: {status} and {admins}"
+            );
+            refused.push(format!(
+                "{}{}",
+                operation.path,
+                if status == admins { " (programs)" } else { "" }
+            ));
+        }
+    }
+    assert_eq!(refused, ADMINS_READ);
+}
+
 /// Names of the tables with a column `site_id`, and their text columns.
 async fn tables(app: &TestApp) -> BTreeMap<String, Vec<String>> {
     let rows: Vec<(String, Option<String>)> = sqlx::query_as(
@@ -237,6 +281,14 @@ async fn two_shops(app: &TestApp) -> (Arc<Site>, Arc<Site>) {
         assert_eq!(answer.status(), 200);
         app.ingest_key(site).await;
         app.logged_in(Role::Viewer, Some(site)).await;
+        let campaign = json!({"site": site.key, "name": "sale", "discount_type": "none", "start_day": "2026-11-01", "promo_codes": ["x"]});
+        let answer = admin
+            .post(app.url("/api/v1/analytics/campaigns"))
+            .json(&campaign)
+            .send();
+        assert_eq!(answer.await.unwrap().status(), 201);
+        let (pool, secret) = (&app.state.pool, &app.state.config.secret);
+        upkeep::catch_up(pool, secret, site, chrono::Utc::now()).await.unwrap();
     }
     for (table, columns) in tables(app).await {
         for column in columns {
@@ -278,6 +330,8 @@ async fn whoever_belongs_to_one_site_sees_and_changes_nothing_of_another_on_any_
         "select key_id from ingest_keys where site_id = $1",
         "select user_id::text from users where site_id = $1",
         "select dead_letter_id::text from dead_letters where site_id = $1",
+        "select campaign_id::text from campaigns where site_id = $1",
+        "select customer_no::text from customer_metrics where site_id = $1 limit 2",
     ] {
         let found: Vec<String> = sqlx::query_scalar(sql)
             .bind(two.id)
