@@ -1,11 +1,15 @@
 //! Promotional campaigns: what they may say, and their rows.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
 use super::figures::Window;
+use super::influenced;
+use super::people::Whom;
 use super::segments::Segment;
 use crate::catalogue::Text;
 use crate::error::ApiError;
@@ -343,63 +347,78 @@ pub async fn delete_draft(db: impl PgExecutor<'_>, site_id: i32, campaign_id: i6
     Ok(done.rows_affected() == 1)
 }
 
-/// A campaign's day.
-#[derive(Debug, Clone)]
+/// What orders of a campaign add up to.
+#[derive(Debug, Clone, Default, PartialEq, sqlx::FromRow)]
 #[expect(missing_docs, reason = "the migration says what each column means")]
-pub struct PerformanceDay {
-    pub day: NaiveDate,
-    pub orders: i32,
-    pub purchases: i32,
+pub struct Sums {
+    pub orders: i64,
+    pub purchases: i64,
     pub revenue: Decimal,
     pub discount_cost: Decimal,
-    pub customers: i32,
+    /// Different ones with a purchase.
+    pub customers: i64,
 }
 
-/// Days on which a campaign brought orders.
+/// A campaign's day.
+#[derive(Debug, Clone, sqlx::FromRow)]
+#[expect(missing_docs, reason = "the migration says what each column means")]
+pub struct PerformanceDay {
+    pub campaign_id: i64,
+    pub day: NaiveDate,
+    pub orders: i64,
+    pub purchases: i64,
+    pub revenue: Decimal,
+    pub discount_cost: Decimal,
+    pub customers: i64,
+}
+
+/// What the orders with the filters' values add up to for each of these campaigns; they are not kept.
 ///
 /// # Errors
 /// The database's.
-pub async fn performance(pool: &PgPool, site_id: i32, campaign_id: i64) -> sqlx::Result<Vec<PerformanceDay>> {
+pub async fn filtered_sums(pool: &PgPool, among: Whom<'_>, ids: &[i64]) -> sqlx::Result<BTreeMap<i64, Sums>> {
+    let found = influenced::sums(pool, among.site.id, among.filters, ids).await?;
+    Ok(found.into_iter().map(|row| (row.campaign_id, row.sums)).collect())
+}
+
+/// Days on which a campaign brought orders, by those with the filters' values.
+///
+/// # Errors
+/// The database's.
+pub async fn performance(pool: &PgPool, among: Whom<'_>, campaign_id: i64) -> sqlx::Result<Vec<PerformanceDay>> {
+    if among.is_filtered() {
+        return influenced::performance(pool, among.site.id, among.filters, campaign_id).await;
+    }
     sqlx::query_as!(
         PerformanceDay,
-        "select day, orders, purchases, revenue, discount_cost, customers from campaign_performance
-        where site_id = $1 and campaign_id = $2 order by day",
-        site_id,
+        r#"select campaign_id, day, orders::bigint as "orders!", purchases::bigint as "purchases!", revenue, discount_cost, customers::bigint as "customers!"
+        from campaign_performance where site_id = $1 and campaign_id = $2 order by day"#,
+        among.site.id,
         campaign_id
     )
     .fetch_all(pool)
     .await
 }
 
-/// Days of a window on which campaigns brought orders, each with the campaign's name.
+/// Days of a window on which campaigns brought orders, campaign by campaign.
 ///
 /// # Errors
 /// The database's.
-pub async fn performances(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<(String, PerformanceDay)>> {
-    let rows = sqlx::query!(
-        "select c.name, p.day, p.orders, p.purchases, p.revenue, p.discount_cost, p.customers
-        from campaign_performance p join campaigns c on c.site_id = p.site_id and c.campaign_id = p.campaign_id
-        where p.site_id = $1 and ($2::date is null or p.day >= $2) and p.day <= $3 order by p.campaign_id, p.day",
+pub async fn performances(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<PerformanceDay>> {
+    if window.is_filtered() {
+        return influenced::performances(pool, window).await;
+    }
+    sqlx::query_as!(
+        PerformanceDay,
+        r#"select campaign_id, day, orders::bigint as "orders!", purchases::bigint as "purchases!", revenue, discount_cost,
+            customers::bigint as "customers!"
+        from campaign_performance where site_id = $1 and ($2::date is null or day >= $2) and day <= $3 order by campaign_id, day"#,
         window.site_id,
         window.first,
         window.last
     )
     .fetch_all(pool)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let day = PerformanceDay {
-                day: row.day,
-                orders: row.orders,
-                purchases: row.purchases,
-                revenue: row.revenue,
-                discount_cost: row.discount_cost,
-                customers: row.customers,
-            };
-            (row.name, day)
-        })
-        .collect())
+    .await
 }
 
 /// Customers that a campaign reached, by their segment on a day (a code) and how many of them are new by it.
@@ -408,16 +427,17 @@ pub async fn performances(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<(S
 /// The database's.
 pub async fn segments_reached(
     pool: &PgPool,
-    site_id: i32,
+    among: Whom<'_>,
     campaign_id: i64,
     day: NaiveDate,
 ) -> sqlx::Result<Vec<(Option<i16>, i64)>> {
+    let site_id = among.site.id;
+    if among.is_filtered() {
+        return influenced::segments_reached(pool, site_id, among.filters, campaign_id, day).await;
+    }
     let rows = sqlx::query!(
         r#"select m.segments[width_bucket($3::date, m.move_days)] as segment, count(*) as "customers!" from (
-            select distinct f.customer_no from campaigns c join order_facts f on f.site_id = c.site_id and f.purchase
-                and f.day >= c.start_day and (c.end_day is null or f.day <= c.end_day)
-                and (f.utm_campaign = any(c.utm_campaigns) or f.promo_code = any(c.promo_codes))
-            where c.site_id = $1 and c.campaign_id = $2 and c.status <> 'draft'
+            select distinct f.customer_no from campaign_orders f where f.site_id = $1 and f.campaign_id = $2 and f.purchase
         ) r join customer_metrics m on m.site_id = $1 and m.customer_no = r.customer_no group by 1"#,
         site_id,
         campaign_id,
@@ -434,19 +454,21 @@ pub async fn segments_reached(
 /// The database's.
 pub async fn orders(
     pool: &PgPool,
-    site_id: i32,
+    among: Whom<'_>,
     campaign_id: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<super::figures::RecentOrder>> {
+    let site_id = among.site.id;
+    if among.is_filtered() {
+        return influenced::orders(pool, site_id, among.filters, campaign_id, limit).await;
+    }
     sqlx::query_as!(
         super::figures::RecentOrder,
         "select o.order_id, o.order_number, o.created_at, o.payment_status, o.payment_method, o.total, o.currency, o.revenue,
             o.utm_source, o.utm_campaign
         from (
-            select f.site_id, f.order_id from campaigns c join order_facts f on f.site_id = c.site_id
-                and f.day >= c.start_day and (c.end_day is null or f.day <= c.end_day)
-                and (f.utm_campaign = any(c.utm_campaigns) or f.promo_code = any(c.promo_codes))
-            where c.site_id = $1 and c.campaign_id = $2 and c.status <> 'draft' order by f.created_at desc, f.order_id limit $3
+            select f.site_id, f.order_id from campaign_orders f
+            where f.site_id = $1 and f.campaign_id = $2 order by f.created_at desc, f.order_id limit $3
         ) f join orders o on o.site_id = f.site_id and o.order_id = f.order_id order by o.created_at desc, o.order_id",
         site_id,
         campaign_id,

@@ -140,14 +140,16 @@ pub async fn campaigns(
     .await?;
     let after = sqlx::query_scalar!(
         "insert into campaign_performance (site_id, campaign_id, day, orders, purchases, revenue, discount_cost, customers)
-        select $1, c.campaign_id, f.day, count(*), count(*) filter (where f.purchase), coalesce(sum(f.revenue), 0),
+        select $1, f.campaign_id, f.day, count(*), count(*) filter (where f.purchase), coalesce(sum(f.revenue), 0),
             coalesce(sum(f.discount) filter (where f.purchase), 0), count(distinct f.customer_no) filter (where f.purchase)
-        from campaigns c join order_facts f on f.site_id = c.site_id and f.day >= c.start_day and (c.end_day is null or f.day <= c.end_day)
-            and (f.utm_campaign = any(c.utm_campaigns) or f.promo_code = any(c.promo_codes))
-        where c.site_id = $1 and c.status <> 'draft' and ($2::bigint is null or c.campaign_id = $2) and ($3::date[] is null or f.day = any($3))
-        group by c.campaign_id, f.day returning campaign_id",
+        from campaign_orders f
+        where f.site_id = $1 and ($2::bigint is null or f.campaign_id = $2)
+            and f.day between coalesce($3::date, '-infinity') and coalesce($4::date, 'infinity') and ($5::date[] is null or f.day = any($5))
+        group by f.campaign_id, f.day returning campaign_id",
         site_id,
         campaign,
+        days.and_then(|days| days.iter().min()).copied(),
+        days.and_then(|days| days.iter().max()).copied(),
         days
     )
     .fetch_all(&mut *conn)
@@ -156,10 +158,8 @@ pub async fn campaigns(
     let changed: Vec<i64> = changed.into_iter().collect();
     sqlx::query!(
         "update campaigns c set customers_reached = (
-            select count(distinct f.customer_no) from order_facts f
-            where f.site_id = c.site_id and f.purchase and c.status <> 'draft'
-                and f.day >= c.start_day and (c.end_day is null or f.day <= c.end_day)
-                and (f.utm_campaign = any(c.utm_campaigns) or f.promo_code = any(c.promo_codes)))
+            select count(distinct f.customer_no) from campaign_orders f
+            where f.site_id = c.site_id and f.campaign_id = c.campaign_id and f.purchase)
         where c.site_id = $1 and c.campaign_id = any($2)",
         site_id,
         &changed

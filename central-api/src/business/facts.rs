@@ -154,7 +154,8 @@ pub async fn stale(
     .await
 }
 
-/// Makes every fact of the site anew, with the customers that `customer_contacts` says.
+/// Makes every fact of the site anew, with the customers that `customer_contacts` says; in the order of time, so that the facts of some days
+/// lie together.
 ///
 /// # Errors
 /// The database's.
@@ -186,7 +187,8 @@ pub async fn rebuild(conn: &mut PgConnection, site_id: i32) -> sqlx::Result<()> 
                 lag(day) over (partition by customer_no, purchase order by created_at, order_id collate \"C\") end,
             customer_no is not null and purchase
                 and count(*) over (partition by customer_no, purchase, date_trunc('minute', created_at, 'UTC')) > 1
-        from numbered",
+        from numbered
+        order by created_at",
         site_id
     )
     .execute(&mut *conn)

@@ -15,6 +15,8 @@ use crate::reports::filter::Filters;
 pub struct Window {
     /// The site.
     pub site_id: i32,
+    /// Its zone.
+    pub time_zone: chrono_tz::Tz,
     /// First day.
     pub first: Option<NaiveDate>,
     /// Last day.
@@ -26,7 +28,7 @@ pub struct Window {
 impl Window {
     /// Whether some orders are left out.
     pub fn is_filtered(&self) -> bool {
-        self.filters.iter().next().is_some()
+        !self.filters.is_empty()
     }
 }
 
@@ -45,8 +47,6 @@ pub struct Day {
     pub vip_orders: i32,
     pub subscription_orders: i32,
     pub unvalued_orders: i32,
-    pub month_customers: i32,
-    pub month_retained: i32,
 }
 
 /// The days of a window that have orders.
@@ -60,7 +60,7 @@ pub async fn days(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<Day>> {
     sqlx::query_as!(
         Day,
         "select day, orders, purchases, revenue, discounts, unique_customers, new_customers, unidentified_purchases, vip_orders,
-            subscription_orders, unvalued_orders, month_customers, month_retained
+            subscription_orders, unvalued_orders
         from daily_analytics_snapshots where site_id = $1 and ($2::date is null or day >= $2) and day <= $3 order by day",
         window.site_id,
         window.first,
@@ -70,14 +70,60 @@ pub async fn days(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<Day>> {
     .await
 }
 
-/// Different customers with a purchase in a window.
+/// A window at a glance.
+#[derive(Debug, Default)]
+pub struct Overview {
+    /// Its days that have orders.
+    pub days: Vec<Day>,
+    /// Different customers with a purchase in it.
+    pub customers: i64,
+    /// Purchases by payment method; the empty one: not stated.
+    pub methods: BTreeMap<String, i64>,
+    /// Orders by payment status.
+    pub statuses: BTreeMap<String, i64>,
+    /// Days and customers of the window before.
+    pub previous: Option<(Vec<Day>, i64)>,
+}
+
+/// A window at a glance, and the one before it.
 ///
 /// # Errors
 /// The database's.
-pub async fn customers(pool: &PgPool, window: &Window, today: NaiveDate) -> sqlx::Result<i64> {
+pub async fn overview(
+    pool: &PgPool,
+    window: &Window,
+    before: Option<&Window>,
+    today: NaiveDate,
+) -> sqlx::Result<Overview> {
     if window.is_filtered() {
-        return filtered::customers(pool, window).await;
+        return filtered::overview(pool, window, before).await;
     }
+    let before = async {
+        match before {
+            Some(before) => {
+                let (days, customers) = tokio::try_join!(days(pool, before), customers(pool, before, today))?;
+                Ok(Some((days, customers)))
+            }
+            None => Ok(None),
+        }
+    };
+    let (days, customers, (methods, statuses), previous) = tokio::try_join!(
+        days(pool, window),
+        customers(pool, window, today),
+        splits(pool, window),
+        before
+    )?;
+    Ok(Overview {
+        days,
+        customers,
+        methods,
+        statuses,
+        previous,
+    })
+}
+
+/// Different customers with a purchase in a window.
+async fn customers(pool: &PgPool, window: &Window, today: NaiveDate) -> sqlx::Result<i64> {
     if window.last >= today {
         // Nobody's last purchase lies behind the window: who bought in it bought last in it.
         return sqlx::query_scalar!(
@@ -101,39 +147,31 @@ pub async fn customers(pool: &PgPool, window: &Window, today: NaiveDate) -> sqlx
 }
 
 /// How many orders have a payment method or status.
-#[derive(Debug, sqlx::FromRow)]
-pub(super) struct Split {
+struct Split {
     /// `method` or `status`.
-    pub(super) kind: String,
-    pub(super) value: String,
-    pub(super) n: i64,
+    kind: String,
+    value: String,
+    n: i64,
 }
 
 /// Purchases by payment method, and orders by payment status.
-///
-/// # Errors
-/// The database's.
-pub async fn splits(pool: &PgPool, window: &Window) -> sqlx::Result<(BTreeMap<String, i64>, BTreeMap<String, i64>)> {
-    let rows = if window.is_filtered() {
-        filtered::splits(pool, window).await?
-    } else {
-        sqlx::query_as!(
-            Split,
-            r#"select kind as "kind!", value as "value!", sum(n)::bigint as "n!" from (
-                select 'method' as kind, j.key as value, j.value::bigint as n
-                    from daily_analytics_snapshots d, jsonb_each_text(d.payment_methods) j
-                    where d.site_id = $1 and ($2::date is null or d.day >= $2) and d.day <= $3
-                union all
-                select 'status', j.key, j.value::bigint from daily_analytics_snapshots d, jsonb_each_text(d.statuses) j
-                    where d.site_id = $1 and ($2::date is null or d.day >= $2) and d.day <= $3
-            ) s group by 1, 2"#,
-            window.site_id,
-            window.first,
-            window.last
-        )
-        .fetch_all(pool)
-        .await?
-    };
+async fn splits(pool: &PgPool, window: &Window) -> sqlx::Result<(BTreeMap<String, i64>, BTreeMap<String, i64>)> {
+    let rows = sqlx::query_as!(
+        Split,
+        r#"select kind as "kind!", value as "value!", sum(n)::bigint as "n!" from (
+            select 'method' as kind, j.key as value, j.value::bigint as n
+                from daily_analytics_snapshots d, jsonb_each_text(d.payment_methods) j
+                where d.site_id = $1 and ($2::date is null or d.day >= $2) and d.day <= $3
+            union all
+            select 'status', j.key, j.value::bigint from daily_analytics_snapshots d, jsonb_each_text(d.statuses) j
+                where d.site_id = $1 and ($2::date is null or d.day >= $2) and d.day <= $3
+        ) s group by 1, 2"#,
+        window.site_id,
+        window.first,
+        window.last
+    )
+    .fetch_all(pool)
+    .await?;
     let mut found = (BTreeMap::new(), BTreeMap::new());
     for row in rows {
         let map = if row.kind == "method" {

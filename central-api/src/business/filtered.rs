@@ -2,11 +2,14 @@
 //!
 //! The same definitions as in [`super::days`], which a test compares.
 
+use chrono::Days;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
-use super::figures::{Day, Item, RecentOrder, Split, StreamDay, StreamSum, Window};
+use super::figures::{Day, Item, Overview, RecentOrder, StreamDay, StreamSum, Window};
 use crate::catalogue::Side;
+use crate::reports::period::start_of_day;
 use crate::reports::sql::chosen;
+use crate::reports::table;
 
 /// The dimensions that orders take over from their session.
 pub fn dimensions() -> impl Iterator<Item = crate::catalogue::Dimension> {
@@ -38,45 +41,116 @@ pub(super) async fn days(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<Day
          (count(*) filter (where o.purchase and o.customer_no is null))::int as unidentified_purchases, \
          (count(*) filter (where o.purchase and o.vip_tier is not null))::int as vip_orders, \
          (count(*) filter (where o.purchase and o.subscription is not null))::int as subscription_orders, \
-         (count(*) filter (where o.revenue is null))::int as unvalued_orders, 0 as month_customers, 0 as month_retained from order_facts o",
+         (count(*) filter (where o.revenue is null))::int as unvalued_orders from order_facts o",
     );
     within(&mut sql, window);
     sql.push(" group by o.day order by o.day");
-    sql.build_query_as().persistent(false).fetch_all(pool).await
+    let mut db = table::snapshot(pool).await?;
+    sql.build_query_as().persistent(false).fetch_all(&mut *db).await
 }
 
-pub(super) async fn customers(pool: &PgPool, window: &Window) -> sqlx::Result<i64> {
-    let mut sql = QueryBuilder::new("select count(distinct o.customer_no) from order_facts o");
-    within(&mut sql, window);
-    sql.push(" and o.purchase");
-    sql.build_query_scalar().persistent(false).fetch_one(pool).await
+/// A row of one of the parts of [`overview`]: a day's sums, or how many have the `value` of `part`.
+#[derive(sqlx::FromRow)]
+struct Part {
+    part: String,
+    value: Option<String>,
+    n: i64,
+    #[sqlx(flatten)]
+    sums: Day,
 }
 
-pub(super) async fn splits(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<Split>> {
-    let mut sql = QueryBuilder::new(
-        "with f as materialized (select o.purchase, coalesce(o.payment_method, '') as method, o.payment_status as status from order_facts o",
-    );
-    within(&mut sql, window);
+/// The days of a window and of the one before it, their different customers, and the splits of the window: everything from one reading of
+/// the orders of both.
+pub(super) async fn overview(pool: &PgPool, window: &Window, before: Option<&Window>) -> sqlx::Result<Overview> {
+    let mut sql = QueryBuilder::new("with f as materialized (select o.day, ");
+    let now = |sql: &mut QueryBuilder<Postgres>| match window.first {
+        Some(first) => drop(sql.push("o.day >= ").push_bind(first)),
+        None => drop(sql.push("true")),
+    };
+    now(&mut sql);
     sql.push(
-        ") select 'method' as kind, method as value, count(*) as n from f where purchase group by method \
-         union all select 'status', status, count(*) from f group by status",
+        " as now, o.purchase, o.revenue, o.discount, o.customer_no, o.purchase_no, o.vip_tier is not null as vip, \
+         o.subscription is not null as subscription, coalesce(o.payment_method, '') as method, o.payment_status as status from order_facts o",
     );
-    sql.build_query_as().persistent(false).fetch_all(pool).await
+    let both = Window {
+        first: before.map_or(window.first, |before| before.first),
+        ..window.clone()
+    };
+    within(&mut sql, &both);
+    if let Some(before) = before {
+        sql.push(" and (o.day <= ").push_bind(before.last).push(" or ");
+        now(&mut sql);
+        sql.push(")");
+    }
+    let none = "0 as purchases, 0::numeric as revenue, 0::numeric as discounts, 0 as unique_customers, 0 as new_customers, \
+         0 as unidentified_purchases, 0 as vip_orders, 0 as subscription_orders, 0 as unvalued_orders";
+    sql.push(
+        ") select 'day' as part, null as value, 0::bigint as n, day, count(*)::int as orders, (count(*) filter (where purchase))::int as purchases, \
+         coalesce(sum(revenue), 0) as revenue, coalesce(sum(discount) filter (where purchase), 0) as discounts, \
+         (count(distinct customer_no) filter (where purchase))::int as unique_customers, \
+         (count(*) filter (where purchase_no = 1))::int as new_customers, \
+         (count(*) filter (where purchase and customer_no is null))::int as unidentified_purchases, \
+         (count(*) filter (where purchase and vip))::int as vip_orders, \
+         (count(*) filter (where purchase and subscription))::int as subscription_orders, \
+         (count(*) filter (where revenue is null))::int as unvalued_orders from f group by day",
+    );
+    for (part, value, rows) in [
+        (
+            "customers",
+            "now::text",
+            "(select distinct now, customer_no from f where purchase and customer_no is not null)",
+        ),
+        ("method", "method", "(select method from f where now and purchase)"),
+        ("status", "status", "(select status from f where now)"),
+    ] {
+        sql.push(format_args!(
+            " union all select '{part}', {value}, count(*), '1970-01-01'::date, 0, {none} from {rows} x group by {value}"
+        ));
+    }
+    let mut db = table::snapshot(pool).await?;
+    let parts: Vec<Part> = sql.build_query_as().persistent(false).fetch_all(&mut *db).await?;
+    let mut found = Overview::default();
+    let mut previous = (Vec::new(), 0);
+    for Part { part, value, n, sums } in parts {
+        let value = value.unwrap_or_default();
+        match part.as_str() {
+            "day" if window.first.is_none_or(|first| sums.day >= first) => found.days.push(sums),
+            "day" => previous.0.push(sums),
+            "customers" if value == "true" => found.customers = n,
+            "customers" => previous.1 = n,
+            "method" => drop(found.methods.insert(value, n)),
+            _ => drop(found.statuses.insert(value, n)),
+        }
+    }
+    found.days.sort_unstable_by_key(|day| day.day);
+    found.previous = before.map(|_| previous);
+    Ok(found)
 }
 
+/// What sold best, from the orders themselves, which alone hold their items.
 pub(super) async fn items(pool: &PgPool, window: &Window, limit: i64) -> sqlx::Result<Vec<Item>> {
     let mut sql = QueryBuilder::new(
-        "select item, max(name) as name, sum(quantity) as quantity, coalesce(sum(round(quantity * price * rate, 4)), 0) as amount, \
-         count(distinct order_id) as orders from (select o.order_id, k.rate, \
-         coalesce(i ->> 'sku', i ->> 'product_id', i ->> 'name') as item, i ->> 'name' as name, \
-         coalesce((i ->> 'quantity')::numeric, 1) as quantity, (i ->> 'price')::numeric as price \
-         from order_facts o join orders k on k.site_id = o.site_id and k.order_id = o.order_id and k.items is not null \
-         cross join lateral jsonb_array_elements(k.items) as i",
+        "select item, max(name) as name, sum(quantity) as quantity, coalesce(sum(amount), 0) as amount, count(*) as orders from ( \
+         select item, order_id, max(name) as name, sum(quantity) as quantity, sum(round(quantity * price * rate, 4)) as amount from ( \
+         select order_id, rate, coalesce(i ->> 'sku', i ->> 'product_id', i ->> 'name') as item, i ->> 'name' as name, \
+         coalesce((i ->> 'quantity')::numeric, 1) as quantity, (i ->> 'price')::numeric as price from ( \
+         select o.order_id, o.rate, jsonb_array_elements(o.items) as i from orders o where o.items is not null \
+         and o.payment_status in ('paid', 'partially_refunded') and o.site_id = ",
     );
-    within(&mut sql, window);
-    sql.push(" and o.purchase) sold group by item order by amount desc, item limit ")
+    sql.push_bind(window.site_id);
+    sql.push(" and o.created_at < ")
+        .push_bind(start_of_day(window.last + Days::new(1), window.time_zone));
+    if let Some(first) = window.first {
+        sql.push(" and o.created_at >= ")
+            .push_bind(start_of_day(first, window.time_zone));
+    }
+    filters(&mut sql, window);
+    sql.push(") e) sold group by item, order_id) orders_of group by item order by amount desc, item limit ")
         .push_bind(limit);
-    sql.build_query_as().persistent(false).fetch_all(pool).await
+    let mut db = table::snapshot(pool).await?;
+    // How many items an order has is not known to the planner, which would prepare for a hundred each.
+    sqlx::query("set local work_mem = '64MB'").execute(&mut *db).await?;
+    sql.build_query_as().persistent(false).fetch_all(&mut *db).await
 }
 
 pub(super) async fn streams(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<StreamSum>> {
@@ -85,7 +159,8 @@ pub(super) async fn streams(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<
     );
     within(&mut sql, window);
     sql.push(" and o.purchase group by o.stream order by amount desc, o.stream");
-    sql.build_query_as().persistent(false).fetch_all(pool).await
+    let mut db = table::snapshot(pool).await?;
+    sql.build_query_as().persistent(false).fetch_all(&mut *db).await
 }
 
 pub(super) async fn stream_days(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<StreamDay>> {
@@ -94,7 +169,8 @@ pub(super) async fn stream_days(pool: &PgPool, window: &Window) -> sqlx::Result<
     );
     within(&mut sql, window);
     sql.push(" and o.purchase group by o.day, o.stream order by o.day, o.stream");
-    sql.build_query_as().persistent(false).fetch_all(pool).await
+    let mut db = table::snapshot(pool).await?;
+    sql.build_query_as().persistent(false).fetch_all(&mut *db).await
 }
 
 pub(super) async fn recent_orders(pool: &PgPool, window: &Window, limit: i64) -> sqlx::Result<Vec<RecentOrder>> {

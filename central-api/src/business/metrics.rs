@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use futures_util::TryStreamExt;
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -25,6 +25,7 @@ pub struct CustomerOrder {
     pub created_at: DateTime<Utc>,
     pub day: NaiveDate,
     pub purchase: bool,
+    pub cancelled: bool,
     pub revenue: Option<Decimal>,
     pub discount: Option<Decimal>,
     pub vip_tier: Option<String>,
@@ -65,10 +66,18 @@ pub struct CustomerMetrics {
     pub purchases_at: Vec<DateTime<Utc>>,
     pub sessions_at: Vec<Option<DateTime<Utc>>>,
     pub crossed: bool,
+    pub first_order_id: String,
+    pub purchase_months: Vec<i32>,
+    pub month_purchases: Vec<i32>,
 }
 
-/// Sums one customer's orders up; none without a purchase. They come in the order of time. Tier and subscription are those last stated
-/// by an order that was not cancelled.
+/// A day's calendar month, counted from the year 0.
+pub fn month_number(day: NaiveDate) -> i32 {
+    12 * day.year() + day.month0() as i32
+}
+
+/// Sums one customer's orders up; none without a purchase. They come in the order of time. Tier and subscription are those last stated by
+/// an order; a cancelled one begins no subscription.
 pub fn sum_up(site_id: i32, orders: &[CustomerOrder], rules: &SegmentRules) -> Option<CustomerMetrics> {
     let purchases: Vec<&CustomerOrder> = orders.iter().filter(|order| order.purchase).collect();
     let (first, last) = (purchases.first()?, purchases.last()?);
@@ -85,13 +94,17 @@ pub fn sum_up(site_id: i32, orders: &[CustomerOrder], rules: &SegmentRules) -> O
             history.vip_since.get_or_insert(order.day);
         }
         plan = order.subscription.clone().or(plan);
-        history
-            .subscription
-            .extend(order.subscription_active.map(|active| (order.day, active)));
+        // What was cancelled began no subscription, but it may end one.
+        let stated = order.subscription_active.filter(|active| !(*active && order.cancelled));
+        history.subscription.extend(stated.map(|active| (order.day, active)));
     }
     let moves = history.moves(rules);
     let people: Vec<&&CustomerOrder> = purchases.iter().filter(|order| order.bot_reason.is_none()).collect();
     let sessions_at: Vec<Option<DateTime<Utc>>> = people.iter().map(|order| order.session_first_seen).collect();
+    let by_month = purchases.chunk_by(|one, next| month_number(one.day) == month_number(next.day));
+    let (purchase_months, month_purchases) = by_month
+        .map(|month| (month_number(month[0].day), month.len() as i32))
+        .unzip();
     let sum = |of: fn(&CustomerOrder) -> Option<Decimal>| purchases.iter().filter_map(|order| of(order)).sum();
     Some(CustomerMetrics {
         site_id,
@@ -115,6 +128,9 @@ pub fn sum_up(site_id: i32, orders: &[CustomerOrder], rules: &SegmentRules) -> O
         purchases_at: people.iter().map(|order| order.created_at).collect(),
         crossed: !sessions_at.iter().flatten().is_sorted(),
         sessions_at,
+        first_order_id: first.order_id.clone(),
+        purchase_months,
+        month_purchases,
     })
 }
 
@@ -149,8 +165,8 @@ pub async fn recompute(
 
     let orders = sqlx::query_as!(
         CustomerOrder,
-        r#"select customer_no as "customer_no!", order_id, created_at, day, purchase, revenue, discount, vip_tier, subscription,
-            subscription_active, loyalty_earned, loyalty_redeemed, referred_by, purchase_no, previous_day, same_minute,
+        r#"select customer_no as "customer_no!", order_id, created_at, day, purchase, payment_status = 'cancelled' as "cancelled!",
+            revenue, discount, vip_tier, subscription, subscription_active, loyalty_earned, loyalty_redeemed, referred_by, purchase_no, previous_day, same_minute,
             session_first_seen, bot_reason
         from order_facts where site_id = $1 and customer_no = any($2)
         order by customer_no, created_at, order_id collate "C""#,
@@ -230,8 +246,8 @@ pub async fn rebuild(conn: &mut PgConnection, site: &Site, progress: impl Fn(usi
         let mut orders: Vec<CustomerOrder> = Vec::new();
         let mut found = sqlx::query_as!(
             CustomerOrder,
-            r#"select customer_no as "customer_no!", order_id, created_at, day, purchase, revenue, discount, vip_tier, subscription,
-                subscription_active, loyalty_earned, loyalty_redeemed, referred_by, purchase_no, previous_day, same_minute,
+            r#"select customer_no as "customer_no!", order_id, created_at, day, purchase, payment_status = 'cancelled' as "cancelled!",
+                revenue, discount, vip_tier, subscription, subscription_active, loyalty_earned, loyalty_redeemed, referred_by, purchase_no, previous_day, same_minute,
             session_first_seen, bot_reason
             from order_facts where site_id = $1 and customer_no >= $2
                 and customer_no <= coalesce((select customer_no from order_facts where site_id = $1 and customer_no >= $2
@@ -268,18 +284,29 @@ async fn write(conn: &mut PgConnection, rows: &[CustomerMetrics]) -> sqlx::Resul
     sqlx::query!(
         "insert into customer_metrics (site_id, customer_no, orders, orders_placed, revenue, discounts, first_order_at, last_order_at,
             first_day, last_day, vip_tier, subscription, subscription_active, loyalty_earned, loyalty_redeemed, referrals, move_days, segments,
-            purchases_at, sessions_at, crossed)
-        select site_id, customer_no, orders, orders_placed, revenue, discounts, first_order_at, last_order_at,
-            first_day, last_day, vip_tier, subscription, subscription_active, loyalty_earned, loyalty_redeemed, referrals, move_days, segments,
-            purchases_at, sessions_at, crossed
-        from json_populate_recordset(null::customer_metrics, $1::json) order by customer_no
+            purchases_at, sessions_at, crossed, first_order_id, purchase_months, month_purchases,
+            utm_source, utm_medium, utm_campaign, utm_content, utm_term, channel, country, city, device_type, browser_name, os_name,
+            landing_path)
+        select m.site_id, m.customer_no, m.orders, m.orders_placed, m.revenue, m.discounts, m.first_order_at, m.last_order_at,
+            m.first_day, m.last_day, m.vip_tier, m.subscription, m.subscription_active, m.loyalty_earned, m.loyalty_redeemed, m.referrals,
+            m.move_days, m.segments, m.purchases_at, m.sessions_at, m.crossed, m.first_order_id, m.purchase_months, m.month_purchases,
+            f.utm_source, f.utm_medium, f.utm_campaign, f.utm_content, f.utm_term, f.channel, f.country, f.city, f.device_type,
+            f.browser_name, f.os_name, f.landing_path
+        from json_populate_recordset(null::customer_metrics, $1::json) m
+        join order_facts f on f.site_id = m.site_id and f.order_id = m.first_order_id
+        order by m.customer_no
         on conflict (site_id, customer_no) do update set
             orders = excluded.orders, orders_placed = excluded.orders_placed, revenue = excluded.revenue, discounts = excluded.discounts,
             first_order_at = excluded.first_order_at, last_order_at = excluded.last_order_at, first_day = excluded.first_day,
             last_day = excluded.last_day, vip_tier = excluded.vip_tier, subscription = excluded.subscription,
             subscription_active = excluded.subscription_active, loyalty_earned = excluded.loyalty_earned,
             loyalty_redeemed = excluded.loyalty_redeemed, move_days = excluded.move_days, segments = excluded.segments,
-            purchases_at = excluded.purchases_at, sessions_at = excluded.sessions_at, crossed = excluded.crossed",
+            purchases_at = excluded.purchases_at, sessions_at = excluded.sessions_at, crossed = excluded.crossed,
+            first_order_id = excluded.first_order_id, purchase_months = excluded.purchase_months,
+            month_purchases = excluded.month_purchases, utm_source = excluded.utm_source, utm_medium = excluded.utm_medium,
+            utm_campaign = excluded.utm_campaign, utm_content = excluded.utm_content, utm_term = excluded.utm_term,
+            channel = excluded.channel, country = excluded.country, city = excluded.city, device_type = excluded.device_type,
+            browser_name = excluded.browser_name, os_name = excluded.os_name, landing_path = excluded.landing_path",
         Json(rows) as _
     )
     .execute(conn)

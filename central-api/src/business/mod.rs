@@ -12,12 +12,14 @@
 //! rows before it, never adds differences: what is kept equals what a rebuild makes. An order counts on the local day on which it was
 //! placed, with or without a session, and whoever placed it.
 
+mod acquired;
 pub mod campaigns;
 pub mod customers;
 pub mod days;
 pub mod facts;
 pub mod figures;
 pub mod filtered;
+mod influenced;
 pub mod metrics;
 pub mod people;
 pub mod repeat;

@@ -1,18 +1,91 @@
-//! What `customer_metrics` says: customers by segment, tier and worth, and lists of them.
+//! What `customer_metrics` says: customers by segment, source, tier and worth, and lists of them. From the kept sums; where some customers
+//! are left out, from the rows of the others ([`super::acquired`]).
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
+use super::acquired;
+use super::metrics::month_number;
 use super::segments::{Segment, SegmentRules};
+use crate::reports::filter::Filters;
 use crate::reports::table;
+use crate::site::Site;
 
 /// With a window longer than this, many customers moved in it more than once: all are read instead of their moves. The index on the
 /// time between moves holds what is shorter.
 const MOVES_OF_DAYS: i64 = 30;
 
+/// Which customers of a site, by their first purchase, or which orders of a campaign; without a filter all, and the kept sums answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Whom<'a> {
+    /// The site.
+    pub site: &'a Site,
+    /// By what the purchase or order took over from its session.
+    pub filters: &'a Filters,
+}
+
+impl Whom<'_> {
+    /// Whether some are left out.
+    pub fn is_filtered(&self) -> bool {
+        !self.filters.is_empty()
+    }
+}
+
+/// Who the customers are.
+#[derive(Debug)]
+pub struct Makeup {
+    /// In each segment, on the later day.
+    pub segments: Vec<SegmentSum>,
+    /// Who is in another segment than on the earlier day.
+    pub moves: Vec<Move>,
+    /// By source, tier and worth, whatever the day.
+    pub groups: Vec<Group>,
+    /// How many are at risk of not coming back today.
+    pub at_risk: i64,
+}
+
+/// Who the customers are, in segments on `day` and on `before`: as orders up to then and today's knowledge of refunds say.
+///
+/// # Errors
+/// The database's.
+pub async fn makeup(
+    pool: &PgPool,
+    whom: Whom<'_>,
+    (before, day): (NaiveDate, NaiveDate),
+    today: NaiveDate,
+) -> sqlx::Result<Makeup> {
+    let site_id = whom.site.id;
+    if whom.is_filtered() {
+        let alike = acquired::alike(pool, whom, (before, day), today).await?;
+        return Ok(acquired::makeup(alike));
+    }
+    let (segments, groups, at_risk) = tokio::try_join!(
+        segments(pool, site_id, day, before),
+        groups(pool, site_id),
+        count(pool, whom, today, Section::In(Segment::AtRisk)),
+    )?;
+    let moves = if segments.iter().all(|sum| sum.before == 0) {
+        // Nobody was a customer yet: everybody is new.
+        let new = segments.iter().map(|sum| Move {
+            from: None,
+            to: sum.segment,
+            customers: sum.customers,
+        });
+        new.filter(|moved| moved.customers != 0).collect()
+    } else {
+        moves(pool, site_id, before, day).await?
+    };
+    Ok(Makeup {
+        segments,
+        moves,
+        groups,
+        at_risk,
+    })
+}
+
 /// A segment on two days.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 #[expect(missing_docs, reason = "segment is a code; before: customers on the earlier day")]
 pub struct SegmentSum {
     pub segment: i16,
@@ -22,12 +95,8 @@ pub struct SegmentSum {
     pub before: i64,
 }
 
-/// Segments on `day`, with what their customers spent and bought in all, and their sizes on `before`: as orders up to then and today's
-/// knowledge of refunds say.
-///
-/// # Errors
-/// The database's.
-pub async fn segments(pool: &PgPool, site_id: i32, day: NaiveDate, before: NaiveDate) -> sqlx::Result<Vec<SegmentSum>> {
+/// Segments on `day`, with what their customers spent and bought in all, and their sizes on `before`.
+async fn segments(pool: &PgPool, site_id: i32, day: NaiveDate, before: NaiveDate) -> sqlx::Result<Vec<SegmentSum>> {
     sqlx::query_as!(
         SegmentSum,
         r#"select segment, sum(customers)::bigint as "customers!", sum(revenue) as "revenue!", sum(orders)::bigint as "orders!",
@@ -51,19 +120,24 @@ pub struct Move {
 }
 
 /// Who moved between two days. Whoever came back to the segment of `before` did not.
-///
-/// # Errors
-/// The database's.
-pub async fn moves(pool: &PgPool, site_id: i32, before: NaiveDate, day: NaiveDate) -> sqlx::Result<Vec<Move>> {
+async fn moves(pool: &PgPool, site_id: i32, before: NaiveDate, day: NaiveDate) -> sqlx::Result<Vec<Move>> {
     if (day - before).num_days() > MOVES_OF_DAYS {
         // With the reports' settings, so that several processes share the reading.
         let mut db = table::snapshot(pool).await?;
+        // Who was no customer yet needs no reading: these are everybody in a segment but those who were.
         return sqlx::query_as!(
             Move,
-            r#"select f as "from?", t as "to!", count(*) as "customers!" from (
-                select segments[width_bucket($2::date, move_days)] as f, segments[width_bucket($3::date, move_days)] as t
-                from customer_metrics where site_id = $1) m
-            where f is distinct from t group by f, t"#,
+            r#"with known as materialized (
+                select segments[width_bucket($2::date, move_days)] as f, segments[width_bucket($3::date, move_days)] as t, count(*) as n
+                from customer_metrics where site_id = $1 and first_day <= $2 group by 1, 2
+            )
+            select f as "from?", t as "to!", n as "customers!" from known where f is distinct from t
+            union all
+            select null, segment, sum(n)::bigint from (
+                select segment, customers as n from customer_segment_days where site_id = $1 and day <= $3
+                union all
+                select t, -n from known
+            ) new group by segment having sum(n) <> 0"#,
             site_id,
             before,
             day
@@ -107,10 +181,11 @@ pub async fn moves(pool: &PgPool, site_id: i32, before: NaiveDate, day: NaiveDat
     .await
 }
 
-/// Customers that are alike in tier and worth.
-#[derive(Debug, Clone)]
+/// Customers that are alike in source, tier and worth.
+#[derive(Debug, Clone, sqlx::FromRow)]
 #[expect(missing_docs, reason = "the migration says what each column means")]
 pub struct Group {
+    pub utm_source: String,
     pub vip_tier: String,
     pub band: i32,
     pub customers: i64,
@@ -124,14 +199,26 @@ pub struct Group {
     pub repeat_customers: i64,
 }
 
+impl Group {
+    /// Adds other customers who are alike.
+    pub fn add(&mut self, other: &Self) {
+        self.customers += other.customers;
+        self.revenue += other.revenue;
+        self.orders += other.orders;
+        self.subscribers += other.subscribers;
+        self.loyalty_earned += other.loyalty_earned;
+        self.loyalty_redeemed += other.loyalty_redeemed;
+        self.referrers += other.referrers;
+        self.referrals += other.referrals;
+        self.repeat_customers += other.repeat_customers;
+    }
+}
+
 /// All customers of the site.
-///
-/// # Errors
-/// The database's.
-pub async fn groups(pool: &PgPool, site_id: i32) -> sqlx::Result<Vec<Group>> {
+async fn groups(pool: &PgPool, site_id: i32) -> sqlx::Result<Vec<Group>> {
     sqlx::query_as!(
         Group,
-        "select vip_tier, band, customers, revenue, orders, subscribers, loyalty_earned, loyalty_redeemed, referrers, referrals,
+        "select utm_source, vip_tier, band, customers, revenue, orders, subscribers, loyalty_earned, loyalty_redeemed, referrers, referrals,
             repeat_customers
         from customer_groups where site_id = $1 and customers <> 0",
         site_id
@@ -162,6 +249,18 @@ pub struct Customer {
     pub segment: Option<i16>,
 }
 
+impl Customer {
+    /// Local days since the last purchase.
+    pub fn days_since_last_order(&self, today: NaiveDate) -> i64 {
+        (today - self.last_day).num_days()
+    }
+
+    /// No purchase for longer than the site's setting and no active subscription.
+    pub fn churn_risk(&self, today: NaiveDate, rules: &SegmentRules) -> bool {
+        self.days_since_last_order(today) > i64::from(rules.at_risk_after_days) && !self.subscription_active
+    }
+}
+
 /// What a list of customers is ordered by, the largest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
@@ -173,84 +272,118 @@ pub enum Order {
     FirstOrder,
 }
 
-/// The statement of a list of customers with their segment on a day; of one segment where given.
-pub fn statement(
-    site_id: i32,
-    day: NaiveDate,
-    segment: Option<Segment>,
-    order: Order,
-    page: Option<(i64, i64)>,
-) -> QueryBuilder<Postgres> {
+/// Which of the customers a list shows.
+#[derive(Debug, Clone, Copy)]
+pub enum Section<'a> {
+    /// All.
+    All,
+    /// Those in a segment on the list's day.
+    In(Segment),
+    /// Those who are at risk of not coming back today, by these rules.
+    AtRisk(&'a SegmentRules),
+}
+
+/// Customers in a list as they come, with their segment on a day. `whole`: they are all read before anything is done with them.
+pub fn statement(whom: Whom<'_>, day: NaiveDate, section: Section<'_>, whole: bool) -> QueryBuilder<Postgres> {
     let mut sql = QueryBuilder::new(
-        "select * from (select customer_no, orders, orders_placed, revenue, avg_order_value, discounts, first_order_at, last_order_at, \
-         first_day, last_day, vip_tier, subscription, subscription_active, loyalty_earned, loyalty_redeemed, referrals, \
-         segments[width_bucket(",
+        "select * from (select o.customer_no, o.orders, o.orders_placed, o.revenue, o.avg_order_value, o.discounts, o.first_order_at, \
+         o.last_order_at, o.first_day, o.last_day, o.vip_tier, o.subscription, o.subscription_active, o.loyalty_earned, o.loyalty_redeemed, \
+         o.referrals, o.segments[width_bucket(",
     );
     sql.push_bind(day);
-    sql.push("::date, move_days)] as segment from customer_metrics where site_id = ")
-        .push_bind(site_id);
-    sql.push(") m");
-    if let Some(segment) = segment {
-        sql.push(" where segment = ").push_bind(segment.code());
-    }
+    sql.push("::date, o.move_days)] as segment from customer_metrics o");
+    acquired::within(&mut sql, whom);
+    acquired::section(&mut sql, day, section);
+    sql.push(if whole { " offset 0) m" } else { ") m" });
+    sql
+}
+
+/// A page of a list of so many customers.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    pool: &PgPool,
+    whom: Whom<'_>,
+    day: NaiveDate,
+    section: Section<'_>,
+    order: Order,
+    (limit, offset): (i64, i64),
+    total: i64,
+) -> sqlx::Result<Vec<Customer>> {
+    /// Finding a row by the order's index costs as much as reading this many one after another.
+    const BY_INDEX: i64 = 8;
+    // The planner takes filters to be independent of each other. Of a few whom it takes for many it would look for a page among all
+    // customers, so it is told here which way is shorter.
+    let few = total < BY_INDEX * (offset + limit);
+    let mut sql = statement(whom, day, section, few);
     sql.push(match order {
         Order::Revenue => " order by revenue desc, customer_no",
         Order::LastOrder => " order by last_day desc, last_order_at desc, customer_no",
         Order::FirstOrder => " order by first_day desc, first_order_at desc, customer_no",
     });
-    if let Some((limit, offset)) = page {
-        sql.push(" limit ").push_bind(limit);
-        sql.push(" offset ").push_bind(offset);
+    sql.push(" limit ").push_bind(limit);
+    sql.push(" offset ").push_bind(offset);
+    let mut db = table::snapshot(pool).await?;
+    sql.build_query_as().persistent(false).fetch_all(&mut *db).await
+}
+
+/// The purchases of a calendar month.
+#[derive(Debug, Clone, Default, sqlx::FromRow)]
+#[expect(
+    missing_docs,
+    reason = "customers with a purchase in it; those of them who also purchased in the month before; purchases with a customer; first ones"
+)]
+pub struct Month {
+    /// Twelve times the year, plus the month less one.
+    pub month: i32,
+    pub customers: i64,
+    pub retained: i64,
+    pub purchases: i64,
+    pub first_purchases: i64,
+}
+
+/// Calendar months with a purchase, from the one of `first` to the one that ends with `last`.
+///
+/// # Errors
+/// The database's.
+pub async fn months(pool: &PgPool, whom: Whom<'_>, (first, last): (NaiveDate, NaiveDate)) -> sqlx::Result<Vec<Month>> {
+    if whom.is_filtered() {
+        let numbers = (month_number(first), month_number(last));
+        return acquired::months(pool, whom, numbers).await;
     }
-    sql
-}
-
-/// Those who spent most.
-///
-/// # Errors
-/// The database's.
-pub async fn top(pool: &PgPool, site_id: i32, day: NaiveDate, limit: i64) -> sqlx::Result<Vec<Customer>> {
     sqlx::query_as!(
-        Customer,
-        r#"select customer_no, orders, orders_placed, revenue, avg_order_value, discounts, first_order_at, last_order_at, last_day, vip_tier,
-            subscription, subscription_active, loyalty_earned, loyalty_redeemed, referrals,
-            segments[width_bucket($2::date, move_days)] as segment
-        from customer_metrics where site_id = $1 order by revenue desc, customer_no limit $3"#,
-        site_id,
-        day,
-        limit
+        Month,
+        r#"select (12 * extract(year from day) + extract(month from day) - 1)::integer as "month!", sum(month_customers) as "customers!",
+            sum(month_retained) as "retained!", sum(purchases - unidentified_purchases) as "purchases!",
+            sum(new_customers) as "first_purchases!"
+        from daily_analytics_snapshots where site_id = $1 and day between $2 and $3 group by 1"#,
+        whom.site.id,
+        first,
+        last
     )
     .fetch_all(pool)
     .await
 }
 
-/// Those at risk of not coming back, who spent most first.
+/// How many customers a section has on a day.
 ///
 /// # Errors
 /// The database's.
-pub async fn at_risk(
-    pool: &PgPool,
-    site_id: i32,
-    day: NaiveDate,
-    rules: &SegmentRules,
-    limit: i64,
-) -> sqlx::Result<Vec<Customer>> {
-    sqlx::query_as!(
-        Customer,
-        r#"select customer_no, orders, orders_placed, revenue, avg_order_value, discounts, first_order_at, last_order_at, last_day, vip_tier,
-            subscription, subscription_active, loyalty_earned, loyalty_redeemed, referrals,
-            segments[width_bucket($2::date, move_days)] as segment
-        from customer_metrics
-        where site_id = $1 and not subscription_active and last_day < $2::date - $3::integer and last_day >= $2::date - $4::integer
-        order by revenue desc, customer_no limit $5"#,
-        site_id,
-        day,
-        i32::from(rules.at_risk_after_days),
-        i32::from(rules.lost_after_days),
-        limit
-    )
-    .fetch_all(pool)
-    .await
+pub async fn count(pool: &PgPool, whom: Whom<'_>, day: NaiveDate, section: Section<'_>) -> sqlx::Result<i64> {
+    if whom.is_filtered() {
+        return acquired::count(pool, whom, day, section).await;
+    }
+    let wanted = match section {
+        Section::All => None,
+        Section::In(segment) => Some(segment.code()),
+        Section::AtRisk(_) => Some(Segment::AtRisk.code()),
+    };
+    let sizes = segments(pool, whom.site.id, day, day).await?;
+    let own = sizes
+        .iter()
+        .filter(|size| wanted.is_none_or(|code| code == size.segment));
+    Ok(own.map(|size| size.customers).sum())
 }
 
 /// One customer.

@@ -90,13 +90,14 @@ async fn add(conn: &mut PgConnection, site: &Site, customers: Option<&[i64]>, si
     .execute(&mut *conn)
     .await?;
     sqlx::query!(
-        "insert into customer_groups as g (site_id, vip_tier, band, customers, revenue, orders, subscribers, loyalty_earned,
+        "insert into customer_groups as g (site_id, utm_source, vip_tier, band, customers, revenue, orders, subscribers, loyalty_earned,
             loyalty_redeemed, referrers, referrals, repeat_customers)
-        select $1, coalesce(vip_tier, '') as tier, width_bucket(revenue, $4::numeric[]) as band, $3 * count(*), $3 * sum(revenue),
+        select $1, coalesce(utm_source, '') as source, coalesce(vip_tier, '') as tier, width_bucket(revenue, $4::numeric[]) as band,
+            $3 * count(*), $3 * sum(revenue),
             $3 * sum(orders), $3 * count(*) filter (where subscription_active), $3 * sum(loyalty_earned), $3 * sum(loyalty_redeemed),
             $3 * count(*) filter (where referrals > 0), $3 * sum(referrals), $3 * count(*) filter (where orders > 1)
-        from customer_metrics where site_id = $1 and ($2::bigint[] is null or customer_no = any($2)) group by 2, 3 order by 2, 3
-        on conflict (site_id, vip_tier, band) do update set customers = g.customers + excluded.customers,
+        from customer_metrics where site_id = $1 and ($2::bigint[] is null or customer_no = any($2)) group by 2, 3, 4 order by 2, 3, 4
+        on conflict (site_id, utm_source, vip_tier, band) do update set customers = g.customers + excluded.customers,
             revenue = g.revenue + excluded.revenue, orders = g.orders + excluded.orders, subscribers = g.subscribers + excluded.subscribers,
             loyalty_earned = g.loyalty_earned + excluded.loyalty_earned, loyalty_redeemed = g.loyalty_redeemed + excluded.loyalty_redeemed,
             referrers = g.referrers + excluded.referrers, referrals = g.referrals + excluded.referrals,

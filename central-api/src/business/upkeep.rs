@@ -44,7 +44,7 @@ impl Rules {
         let segments = &site.settings.customer_segments;
         Self {
             join: format!(
-                "3 {} {} {}",
+                "4 {} {} {}",
                 site.time_zone.name(),
                 site.currency,
                 hex(&list.finalize()[..16])

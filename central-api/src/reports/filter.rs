@@ -27,6 +27,14 @@ pub struct Choice {
     pub exclude: Vec<Option<String>>,
 }
 
+impl Choice {
+    /// Whether rows with this value count; none is the absent value.
+    pub fn admits(&self, value: Option<&str>) -> bool {
+        let among = |values: &[Option<String>]| values.iter().any(|one| one.as_deref() == value);
+        (self.include.is_empty() || among(&self.include)) && !among(&self.exclude)
+    }
+}
+
 /// Choices by dimension; all must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filters(BTreeMap<Dimension, Choice>);
@@ -50,13 +58,7 @@ impl Filters {
                 format!("a value has at most {MAX_VALUE_CHARS} characters and no NUL"),
             ));
         }
-        if self
-            .0
-            .values()
-            .map(|c| c.include.len() + c.exclude.len())
-            .sum::<usize>()
-            >= MAX_VALUES
-        {
+        if self.len() >= MAX_VALUES {
             return Err(ApiError::invalid(
                 field,
                 format!("at most {MAX_VALUES} filter values are taken"),
@@ -79,6 +81,32 @@ impl Filters {
         }
         .push(value);
         Ok(())
+    }
+
+    /// What is chosen of a dimension.
+    pub fn of(&self, dimension: Dimension) -> Option<&Choice> {
+        self.0.get(&dimension)
+    }
+
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.0.values().map(|c| c.include.len() + c.exclude.len()).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// With one of these values of a dimension, whatever was chosen of it before. They are the program's own: not counted, not read as
+    /// parameters are.
+    pub fn with(mut self, dimension: Dimension, values: impl IntoIterator<Item = String>) -> Self {
+        let choice = Choice {
+            include: values.into_iter().map(Some).collect(),
+            exclude: Vec::new(),
+        };
+        self.0.insert(dimension, choice);
+        self
     }
 
     /// Those of some dimensions alone.
@@ -171,6 +199,25 @@ mod tests {
         for bad in ["", "!", "a\0b", &"x".repeat(1_025)] {
             let error = Filters::default().add(Dimension::City, bad).unwrap_err();
             assert!(matches!(error, ApiError::Invalid { field: Some(field), .. } if field == "city"));
+        }
+    }
+
+    #[test]
+    fn a_choice_admits_what_its_sql_lets_through() {
+        for (values, admitted) in [
+            (vec!["a", "b"], [true, true, false, false]),
+            (vec!["!a"], [false, true, true, true]),
+            (vec!["(not set)", "a"], [true, false, false, true]),
+            (vec!["!(not set)", "!c"], [true, true, false, false]),
+            (vec!["a", "!a"], [false; 4]),
+        ] {
+            let mut filters = Filters::default();
+            for value in &values {
+                filters.add(Dimension::UtmCampaign, value).unwrap();
+            }
+            let choice = filters.of(Dimension::UtmCampaign).unwrap();
+            let told = [Some("a"), Some("b"), Some("c"), None].map(|value| choice.admits(value));
+            assert_eq!(told, admitted, "{values:?}");
         }
     }
 

@@ -38,9 +38,19 @@ await bench("business", { orders: "1000000" }, async (it) => {
   await it.measure("dashboard, 30 days of last spring", "/api/v1/analytics/dashboard?start_date=2026-04-01&end_date=2026-04-30", 200);
   await it.measure("customer-segments, 30 days of last spring", "/api/v1/analytics/customer-segments?start_date=2026-04-01&end_date=2026-04-30", 200);
   await it.measure("customer-segments, a year", `/api/v1/analytics/customer-segments?start_date=${day(364)}&end_date=${day(0)}`, 200);
-  await it.measure("dashboard, month, one source", "/api/v1/analytics/dashboard?period=month&utm_source=facebook", 200);
   await it.measure("campaigns", "/api/v1/analytics/campaigns", 200);
   await it.measure("campaign of 60 days", `/api/v1/analytics/campaigns/${campaign}`, 200);
+  // A large source, the same in the largest country, orders and customers without a source, a rare value and one that nobody has.
+  for (const filter of ["utm_source=facebook", "utm_source=facebook&country=UA", "utm_source=(not%20set)", "browser_name=Edge", "utm_source=google&channel=paid_social"]) {
+    for (const page of ["dashboard", "daily-revenue", "revenue-streams", "customers", "customer-segments"]) {
+      await it.measure(`${page}, month, ${decodeURIComponent(filter)}`, `/api/v1/analytics/${page}?period=month&${filter}`, 200);
+    }
+    await it.measure(`customer-metrics, ${decodeURIComponent(filter)}`, `/api/v1/analytics/customer-metrics?${filter}`, 200);
+    await it.measure(`campaigns, ${decodeURIComponent(filter)}`, `/api/v1/analytics/campaigns?${filter}`, 200);
+    await it.measure(`campaign of 60 days, ${decodeURIComponent(filter)}`, `/api/v1/analytics/campaigns/${campaign}?${filter}`, 200);
+  }
+  await it.measure("customers, all time, one source", "/api/v1/analytics/customers?period=all_time&utm_source=facebook", 200);
+  await it.measure("dashboard, all time, one source", "/api/v1/analytics/dashboard?period=all_time&utm_source=facebook", null);
   await it.measure("page-views, month", "/api/v1/analytics/page-views?period=month", null);
   await it.measure("conversion-events, month", "/api/v1/analytics/conversion-events?period=month", null);
 

@@ -10,6 +10,7 @@ use super::BusinessScope;
 use crate::auth::{Role, Viewer};
 use crate::business::figures::Window;
 use crate::business::filtered;
+use crate::business::people::Whom;
 use crate::catalogue::Dimension;
 use crate::error::ApiError;
 use crate::reports::filter::Filters;
@@ -108,8 +109,8 @@ impl Asked {
         )
     }
 
-    /// Takes the filters that orders know: the dimensions that they take over from their session. Where customers or campaigns are
-    /// shown, whose orders may differ in these, they are not taken and so refused by name.
+    /// Takes the filters that orders know: the dimensions that they take over from their session. Customers are chosen by those of their
+    /// first purchase.
     ///
     /// # Errors
     /// 400 naming the dimension.
@@ -154,9 +155,18 @@ impl Asked {
     pub fn window(&self, period: &Period) -> Window {
         Window {
             site_id: self.site.id,
+            time_zone: self.site.time_zone,
             first: period.first_day,
             last: period.last_day,
             filters: self.filters.clone(),
+        }
+    }
+
+    /// Which customers.
+    pub fn whom(&self) -> Whom<'_> {
+        Whom {
+            site: &self.site,
+            filters: &self.filters,
         }
     }
 

@@ -152,7 +152,7 @@ pub async fn create(
     audit_log::insert(&mut *transaction, &entry, now).await?;
     let made = find(&mut *transaction, site.id, id).await?;
     transaction.commit().await?;
-    Ok((StatusCode::CREATED, Json(view(made))))
+    Ok((StatusCode::CREATED, Json(view(made, false))))
 }
 
 /// Changes a campaign, or moves it on: draft → active ⇄ paused → completed. Its performance follows within seconds.
@@ -219,7 +219,7 @@ pub async fn change(
     audit_log::insert(&mut *transaction, &entry, now).await?;
     let changed = find(&mut *transaction, site.id, id).await?;
     transaction.commit().await?;
-    Ok(Json(view(changed)))
+    Ok(Json(view(changed, false)))
 }
 
 /// Deletes a draft. A campaign that ran is completed instead, so that its figures stay.

@@ -1,20 +1,19 @@
 //! Promotional campaigns: the list, and one with its performance.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use axum::extract::Path;
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::Serialize;
-use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use super::asked::Asked;
+use super::asked::{Asked, FilterParams};
 use super::customers::OfSite;
 use super::dashboard::RecentOrder;
 use super::{SegmentName, Words};
-use crate::business::campaigns::{self, Campaign, DiscountType, Plan, Status};
+use crate::business::campaigns::{self, Campaign, DiscountType, PerformanceDay, Plan, Status};
+use crate::business::figures::Window;
 use crate::business::segments::Segment;
 use crate::catalogue::{Dimension, Metric};
 use crate::error::{ApiError, ErrorBody};
@@ -25,7 +24,6 @@ use crate::reports::period::Period;
 use crate::reports::scope::{AttributionDate, Bots, Scope};
 use crate::reports::sql::Question;
 use crate::reports::table;
-use crate::site::Site;
 
 /// Answered for a number that no campaign of the site has.
 pub(super) const UNKNOWN: ApiError = ApiError::NotFound("there is no such campaign");
@@ -79,8 +77,20 @@ pub struct CampaignView {
     customers_reached: i64,
     /// Discounts on its purchases.
     discount_cost: Figure,
-    /// (revenue − discounts − budget) / (discounts + budget), in percent; null without cost.
+    /// (revenue − discounts − budget) / (discounts + budget), in percent; null where `undefined` says why.
     roi: Figure,
+    /// Why a figure is null, by its name.
+    undefined: BTreeMap<&'static str, Undefined>,
+}
+
+/// Why there is no figure.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Undefined {
+    /// Neither discounts nor a budget: nothing was spent.
+    NoCost,
+    /// Filters count some of the orders, and nobody can tell which part of the budget brought these.
+    BudgetIsOfAllOrders,
 }
 
 /// A list of campaigns.
@@ -90,6 +100,9 @@ pub struct CampaignList {
     site: String,
     /// ISO 4217 code of all money.
     currency: String,
+    /// Which orders and sessions count: dimension → values as they would be asked for again; empty: all.
+    #[schema(value_type = BTreeMap<String, Vec<String>>)]
+    filters: Filters,
     /// The latest first.
     campaigns: Vec<ListedCampaign>,
 }
@@ -131,25 +144,28 @@ impl CampaignSessions {
 
 /// A day of a campaign.
 #[derive(Debug, Serialize, ToSchema)]
-struct CampaignDay {
+pub(super) struct CampaignDay {
     /// Local day.
-    day: NaiveDate,
+    pub(super) day: NaiveDate,
     /// Orders placed on it.
-    orders: i64,
+    pub(super) orders: i64,
     /// Paid or partially refunded ones.
-    purchases: i64,
+    pub(super) purchases: i64,
     /// Their revenue.
-    revenue: Figure,
+    pub(super) revenue: Figure,
     /// Discounts on its purchases.
-    discount_cost: Figure,
+    pub(super) discount_cost: Figure,
     /// Different customers with a purchase on it.
-    customers: i64,
+    pub(super) customers: i64,
     /// Sessions with one of its utm_campaign values that began on it.
-    sessions: Figure,
+    pub(super) sessions: Figure,
     /// Those with a lead or purchase.
-    converted_sessions: Figure,
+    pub(super) converted_sessions: Figure,
     /// In percent of the sessions; null without one.
-    conversion_rate: Figure,
+    pub(super) conversion_rate: Figure,
+    /// ROI at the end of the day: of all that the campaign had brought by then, on its discounts by then and its whole budget; null where
+    /// the campaign's is.
+    pub(super) roi_to_date: Figure,
 }
 
 /// Customers reached in a segment.
@@ -168,6 +184,9 @@ pub struct CampaignDetail {
     site: String,
     /// ISO 4217 code of all money.
     currency: String,
+    /// Which orders and sessions count: dimension → values as they would be asked for again; empty: all.
+    #[schema(value_type = BTreeMap<String, Vec<String>>)]
+    filters: Filters,
     /// The campaign, and what it brought in all.
     campaign: CampaignView,
     #[serde(flatten)]
@@ -180,10 +199,23 @@ pub struct CampaignDetail {
     recent_orders: Vec<RecentOrder>,
 }
 
-/// As it is answered.
-pub(super) fn view(row: Campaign) -> CampaignView {
+/// The return on what was spent for so much revenue, and why there is none. A budget is spent on all orders: on some of them alone,
+/// discounts are the only cost that is known.
+fn roi(revenue: Decimal, discounts: Decimal, budget: Decimal, filtered: bool) -> Result<Figure, Undefined> {
+    let cost = discounts + budget;
+    if filtered && !budget.is_zero() {
+        Err(Undefined::BudgetIsOfAllOrders)
+    } else if cost.is_zero() {
+        Err(Undefined::NoCost)
+    } else {
+        Ok(Figure::ratio(100, (revenue - cost).into(), cost.into()))
+    }
+}
+
+/// As it is answered; `filtered`: its sums are over some of its orders.
+pub(super) fn view(row: Campaign, filtered: bool) -> CampaignView {
     let status = Status::from_name(&row.status).unwrap_or(Status::Completed);
-    let cost = row.discount_cost + row.budget;
+    let roi = roi(row.revenue, row.discount_cost, row.budget, filtered);
     CampaignView {
         id: row.campaign_id,
         status_label: status.label().into(),
@@ -194,7 +226,8 @@ pub(super) fn view(row: Campaign) -> CampaignView {
             .and_then(Segment::from_key)
             .and_then(|segment| SegmentName::of_code(Some(segment.code()))),
         avg_order_value: Figure::ratio(1, row.revenue.into(), row.purchases.into()),
-        roi: Figure::ratio(100, (row.revenue - cost).into(), cost.into()),
+        roi: roi.unwrap_or(Figure(None)),
+        undefined: roi.err().map(|why| ("roi", why)).into_iter().collect(),
         name: row.name,
         description: row.description,
         discount_type: row.discount_type,
@@ -268,8 +301,8 @@ pub struct ListParams {
     offset: Option<i64>,
 }
 
-/// Campaigns with what each brought.
-#[utoipa::path(get, path = "/api/v1/analytics/campaigns", operation_id = "list_campaigns", tag = "business", params(ListParams), responses(
+/// Campaigns with what each brought. Filters choose its orders, and its sessions for the conversion rate.
+#[utoipa::path(get, path = "/api/v1/analytics/campaigns", operation_id = "list_campaigns", tag = "business", params(ListParams, FilterParams), responses(
     (status = 200, body = CampaignList, description = "the latest first"),
     (status = 400, body = ErrorBody, description = "a parameter has a value that is not allowed; it is named"),
     (status = 401, body = ErrorBody, description = "nobody is logged in"),
@@ -281,11 +314,10 @@ pub async fn list(mut asked: Asked) -> Result<Json<CampaignList>, ApiError> {
         asked.params.number("limit", 1..=1_000, 100)?,
         asked.params.number("offset", 0..=1_000_000, 0)?,
     );
-    let today = asked.today();
-    asked.params.finish()?;
-    let found = campaigns::list(&asked.pool, asked.site.id, status, None, page).await?;
-    let plans: Vec<Plan> = found.iter().map(plan).collect();
-    let days = sessions(&asked.pool, &asked.site, &plans, today).await?;
+    asked.filters()?;
+    asked.params.clone().finish()?;
+    let filtered = asked.whom().is_filtered();
+    let (found, days) = with_sessions(&asked, status, page).await?;
     Ok(Json(CampaignList {
         site: asked.site.key.clone(),
         currency: asked.site.currency.clone(),
@@ -293,11 +325,43 @@ pub async fn list(mut asked: Asked) -> Result<Json<CampaignList>, ApiError> {
             .into_iter()
             .zip(days)
             .map(|(row, days)| ListedCampaign {
-                campaign: view(row),
+                campaign: view(row, filtered),
                 sessions: CampaignSessions::sum(days.values()),
             })
             .collect(),
+        filters: asked.filters,
     }))
+}
+
+/// Campaigns of a status, each with what its orders with the filters' values add up to and its sessions.
+async fn with_sessions(
+    asked: &Asked,
+    status: Option<Status>,
+    page: (i64, i64),
+) -> Result<(Vec<Campaign>, Vec<Days>), ApiError> {
+    let mut found = campaigns::list(&asked.pool, asked.site.id, status, None, page).await?;
+    let plans: Vec<Plan> = found.iter().map(plan).collect();
+    let ((), days) = tokio::try_join!(only_filtered(asked, &mut found), sessions(asked, &plans))?;
+    Ok((found, days))
+}
+
+/// Puts the sums over the orders with the filters' values in the place of those over all.
+async fn only_filtered(asked: &Asked, found: &mut [Campaign]) -> Result<(), ApiError> {
+    let among = asked.whom();
+    if !among.is_filtered() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = found.iter().map(|row| row.campaign_id).collect();
+    let mut sums = campaigns::filtered_sums(&asked.pool, among, &ids).await?;
+    for row in found {
+        let own = sums.remove(&row.campaign_id).unwrap_or_default();
+        row.orders = own.orders;
+        row.purchases = own.purchases;
+        row.revenue = own.revenue;
+        row.discount_cost = own.discount_cost;
+        row.customers_reached = own.customers;
+    }
+    Ok(())
 }
 
 /// Sessions and converted sessions of a local day.
@@ -310,8 +374,10 @@ fn days_of(plan: &Plan, today: NaiveDate) -> Option<(NaiveDate, NaiveDate)> {
     counts.then_some((plan.start_day, last))
 }
 
-/// Sessions of each of these campaigns by local day, in their order.
-async fn sessions(pool: &PgPool, site: &Arc<Site>, plans: &[Plan], today: NaiveDate) -> Result<Vec<Days>, ApiError> {
+/// Sessions of each of these campaigns by local day, in their order; those with the filters' values.
+async fn sessions(asked: &Asked, plans: &[Plan]) -> Result<Vec<Days>, ApiError> {
+    let (site, today) = (&asked.site, asked.today());
+    let wanted = asked.filters.of(Dimension::UtmCampaign);
     let mut found = vec![Days::new(); plans.len()];
     let ranges: Vec<_> = plans.iter().map(|plan| days_of(plan, today)).collect();
     let first = ranges.iter().flatten().map(|(first, _)| *first).min();
@@ -321,14 +387,13 @@ async fn sessions(pool: &PgPool, site: &Arc<Site>, plans: &[Plan], today: NaiveD
     };
     let counted = plans.iter().zip(&ranges).filter(|(_, range)| range.is_some());
     let values: BTreeSet<&String> = counted.flat_map(|(plan, _)| &plan.utm_campaigns).collect();
-    let values: Vec<&String> = values.into_iter().collect();
-    // As many values as a request may filter by.
+    let values: Vec<&String> = values
+        .into_iter()
+        .filter(|value| wanted.is_none_or(|wanted| wanted.admits(Some(value))))
+        .collect();
     for values in values.chunks(100) {
-        let mut filters = Filters::default();
-        for value in values {
-            // A backslash takes the rest literally.
-            filters.add(Dimension::UtmCampaign, &format!("\\{value}"))?;
-        }
+        let filters = asked.filters.clone();
+        let filters = filters.with(Dimension::UtmCampaign, values.iter().copied().cloned());
         let scope = Scope {
             site: site.clone(),
             period: Period::of_days(first, last, site.time_zone),
@@ -346,7 +411,7 @@ async fn sessions(pool: &PgPool, site: &Arc<Site>, plans: &[Plan], today: NaiveD
             limit: None,
             offset: 0,
         };
-        for row in table::ask(pool, &question).await?.rows {
+        for row in table::ask(&asked.pool, &question).await?.rows {
             let day: Option<NaiveDate> = row.text(Dimension::Day.key()).and_then(|day| day.parse().ok());
             let (Some(value), Some(day)) = (row.text(Dimension::UtmCampaign.key()), day) else {
                 continue;
@@ -364,40 +429,8 @@ async fn sessions(pool: &PgPool, site: &Arc<Site>, plans: &[Plan], today: NaiveD
     Ok(found)
 }
 
-/// Conversion rate of each of these campaigns, in their order; for their file.
-///
-/// # Errors
-/// The database's.
-pub(super) async fn conversion_rates(asked: &Asked, rows: &[Campaign]) -> Result<Vec<Figure>, ApiError> {
-    let plans: Vec<Plan> = rows.iter().map(plan).collect();
-    let days = sessions(&asked.pool, &asked.site, &plans, asked.today()).await?;
-    let rate = |days: &Days| CampaignSessions::sum(days.values()).conversion_rate;
-    Ok(days.iter().map(rate).collect())
-}
-
-/// A campaign: performance day by day, whom it reached, its latest orders.
-#[utoipa::path(get, path = "/api/v1/analytics/campaigns/{id}", operation_id = "show_campaign", tag = "business",
-    params(OfSite, ("id" = i64, Path, description = "number of the campaign")), responses(
-    (status = 200, body = CampaignDetail, description = "the campaign"),
-    (status = 401, body = ErrorBody, description = "nobody is logged in"),
-    (status = 404, body = ErrorBody, description = "there is no such campaign"),
-))]
-pub async fn show(Path(id): Path<String>, asked: Asked) -> Result<Json<CampaignDetail>, ApiError> {
-    let id = number(&id)?;
-    let (site, today) = (asked.site.clone(), asked.today());
-    asked.params.finish()?;
-    let row = find(&asked.pool, site.id, id).await?;
-    let plan = plan(&row);
-    let (days, reached, orders) = tokio::try_join!(
-        campaigns::performance(&asked.pool, site.id, id),
-        campaigns::segments_reached(&asked.pool, site.id, id, today),
-        campaigns::orders(&asked.pool, site.id, id, ORDERS),
-    )?;
-    let sessions = sessions(&asked.pool, &site, &[plan], today)
-        .await?
-        .pop()
-        .unwrap_or_default();
-    let mut by_day: BTreeMap<NaiveDate, CampaignDay> = BTreeMap::new();
+/// A campaign's days with an order or session, in order.
+fn in_days(found: Vec<PerformanceDay>, sessions: &Days, budget: Decimal, filtered: bool) -> Vec<CampaignDay> {
     let empty = |day| CampaignDay {
         day,
         orders: 0,
@@ -408,27 +441,116 @@ pub async fn show(Path(id): Path<String>, asked: Asked) -> Result<Json<CampaignD
         sessions: Figure::ZERO,
         converted_sessions: Figure::ZERO,
         conversion_rate: Figure(None),
+        roi_to_date: Figure(None),
     };
-    for day in days {
+    let (mut by_day, mut money) = (BTreeMap::new(), BTreeMap::new());
+    for day in found {
         let entry = by_day.entry(day.day).or_insert_with(|| empty(day.day));
-        entry.orders = day.orders.into();
-        entry.purchases = day.purchases.into();
+        entry.orders = day.orders;
+        entry.purchases = day.purchases;
         entry.revenue = day.revenue.into();
         entry.discount_cost = day.discount_cost.into();
-        entry.customers = day.customers.into();
+        entry.customers = day.customers;
+        money.insert(day.day, (day.revenue, day.discount_cost));
     }
-    for (day, (count, converted)) in &sessions {
+    for (day, (count, converted)) in sessions {
         let entry = by_day.entry(*day).or_insert_with(|| empty(*day));
         entry.sessions = *count;
         entry.converted_sessions = *converted;
         entry.conversion_rate = Figure::ratio(100, *converted, *count);
     }
+    let (mut revenue, mut discounts) = (Decimal::ZERO, Decimal::ZERO);
+    for entry in by_day.values_mut() {
+        if let Some((brought, taken_off)) = money.get(&entry.day) {
+            revenue += *brought;
+            discounts += *taken_off;
+        }
+        entry.roi_to_date = roi(revenue, discounts, budget, filtered).unwrap_or(Figure(None));
+    }
+    by_day.into_values().collect()
+}
+
+/// Every campaign's days within a window, each with the campaign's name, for their file.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn all_days(asked: &Asked, window: &Window) -> Result<Vec<(String, CampaignDay)>, ApiError> {
+    let found = campaigns::list(&asked.pool, asked.site.id, None, None, (i64::MAX, 0)).await?;
+    let plans: Vec<Plan> = found.iter().map(plan).collect();
+    // What was brought before the window is in its days' returns.
+    let until = Window {
+        first: None,
+        ..window.clone()
+    };
+    let (performance, sessions) = tokio::try_join!(
+        async { Ok(campaigns::performances(&asked.pool, &until).await?) },
+        sessions(asked, &plans),
+    )?;
+    let mut by_campaign: BTreeMap<i64, Vec<PerformanceDay>> = BTreeMap::new();
+    for day in performance {
+        by_campaign.entry(day.campaign_id).or_default().push(day);
+    }
+    let mut rows = Vec::new();
+    for (row, sessions) in found.into_iter().zip(sessions) {
+        let own = by_campaign.remove(&row.campaign_id).unwrap_or_default();
+        let days = in_days(own, &sessions, row.budget, window.is_filtered()).into_iter();
+        let within = |day: &CampaignDay| window.first.is_none_or(|first| day.day >= first) && day.day <= window.last;
+        rows.extend(days.filter(within).map(|day| (row.name.clone(), day)));
+    }
+    Ok(rows)
+}
+
+/// Every campaign with its conversion rate and return, for their file.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn all(asked: &Asked) -> Result<Vec<(Campaign, Figure, Figure)>, ApiError> {
+    let filtered = asked.whom().is_filtered();
+    let (found, days) = with_sessions(asked, None, (i64::MAX, 0)).await?;
+    let rate = |days: &Days| CampaignSessions::sum(days.values()).conversion_rate;
+    let roi = |row: &Campaign| roi(row.revenue, row.discount_cost, row.budget, filtered).unwrap_or(Figure(None));
+    Ok(found
+        .into_iter()
+        .zip(&days)
+        .map(|(row, days)| {
+            let roi = roi(&row);
+            (row, rate(days), roi)
+        })
+        .collect())
+}
+
+/// A campaign: performance day by day, whom it reached, its latest orders. Filters choose its orders, and its sessions for the conversion
+/// rate.
+#[utoipa::path(get, path = "/api/v1/analytics/campaigns/{id}", operation_id = "show_campaign", tag = "business",
+    params(OfSite, FilterParams, ("id" = i64, Path, description = "number of the campaign")), responses(
+    (status = 200, body = CampaignDetail, description = "the campaign"),
+    (status = 400, body = ErrorBody, description = "a parameter has a value that is not allowed; it is named"),
+    (status = 401, body = ErrorBody, description = "nobody is logged in"),
+    (status = 404, body = ErrorBody, description = "there is no such campaign"),
+))]
+pub async fn show(Path(id): Path<String>, mut asked: Asked) -> Result<Json<CampaignDetail>, ApiError> {
+    let id = number(&id)?;
+    asked.filters()?;
+    asked.params.clone().finish()?;
+    let (site, pool, among, today) = (&asked.site, &asked.pool, asked.whom(), asked.today());
+    let mut row = [find(pool, site.id, id).await?];
+    let plans = [plan(&row[0])];
+    let ((), days, reached, orders, sessions) = tokio::try_join!(
+        only_filtered(&asked, &mut row),
+        async { Ok(campaigns::performance(pool, among, id).await?) },
+        async { Ok(campaigns::segments_reached(pool, among, id, today).await?) },
+        async { Ok(campaigns::orders(pool, among, id, ORDERS).await?) },
+        sessions(&asked, &plans),
+    )?;
+    let ([row], sessions) = (row, sessions.into_iter().next().unwrap_or_default());
+    let days = in_days(days, &sessions, row.budget, among.is_filtered());
     Ok(Json(CampaignDetail {
         site: site.key.clone(),
         currency: site.currency.clone(),
-        campaign: view(row),
+        filters: asked.filters.clone(),
+        campaign: view(row, among.is_filtered()),
         sessions: CampaignSessions::sum(sessions.values()),
-        days: by_day.into_values().collect(),
+        days,
         segments_reached: reached
             .into_iter()
             .map(|(segment, customers)| SegmentReached {

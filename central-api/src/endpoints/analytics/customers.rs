@@ -1,6 +1,7 @@
 //! Customers: segments and their movement, worth, risk, loyalty; one customer for admins.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use axum::extract::{Path, State};
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
@@ -8,15 +9,16 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::asked::{Asked, PeriodParams};
+use super::asked::{Asked, FilterParams, PeriodParams};
 use super::{BusinessScope, SegmentName, Words, share};
 use crate::auth::Admin;
-use crate::business::figures::{self, Window};
-use crate::business::people::{self, Group};
-use crate::business::segments::Segment;
+use crate::business::metrics::month_number;
+use crate::business::people::{self, Group, Makeup, Month, Section};
+use crate::business::segments::{Segment, SegmentRules};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Json, Query};
 use crate::reports::figure::Figure;
+use crate::reports::filter::Filters;
 use crate::reports::period::Period;
 use crate::state::AppState;
 
@@ -26,6 +28,8 @@ const LISTED: i64 = 20;
 const ORDERS: i64 = 200;
 /// Months of the trends.
 const MONTHS: u32 = 12;
+/// Sources listed.
+const SOURCES: usize = 20;
 
 /// A segment at the end of the period.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -104,6 +108,23 @@ struct BandRow {
     customers: i64,
     /// What they spent in all.
     revenue: Figure,
+}
+
+/// Customers whose first purchase one source brought.
+#[derive(Debug, Serialize, ToSchema)]
+struct SourceRow {
+    /// As it is filtered by; null: none.
+    utm_source: Option<String>,
+    /// How many.
+    customers: i64,
+    /// Of all customers, in percent.
+    share: Figure,
+    /// What they spent in all, whatever brought their later orders.
+    revenue: Figure,
+    /// What each of them spent on average.
+    avg_lifetime_value: Figure,
+    /// Those with two purchases or more, in percent.
+    repeat_rate: Figure,
 }
 
 /// A calendar month's customers.
@@ -186,6 +207,8 @@ pub struct CustomersPage {
     vip_distribution: Vec<TierRow>,
     /// By what they spent in all.
     ltv_bands: Vec<BandRow>,
+    /// By the source of their first purchase: the 20 with the most customers.
+    sources: Vec<SourceRow>,
     /// The last twelve calendar months, this one included.
     months: Vec<MonthRow>,
     /// Loyalty points and recommendations.
@@ -225,32 +248,18 @@ pub struct CustomerView {
     orders_list: Vec<CustomerOrder>,
 }
 
-/// The day on whose evening a period's segments stand, and the day before it began.
+/// The day before a period began, and the day on whose evening its segments stand.
 fn ends(period: &Period, today: NaiveDate) -> (NaiveDate, NaiveDate) {
     let beginning = NaiveDate::from_ymd_opt(1970, 1, 1).unwrap_or_default();
     (
-        period.last_day.min(today),
         period.first_day.map_or(beginning, |first| first - Days::new(1)),
+        period.last_day.min(today),
     )
 }
 
-/// Segments at the end of a period, and who moved since the day before it.
-async fn segments(asked: &Asked, period: &Period) -> sqlx::Result<CustomerSegments> {
+/// Segments as they are answered.
+fn segments(asked: &Asked, period: &Period, sums: &[people::SegmentSum], moves: &[people::Move]) -> CustomerSegments {
     let rules = &asked.site.settings.customer_segments;
-    let (pool, site_id) = (&asked.pool, asked.site.id);
-    let (day, before) = ends(period, asked.today());
-    let sums = people::segments(pool, site_id, day, before).await?;
-    let moves = if sums.iter().all(|sum| sum.before == 0) {
-        // Nobody was a customer yet: everybody is new.
-        let new = sums.iter().map(|sum| people::Move {
-            from: None,
-            to: sum.segment,
-            customers: sum.customers,
-        });
-        new.filter(|moved| moved.customers != 0).collect()
-    } else {
-        people::moves(pool, site_id, before, day).await?
-    };
     let whole: i64 = sums.iter().map(|sum| sum.customers).sum();
     let segments = Segment::ALL
         .into_iter()
@@ -290,16 +299,15 @@ async fn segments(asked: &Asked, period: &Period) -> sqlx::Result<CustomerSegmen
         })
         .collect();
     movements.sort_by_key(|moved| (moved.from, moved.to));
-    Ok(CustomerSegments {
+    CustomerSegments {
         scope: asked.scope(period),
         total_customers: whole,
         segments,
         movements,
-    })
+    }
 }
 
-fn row(found: people::Customer, day: NaiveDate, at_risk_after: u16, named: bool) -> CustomerRow {
-    let days = (day - found.last_day).num_days();
+fn row(found: people::Customer, today: NaiveDate, rules: &SegmentRules, named: bool) -> CustomerRow {
     CustomerRow {
         customer: named.then_some(found.customer_no),
         orders: found.orders,
@@ -308,8 +316,8 @@ fn row(found: people::Customer, day: NaiveDate, at_risk_after: u16, named: bool)
         avg_order_value: Figure(found.avg_order_value),
         first_order_at: found.first_order_at,
         last_order_at: found.last_order_at,
-        days_since_last_order: days,
-        churn_risk: days > i64::from(at_risk_after) && !found.subscription_active,
+        days_since_last_order: found.days_since_last_order(today),
+        churn_risk: found.churn_risk(today, rules),
         vip_tier: found.vip_tier,
         subscription: found.subscription,
         subscription_active: found.subscription_active,
@@ -320,118 +328,126 @@ fn row(found: people::Customer, day: NaiveDate, at_risk_after: u16, named: bool)
     }
 }
 
-fn months(days: &[figures::Day], this_month: NaiveDate) -> Vec<MonthRow> {
-    #[derive(Default)]
-    struct Sums {
-        customers: i64,
-        retained: i64,
-        purchases: i64,
-        first: i64,
-    }
-    let mut sums: BTreeMap<NaiveDate, Sums> = BTreeMap::new();
-    for day in days {
-        let month = sums.entry(day.day.with_day(1).unwrap_or(day.day)).or_default();
-        month.customers += i64::from(day.month_customers);
-        month.retained += i64::from(day.month_retained);
-        month.purchases += i64::from(day.purchases - day.unidentified_purchases);
-        month.first += i64::from(day.new_customers);
-    }
+fn months(known: &[Month], this_month: NaiveDate) -> Vec<MonthRow> {
+    let of = |month: NaiveDate| {
+        let found = known.iter().find(|known| known.month == month_number(month));
+        found.cloned().unwrap_or_default()
+    };
     (0..MONTHS)
         .rev()
         .map(|back| {
             let month = this_month - Months::new(back);
-            let before = sums.get(&(month - Months::new(1))).map_or(0, |sums| sums.customers);
-            let none = Sums::default();
-            let own = sums.get(&month).unwrap_or(&none);
+            let (before, own) = (of(month - Months::new(1)), of(month));
+            let again = own.purchases - own.first_purchases;
             MonthRow {
                 month,
                 customers: own.customers,
                 retained: own.retained,
-                retention_rate: Figure::ratio(100, own.retained.into(), before.into()),
-                repeat_purchase_rate: Figure::ratio(100, (own.purchases - own.first).into(), own.purchases.into()),
+                retention_rate: Figure::ratio(100, own.retained.into(), before.customers.into()),
+                repeat_purchase_rate: Figure::ratio(100, again.into(), own.purchases.into()),
             }
         })
         .collect()
 }
 
-/// Customers: segments, VIP tiers, lifetime values, retention by month, loyalty, those at risk and those who spent most.
-#[utoipa::path(get, path = "/api/v1/analytics/customers", operation_id = "business_customers", tag = "business", params(PeriodParams), responses(
+/// The sums over groups that share something, by what they share.
+fn summed<K: Ord>(groups: &[Group], key: impl Fn(&Group) -> K) -> BTreeMap<K, Group> {
+    let mut sums: BTreeMap<K, Group> = BTreeMap::new();
+    for group in groups {
+        match sums.entry(key(group)) {
+            Entry::Occupied(mut sum) => sum.get_mut().add(group),
+            Entry::Vacant(place) => drop(place.insert(group.clone())),
+        }
+    }
+    sums
+}
+
+/// Customers: segments, VIP tiers, lifetime values, sources, retention by month, loyalty, those at risk and those who spent most. Filters
+/// choose customers by their first purchase; each is shown with everything since.
+#[utoipa::path(get, path = "/api/v1/analytics/customers", operation_id = "business_customers", tag = "business", params(PeriodParams, FilterParams), responses(
     (status = 200, body = CustomersPage, description = "only an admin's answer has customers' numbers"),
     (status = 400, body = ErrorBody, description = "a parameter has a value that is not allowed; it is named"),
     (status = 401, body = ErrorBody, description = "nobody is logged in"),
 ))]
 pub async fn customers(mut asked: Asked) -> Result<Json<CustomersPage>, ApiError> {
     let period = asked.period()?;
+    asked.filters()?;
     asked.params.clone().finish()?;
-    let (pool, site) = (&asked.pool, &asked.site);
+    let (pool, site, whom) = (&asked.pool, &asked.site, asked.whom());
     let today = asked.today();
     let rules = &site.settings.customer_segments;
     let this_month = today.with_day(1).unwrap_or(today);
-    let year = Window {
-        site_id: site.id,
-        first: Some(this_month - Months::new(MONTHS)),
-        last: today,
-        filters: asked.filters.clone(),
-    };
-    let (segments, groups, top, at_risk, days) = tokio::try_join!(
-        segments(&asked, &period),
-        people::groups(pool, site.id),
-        people::top(pool, site.id, today, LISTED),
-        people::at_risk(pool, site.id, today, rules, LISTED),
-        figures::days(pool, &year),
+    let year = (
+        this_month - Months::new(MONTHS),
+        this_month + Months::new(1) - Days::new(1),
+    );
+    let (makeup, by_month) = tokio::try_join!(
+        people::makeup(pool, whom, ends(&period, today), today),
+        people::months(pool, whom, year),
+    )?;
+    let Makeup {
+        segments: sizes,
+        moves,
+        groups,
+        at_risk,
+    } = makeup;
+    let whole: i64 = groups.iter().map(|group| group.customers).sum();
+    let (page, by_revenue) = ((LISTED, 0), people::Order::Revenue);
+    let (top, at_risk) = tokio::try_join!(
+        people::list(pool, whom, today, Section::All, by_revenue, page, whole),
+        people::list(pool, whom, today, Section::AtRisk(rules), by_revenue, page, at_risk),
     )?;
     let list = |found: Vec<people::Customer>| -> Vec<CustomerRow> {
         let named = asked.names_customers;
-        found
-            .into_iter()
-            .map(|found| row(found, today, rules.at_risk_after_days, named))
-            .collect()
+        found.into_iter().map(|found| row(found, today, rules, named)).collect()
     };
-    let whole: i64 = groups.iter().map(|group| group.customers).sum();
     let revenue: Decimal = groups.iter().map(|group| group.revenue).sum();
     let count = |of: fn(&Group) -> i64| groups.iter().map(of).sum::<i64>();
-    let mut tiers: BTreeMap<Option<String>, (i64, Decimal)> = BTreeMap::new();
-    let starts = &site.settings.ltv_bands;
-    let mut bands = vec![(0i64, Decimal::ZERO); starts.len() + 1];
-    for group in &groups {
-        let tier = tiers
-            .entry(Some(group.vip_tier.clone()).filter(|tier| !tier.is_empty()))
-            .or_default();
-        tier.0 += group.customers;
-        tier.1 += group.revenue;
-        if let Some(band) = usize::try_from(group.band).ok().and_then(|band| bands.get_mut(band)) {
-            band.0 += group.customers;
-            band.1 += group.revenue;
-        }
-    }
-    let mut vip_distribution: Vec<TierRow> = tiers
+    let named = |text: String| (!text.is_empty()).then_some(text);
+    let mut vip_distribution: Vec<TierRow> = summed(&groups, |group| group.vip_tier.clone())
         .into_iter()
-        .map(|(vip_tier, (customers, revenue))| TierRow {
-            vip_tier,
-            customers,
-            share: share(customers.into(), whole.into()),
-            revenue: revenue.into(),
+        .map(|(vip_tier, sum)| TierRow {
+            vip_tier: named(vip_tier),
+            customers: sum.customers,
+            share: share(sum.customers.into(), whole.into()),
+            revenue: sum.revenue.into(),
         })
         .collect();
     vip_distribution.sort_by_key(|tier| std::cmp::Reverse(tier.customers));
+    let mut sources: Vec<SourceRow> = summed(&groups, |group| group.utm_source.clone())
+        .into_iter()
+        .map(|(utm_source, sum)| SourceRow {
+            utm_source: named(utm_source),
+            customers: sum.customers,
+            share: share(sum.customers.into(), whole.into()),
+            revenue: sum.revenue.into(),
+            avg_lifetime_value: Figure::ratio(1, sum.revenue.into(), sum.customers.into()),
+            repeat_rate: share(sum.repeat_customers.into(), sum.customers.into()),
+        })
+        .collect();
+    sources.sort_by_key(|source| std::cmp::Reverse(source.customers));
+    sources.truncate(SOURCES);
+    let starts = &site.settings.ltv_bands;
+    let in_bands = summed(&groups, |group| group.band);
+    let bands = (0..=starts.len()).map(|place| {
+        let sum = i32::try_from(place).ok().and_then(|band| in_bands.get(&band));
+        BandRow {
+            from: place
+                .checked_sub(1)
+                .and_then(|below| starts.get(below))
+                .map_or(Figure::ZERO, |from| (*from).into()),
+            to: Figure(starts.get(place).copied()),
+            customers: sum.map_or(0, |sum| sum.customers),
+            revenue: sum.map_or(Decimal::ZERO, |sum| sum.revenue).into(),
+        }
+    });
     Ok(Json(CustomersPage {
-        repeat_rate: Figure::ratio(100, count(|group| group.repeat_customers).into(), whole.into()),
+        repeat_rate: share(count(|group| group.repeat_customers).into(), whole.into()),
         avg_lifetime_value: Figure::ratio(1, revenue.into(), whole.into()),
         vip_distribution,
-        ltv_bands: bands
-            .into_iter()
-            .enumerate()
-            .map(|(place, (customers, revenue))| BandRow {
-                from: place
-                    .checked_sub(1)
-                    .and_then(|below| starts.get(below))
-                    .map_or(Figure::ZERO, |from| (*from).into()),
-                to: Figure(starts.get(place).copied()),
-                customers,
-                revenue: revenue.into(),
-            })
-            .collect(),
-        months: months(&days, this_month),
+        ltv_bands: bands.collect(),
+        sources,
+        months: months(&by_month, this_month),
         loyalty: LoyaltyFigures {
             points_earned: groups.iter().map(|group| group.loyalty_earned).sum::<Decimal>().into(),
             points_redeemed: groups
@@ -445,7 +461,7 @@ pub async fn customers(mut asked: Asked) -> Result<Json<CustomersPage>, ApiError
         },
         at_risk: list(at_risk),
         top_customers: list(top),
-        segments,
+        segments: segments(&asked, &period, &sizes, &moves),
     }))
 }
 
@@ -456,6 +472,9 @@ pub struct CustomerMetrics {
     site: String,
     /// ISO 4217 code of all money.
     currency: String,
+    /// Which first purchases count: dimension → values as they would be asked for again; empty: all.
+    #[schema(value_type = BTreeMap<String, Vec<String>>)]
+    filters: Filters,
     /// As sorted.
     customers: Vec<CustomerRow>,
     /// Rows without limit and offset.
@@ -499,57 +518,55 @@ pub(super) fn segment(asked: &mut Asked) -> Result<Option<Segment>, ApiError> {
     asked.params.choice("segment", &allowed, None)
 }
 
-/// Customers with what each bought, spent and is; nothing says who.
-#[utoipa::path(get, path = "/api/v1/analytics/customer-metrics", operation_id = "customer_metrics", tag = "business", params(MetricsParams), responses(
+/// Customers with what each bought, spent and is; nothing says who. Filters are about the first purchase.
+#[utoipa::path(get, path = "/api/v1/analytics/customer-metrics", operation_id = "customer_metrics", tag = "business", params(MetricsParams, FilterParams), responses(
     (status = 200, body = CustomerMetrics, description = "only an admin's answer has customers' numbers"),
     (status = 400, body = ErrorBody, description = "a parameter has a value that is not allowed; it is named"),
     (status = 401, body = ErrorBody, description = "nobody is logged in"),
 ))]
 pub async fn customer_metrics(mut asked: Asked) -> Result<Json<CustomerMetrics>, ApiError> {
-    let segment = segment(&mut asked)?;
+    asked.filters()?;
+    let section = segment(&mut asked)?.map_or(Section::All, Section::In);
     let order = asked.params.choice("sort", &ORDERS_OF_LIST, people::Order::Revenue)?;
     let (limit, offset) = asked.page(100)?;
     asked.params.clone().finish()?;
     let today = asked.today();
-    let (pool, site) = (&asked.pool, &asked.site);
-    let sizes = people::segments(pool, site.id, today, today).await?;
-    let own = sizes
-        .iter()
-        .filter(|size| segment.is_none_or(|segment| segment.code() == size.segment));
-    let total_rows: i64 = own.map(|size| size.customers).sum();
+    let (pool, site, whom) = (&asked.pool, &asked.site, asked.whom());
+    let total_rows = people::count(pool, whom, today, section).await?;
     // Nobody is looked for where nobody is.
     let found = if offset < total_rows {
-        let mut statement = people::statement(site.id, today, segment, order, Some((limit, offset)));
-        let customers = statement.build_query_as::<people::Customer>().persistent(false);
-        customers.fetch_all(pool).await?
+        people::list(pool, whom, today, section, order, (limit, offset), total_rows).await?
     } else {
         Vec::new()
     };
-    let at_risk_after = site.settings.customer_segments.at_risk_after_days;
     Ok(Json(CustomerMetrics {
         site: site.key.clone(),
         currency: site.currency.clone(),
+        filters: asked.filters.clone(),
         total_rows,
         customers: found
             .into_iter()
-            .map(|found| row(found, today, at_risk_after, asked.names_customers))
+            .map(|found| row(found, today, &site.settings.customer_segments, asked.names_customers))
             .collect(),
         limit,
         offset,
     }))
 }
 
-/// Customers by segment at the end of the period, and who moved since the day before it. Also answered at
-/// `/analytics/api/customer-segments/`.
-#[utoipa::path(get, path = "/api/v1/analytics/customer-segments", operation_id = "customer_segments", tag = "business", params(PeriodParams), responses(
+/// Customers by segment at the end of the period, and who moved since the day before it; of those with the first purchase filtered by. Also
+/// answered at `/analytics/api/customer-segments/`.
+#[utoipa::path(get, path = "/api/v1/analytics/customer-segments", operation_id = "customer_segments", tag = "business", params(PeriodParams, FilterParams), responses(
     (status = 200, body = CustomerSegments, description = "the six segments"),
     (status = 400, body = ErrorBody, description = "a parameter has a value that is not allowed; it is named"),
     (status = 401, body = ErrorBody, description = "nobody is logged in"),
 ))]
 pub async fn customer_segments(mut asked: Asked) -> Result<Json<CustomerSegments>, ApiError> {
     let period = asked.period()?;
+    asked.filters()?;
     asked.params.clone().finish()?;
-    Ok(Json(segments(&asked, &period).await?))
+    let today = asked.today();
+    let found = people::makeup(&asked.pool, asked.whom(), ends(&period, today), today).await?;
+    Ok(Json(segments(&asked, &period, &found.segments, &found.moves)))
 }
 
 /// Whose.
@@ -585,7 +602,7 @@ pub async fn customer(
         .ok_or(NONE)?;
     let orders = people::orders_of(&state.read_pool, site.id, number, ORDERS).await?;
     Ok(Json(CustomerView {
-        customer: row(found, today, site.settings.customer_segments.at_risk_after_days, true),
+        customer: row(found, today, &site.settings.customer_segments, true),
         orders_list: orders
             .into_iter()
             .map(|order| CustomerOrder {

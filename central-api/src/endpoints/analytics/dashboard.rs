@@ -319,34 +319,23 @@ pub async fn dashboard(mut asked: Asked) -> Result<Json<Dashboard>, ApiError> {
     asked.filters()?;
     asked.params.clone().finish()?;
     let (pool, window, today) = (&asked.pool, &asked.window(&period), asked.today());
-    let before = period.previous();
-    let (days, customers, splits, items, recent, running) = tokio::try_join!(
-        figures::days(pool, window),
-        figures::customers(pool, window, today),
-        figures::splits(pool, window),
+    let before = period.previous().map(|before| asked.window(&before));
+    let (found, items, recent, running) = tokio::try_join!(
+        figures::overview(pool, window, before.as_ref(), today),
         figures::items(pool, window, LISTED),
         figures::recent_orders(pool, window, LISTED),
         campaigns::list(pool, asked.site.id, Some(Status::Active), None, (1_000, 0)),
     )?;
-    let previous = match before {
-        Some(before) => {
-            let window = &asked.window(&before);
-            let (days, customers) =
-                tokio::try_join!(figures::days(pool, window), figures::customers(pool, window, today))?;
-            Some(kpis(&days, customers))
-        }
-        None => None,
-    };
-    let kpis = kpis(&days, customers);
-    let (methods, statuses) = splits;
+    let previous = found.previous.as_ref().map(|(days, customers)| kpis(days, *customers));
+    let kpis = kpis(&found.days, found.customers);
     Ok(Json(Dashboard {
         scope: asked.scope(&period),
         change: previous.as_ref().map(|previous| change(&kpis, previous)),
         kpis,
         previous,
-        revenue_trend: trend(&period, days),
-        statuses: counted(statuses, |status| status_label(status).into()),
-        payment_methods: counted(methods, method_label),
+        revenue_trend: trend(&period, found.days),
+        statuses: counted(found.statuses, |status| status_label(status).into()),
+        payment_methods: counted(found.methods, method_label),
         top_items: items
             .into_iter()
             .map(|item| TopItem {

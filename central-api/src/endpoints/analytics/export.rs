@@ -2,19 +2,20 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use chrono::NaiveDate;
 use futures_util::{Stream, TryStreamExt};
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 use super::asked::{Asked, FilterParams};
-use super::campaigns::conversion_rates;
+use super::campaigns::{all, all_days};
 use super::customers;
 use super::traffic::{event_type, event_types};
 use crate::business::campaigns::Status;
-use crate::business::people::{self, Customer};
+use crate::business::figures;
+use crate::business::people::{self, Customer, Section};
 use crate::business::segments::Segment;
 use crate::business::traffic::{self, Conversion, PageViews};
-use crate::business::{campaigns, figures};
 use crate::catalogue::Text;
 use crate::endpoints::download::{self, FORMATS, File, Format};
 use crate::error::{ApiError, ErrorBody};
@@ -114,7 +115,7 @@ static STREAMS: [(Text, Kind); 4] = [
     column(Kind::Count, "Покупки", "Purchases"),
 ];
 
-static CUSTOMERS: [(Text, Kind); 15] = [
+static CUSTOMERS: [(Text, Kind); 17] = [
     column(Kind::Count, "Номер покупця", "Customer number"),
     column(Kind::Text, "Сегмент", "Segment"),
     column(Kind::Count, "Покупки", "Purchases"),
@@ -124,6 +125,12 @@ static CUSTOMERS: [(Text, Kind); 15] = [
     column(Kind::Fraction, "Знижки", "Discounts"),
     column(Kind::Time, "Перша покупка", "First purchase"),
     column(Kind::Time, "Остання покупка", "Last purchase"),
+    column(
+        Kind::Count,
+        "Днів від останньої покупки",
+        "Days since the last purchase",
+    ),
+    column(Kind::Text, "Може піти", "At risk of leaving"),
     column(Kind::Text, "VIP-рівень", "VIP tier"),
     column(Kind::Text, "Підписка", "Subscription"),
     column(Kind::Text, "Підписка активна", "Subscription active"),
@@ -147,7 +154,7 @@ static CAMPAIGNS: [(Text, Kind); 12] = [
     column(Kind::Fraction, "ROI, %", "ROI, %"),
 ];
 
-static PERFORMANCE: [(Text, Kind); 7] = [
+static PERFORMANCE: [(Text, Kind); 10] = [
     column(Kind::Text, "Кампанія", "Campaign"),
     column(Kind::Text, "День", "Day"),
     column(Kind::Count, "Замовлення", "Orders"),
@@ -155,6 +162,9 @@ static PERFORMANCE: [(Text, Kind); 7] = [
     column(Kind::Fraction, "Виторг", "Revenue"),
     column(Kind::Fraction, "Вартість знижок", "Discount cost"),
     column(Kind::Count, "Покупці", "Customers"),
+    column(Kind::Count, "Сесії", "Sessions"),
+    column(Kind::Fraction, "Конверсія, %", "Conversion rate, %"),
+    column(Kind::Fraction, "ROI на кінець дня, %", "ROI to date, %"),
 ];
 
 static PAGE_VIEWS: [(Text, Kind); 5] = [
@@ -195,7 +205,7 @@ fn local(at: chrono::DateTime<chrono::Utc>, site: &Site) -> Cell {
 
 /// Relations of few rows, whole.
 async fn rows(asked: &Asked, window: &figures::Window, relation: Relation) -> Result<Vec<Vec<Cell>>, ApiError> {
-    let (pool, site_id) = (&asked.pool, asked.site.id);
+    let pool = &asked.pool;
     Ok(match relation {
         Relation::Daily => figures::days(pool, window)
             .await?
@@ -227,55 +237,55 @@ async fn rows(asked: &Asked, window: &figures::Window, relation: Relation) -> Re
                 ]
             })
             .collect(),
-        Relation::Campaigns => {
-            let found = campaigns::list(pool, site_id, None, None, (i64::MAX, 0)).await?;
-            let rates = conversion_rates(asked, &found).await?;
-            found
-                .into_iter()
-                .zip(rates)
-                .map(|(row, rate)| {
-                    let cost = row.discount_cost + row.budget;
-                    vec![
-                        text(row.name),
-                        text(Status::from_name(&row.status).map_or("", Status::name)),
-                        text(row.start_day),
-                        maybe(row.end_day),
-                        count(row.orders),
-                        count(row.purchases),
-                        Cell::Number(row.revenue),
-                        count(row.customers_reached),
-                        Cell::Number(row.discount_cost),
-                        Cell::Number(row.budget),
-                        rate.into(),
-                        Figure::ratio(100, (row.revenue - cost).into(), cost.into()).into(),
-                    ]
-                })
-                .collect()
-        }
-        _ => campaigns::performances(pool, window)
+        Relation::Campaigns => all(asked)
+            .await?
+            .into_iter()
+            .map(|(row, rate, roi)| {
+                vec![
+                    text(row.name),
+                    text(Status::from_name(&row.status).map_or("", Status::name)),
+                    text(row.start_day),
+                    maybe(row.end_day),
+                    count(row.orders),
+                    count(row.purchases),
+                    Cell::Number(row.revenue),
+                    count(row.customers_reached),
+                    Cell::Number(row.discount_cost),
+                    Cell::Number(row.budget),
+                    rate.into(),
+                    roi.into(),
+                ]
+            })
+            .collect(),
+        _ => all_days(asked, window)
             .await?
             .into_iter()
             .map(|(name, day)| {
                 vec![
                     text(name),
                     text(day.day),
-                    day.orders.into(),
-                    day.purchases.into(),
-                    Cell::Number(day.revenue),
-                    Cell::Number(day.discount_cost),
-                    day.customers.into(),
+                    count(day.orders),
+                    count(day.purchases),
+                    day.revenue.into(),
+                    day.discount_cost.into(),
+                    count(day.customers),
+                    day.sessions.into(),
+                    day.conversion_rate.into(),
+                    day.roi_to_date.into(),
                 ]
             })
             .collect(),
     })
 }
 
-fn customer(row: Customer, site: &Site, language: &str, named: bool) -> Vec<Cell> {
+fn customer(row: Customer, site: &Site, today: NaiveDate, language: &str, named: bool) -> Vec<Cell> {
     let segment = row.segment.and_then(Segment::from_code);
-    let yes_no = Text {
-        uk: if row.subscription_active { "так" } else { "ні" },
-        en: if row.subscription_active { "yes" } else { "no" },
+    let yes_no = |yes: bool| {
+        let words = if yes { ("так", "yes") } else { ("ні", "no") };
+        let (uk, en) = words;
+        text(Text { uk, en }.get(language))
     };
+    let at_risk = row.churn_risk(today, &site.settings.customer_segments);
     vec![
         if named { count(row.customer_no) } else { Cell::Nothing },
         maybe(segment.map(|segment| segment.label().get(language))),
@@ -286,9 +296,11 @@ fn customer(row: Customer, site: &Site, language: &str, named: bool) -> Vec<Cell
         Cell::Number(row.discounts),
         local(row.first_order_at, site),
         local(row.last_order_at, site),
+        count(row.days_since_last_order(today)),
+        yes_no(at_risk),
         maybe(row.vip_tier),
         maybe(row.subscription),
-        text(yes_no.get(language)),
+        yes_no(row.subscription_active),
         Cell::Number(row.loyalty_earned),
         Cell::Number(row.loyalty_redeemed),
         row.referrals.into(),
@@ -367,10 +379,16 @@ impl Large {
             }
             _ => {
                 let today = self.asked.today();
-                let mut statement = people::statement(site.id, today, self.segment, people::Order::Revenue, None);
+                let section = self.segment.map_or(Section::All, Section::In);
+                let mut statement = people::statement(self.asked.whom(), today, section, false);
+                statement.push(" order by revenue desc, customer_no");
                 let rows = statement.build_query_as().persistent(false).fetch(&mut *tx);
                 let named = self.asked.names_customers;
-                hand_on(rows.map_ok(|row| customer(row, site, self.language, named)), parts).await
+                hand_on(
+                    rows.map_ok(|row| customer(row, site, today, self.language, named)),
+                    parts,
+                )
+                .await
             }
         }
     }
@@ -391,12 +409,7 @@ pub async fn export(State(state): State<AppState>, mut asked: Asked) -> Result<R
     let format = asked.params.choice("format", &FORMATS, Format::Csv)?;
     let own = if asked.site.language == "en" { "en" } else { "uk" };
     let language = asked.params.choice("locale", &[("uk", "uk"), ("en", "en")], own)?;
-    if !matches!(
-        relation,
-        Relation::Customers | Relation::Campaigns | Relation::CampaignPerformance
-    ) {
-        asked.filters()?;
-    }
+    asked.filters()?;
     let segment = match relation {
         Relation::Customers => customers::segment(&mut asked)?,
         _ => None,

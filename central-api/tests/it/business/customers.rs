@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{Shop, now};
 
 /// Any order in any state: few ids, few people, many meetings, some contacts that a whole crowd shares.
-fn any_order(rng: &mut StdRng) -> Value {
+pub(super) fn any_order(rng: &mut StdRng) -> Value {
     let minutes = rng.random_range(0..200_000) / 30 * 30;
     let at = now() - TimeDelta::minutes(minutes) - TimeDelta::days(1);
     let status = [
@@ -72,7 +72,7 @@ fn any_order(rng: &mut StdRng) -> Value {
 }
 
 /// Sessions that orders come from, whose orders are often placed in another order than they began.
-async fn open_sessions(shop: &Shop, rng: &mut StdRng) {
+pub(super) async fn open_sessions(shop: &Shop, rng: &mut StdRng) {
     for number in 0..SESSIONS {
         sqlx::query(
             "insert into sessions (site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active, event_count, page_views,
@@ -327,4 +327,53 @@ async fn a_merge_keeps_the_smaller_number_and_a_split_gives_a_new_one() {
         .await
         .unwrap();
     assert_eq!(rows, 2);
+}
+
+#[tokio::test]
+async fn nobody_with_an_active_subscription_is_at_risk_and_a_cancelled_order_begins_none() {
+    let shop = Shop::open().await;
+    shop.catch_up().await;
+    let order = |customer: &str, n: u32, days: i64, status: &str, active: Option<bool>| {
+        let at = now() - TimeDelta::days(days);
+        let mut order = json!({"order_id": format!("{customer}{n}"), "customer_id": customer, "total": "100", "payment_status": status,
+            "created_at": at, "updated_at": at});
+        if let Some(active) = active {
+            order["subscription"] = "monthly".into();
+            order["subscription_active"] = active.into();
+        }
+        order
+    };
+    shop.send(&[
+        order("subscribed", 1, 200, "paid", Some(true)),
+        order("ended", 1, 200, "paid", Some(true)),
+        order("ended", 2, 150, "cancelled", Some(false)),
+        order("never", 1, 100, "paid", None),
+        order("never", 2, 90, "cancelled", Some(true)),
+        order("on_the_last_day", 1, 60, "paid", None),
+        order("a_day_later", 1, 61, "paid", None),
+    ])
+    .await;
+    shop.catch_up().await;
+    let page = shop.get("/api/v1/analytics/customers").await;
+    let of = |segment: &str| {
+        let rows = page["segments"].as_array().unwrap().iter();
+        rows.filter(|row| row["segment"] == segment)
+            .map(|row| row["customers"].as_i64().unwrap())
+            .sum::<i64>()
+    };
+    assert_eq!((of("at_risk"), of("lost"), of("active")), (2, 1, 2), "{page}");
+    assert_eq!(page["loyalty"]["subscribers"], 1);
+    let list = shop.get("/api/v1/analytics/customer-metrics").await;
+    let risky = list["customers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["churn_risk"] == true);
+    let days: BTreeSet<i64> = risky
+        .map(|row| row["days_since_last_order"].as_i64().unwrap())
+        .collect();
+    assert_eq!(days, BTreeSet::from([61, 100, 200]));
+    let before = shop.kept().await;
+    shop.rebuild().await;
+    assert_eq!(before, shop.kept().await);
 }

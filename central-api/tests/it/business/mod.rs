@@ -1,5 +1,6 @@
 //! Customers and business figures: kept from orders as they come, equal to what every order says.
 
+mod acquired;
 mod campaigns;
 mod customers;
 mod figures;

@@ -188,7 +188,7 @@ export const businessCustomers = (query: BusinessQuery, signal: AbortSignal) => 
 export const businessCustomer = (customer: number, site: string, signal: AbortSignal) =>
   taken(client.GET("/api/v1/analytics/customers/{customer}", { params: { path: { customer }, query: { site } }, signal }));
 export const campaigns = (query: Query<"list_campaigns">, signal: AbortSignal) => taken(client.GET("/api/v1/analytics/campaigns", { params: { query }, signal }));
-export const campaign = (id: number, site: string, signal: AbortSignal) => taken(client.GET("/api/v1/analytics/campaigns/{id}", { params: { path: { id }, query: { site } }, signal }));
+export const campaign = (id: number, query: Query<"show_campaign">, signal: AbortSignal) => taken(client.GET("/api/v1/analytics/campaigns/{id}", { params: { path: { id }, query }, signal }));
 export const addCampaign = (body: Schemas["NewCampaign"]) => taken(client.POST("/api/v1/analytics/campaigns", { body }));
 export const changeCampaign = (id: number, site: string, body: Schemas["CampaignChange"]) =>
   taken(client.PATCH("/api/v1/analytics/campaigns/{id}", { params: { path: { id }, query: { site } }, body }));

@@ -162,7 +162,10 @@ export const business = {
   reached: { uk: "Покупців", en: "Customers" },
   discountCost: { uk: "Вартість знижок", en: "Cost of discounts" },
   roi: { uk: "ROI", en: "ROI" },
-  roiAbout: { uk: "Дохід мінус знижки й бюджет, поділене на знижки й бюджет.", en: "Revenue less discounts and budget, divided by discounts and budget." },
+  roiAbout: {
+    uk: "Дохід мінус знижки й бюджет, поділене на знижки й бюджет. З фільтром — лише без бюджету: його не поділити між замовленнями.",
+    en: "Revenue less discounts and budget, divided by discounts and budget. With a filter only where there is no budget, which cannot be divided among orders.",
+  },
   roiComparison: { uk: "Порівняння ROI", en: "ROI compared" },
   roiComparisonAbout: { uk: "Кампанії, що вже чогось коштували.", en: "Campaigns that have cost something." },
   noRoi: { uk: "Жодна кампанія ще нічого не коштувала.", en: "No campaign has cost anything yet." },
@@ -170,6 +173,10 @@ export const business = {
   open: { uk: "Відкрити", en: "Open" },
   performance: { uk: "Як іде", en: "How it goes" },
   performanceAbout: { uk: "Замовлення кампанії за днями.", en: "The campaign's orders by day." },
+  byDay: { uk: "День за днем", en: "Day by day" },
+  byDayAbout: { uk: "Останні {n} днів із замовленням або сесією; у файлі — усі, з вибраними днями, всіх кампаній.", en: "The last {n} days with an order or a session; the file has those of every campaign within the chosen days." },
+  roiToDate: { uk: "ROI на кінець дня", en: "ROI to date" },
+  roiToDateAbout: { uk: "За все, що кампанія дала й коштувала до кінця цього дня, з усім бюджетом.", en: "Of all that the campaign had brought and cost by the end of that day, its whole budget included." },
   sessions: { uk: "Сесії", en: "Sessions" },
   conversion: { uk: "Конверсія", en: "Conversion" },
   conversionAbout: { uk: "Сесії з utm_campaign кампанії, що закінчилися лідом або покупкою.", en: "Sessions with the campaign's utm_campaign that ended in a lead or a purchase." },
@@ -183,6 +190,22 @@ export const business = {
   filter: { uk: "Фільтр", en: "Filter" },
   filterBy: { uk: "За чим", en: "By" },
   filterValue: { uk: "Значення", en: "Value" },
+  filterOfCustomers: {
+    uk: "Покупці, чию першу покупку привело саме це; показано все, що вони купили відтоді.",
+    en: "Customers whose first purchase came by this; shown is all that they have bought since.",
+  },
+  filterOfCampaigns: {
+    uk: "Лише замовлення й сесії з цими ознаками. Бюджет витрачено на всі замовлення, тому ROI тут є тільки в кампаній без бюджету.",
+    en: "Orders and sessions with these values alone. A budget is spent on all orders, so only campaigns without one have an ROI here.",
+  },
+  noneFit: { uk: "Із цими фільтрами покупців немає. Приберіть фільтр.", en: "No customer fits these filters. Remove one." },
+  nothingFits: { uk: "Із цими фільтрами кампанія не має ні сесій, ні замовлень. Приберіть фільтр.", en: "No session or order of the campaign fits these filters. Remove one." },
+  noRoiFiltered: { uk: "Із цими фільтрами ROI не має жодна кампанія: приберіть фільтр.", en: "No campaign has an ROI with these filters: remove one." },
+  sources: { uk: "Що привело покупців", en: "What brought the customers" },
+  sourcesAbout: {
+    uk: "Джерело першої покупки; витрачене — за весь час, хоч би що привело потім. Натисніть рядок, щоб побачити лише цих покупців.",
+    en: "The source of the first purchase; what they spent is over all time, whatever brought them later. Click a row to see these customers alone.",
+  },
   campaignPerformance: { uk: "Результати кампаній", en: "Performance of campaigns" },
 } as const satisfies Record<string, Text>;
 

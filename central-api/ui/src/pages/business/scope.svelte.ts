@@ -14,7 +14,7 @@ function dayBefore(days: number): string {
   return date.toISOString().slice(0, 10);
 }
 
-/** What the figures of orders can be filtered by: what an order takes over from its session. */
+/** What can be filtered by: what an order takes over from its session. */
 export const FILTERS = ["utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "channel", "country", "city", "device_type", "browser_name", "os_name", "landing_page"] as const satisfies readonly (keyof BusinessQuery)[];
 
 class BusinessScope {
@@ -22,23 +22,25 @@ class BusinessScope {
   readonly site: string = $derived(session.site?.key ?? "");
 
   readonly filters = $derived(FILTERS.flatMap((dimension) => router.query.getAll(dimension).map((raw) => ({ dimension, raw }))));
+  readonly isFiltered: boolean = $derived(this.filters.length > 0);
 
-  readonly query: BusinessQuery = $derived.by(() => {
-    const site = this.site;
+  /** The site and the filters, for what is shown whatever the days. */
+  readonly anytime: BusinessQuery = $derived({ site: this.site, ...Object.fromEntries(FILTERS.map((name) => [name, router.query.getAll(name)]).filter(([, values]) => values?.length)) });
+
+  readonly query: BusinessQuery = $derived({ ...this.anytime, ...this.#days() });
+
+  #days(): BusinessQuery {
     switch (this.span) {
       case "7":
-        return { site, period: "week" };
+        return { period: "week" };
       case "30":
-        return { site, period: "month" };
+        return { period: "month" };
       case "90":
-        return { site, start_date: dayBefore(89), end_date: dayBefore(0) };
+        return { start_date: dayBefore(89), end_date: dayBefore(0) };
       case "all":
-        return { site, period: "all_time" };
+        return { period: "all_time" };
     }
-  });
-
-  /** With the filters, for the pages that take them. */
-  readonly filtered: BusinessQuery = $derived({ ...this.query, ...Object.fromEntries(FILTERS.map((name) => [name, router.query.getAll(name)]).filter(([, values]) => values?.length)) });
+  }
 }
 
 export const scope = new BusinessScope();
