@@ -133,9 +133,9 @@ const REWRITTEN = /[^\w\-.~!$&()*+,;=:@%/?[\]]|\/(?:\.|%2e)/i;
  */
 function introduce(request, url, { visitor, session }) {
   if (request.body !== null || REWRITTEN.test(url)) return fetch(named(request, visitor, session));
-  const headers = new Headers(request.headers);
-  name(headers, visitor, session);
-  return fetch(url, { headers, redirect: "manual" });
+  const copy = new Request(url, { headers: request.headers, redirect: "manual" });
+  name(copy.headers, visitor, session);
+  return fetch(copy);
 }
 
 /** Where `decide` in src/lib.rs puts what; the cookies follow, and the event is the last line. */
