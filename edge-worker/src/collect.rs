@@ -1,6 +1,6 @@
 //! What the browser script sends.
 
-use edge_core::collect;
+use edge_core::{collect, wire};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
@@ -29,11 +29,7 @@ pub fn collect(request: &str, body: &[u8], now_ms: f64, random: &[u8]) -> Result
         reason: collected.reason,
         rejected: collected.rejected,
         set_cookies: collected.set_cookies,
-        events: collected
-            .events
-            .iter()
-            .map(serde_json::to_string)
-            .collect::<Result<_, _>>()?,
+        events: collected.events.iter().map(wire::to_string).collect(),
     };
     Ok(serde_json::to_string(&answer)?)
 }

@@ -16,6 +16,7 @@ use std::cell::RefCell;
 use edge_core::hit::Hit;
 use edge_core::landing::{self, ACCEPT_CH, Decision, Kind};
 use edge_core::rate::Rate;
+use edge_core::wire;
 use uuid::Uuid;
 use wasm_bindgen::prelude::*;
 
@@ -91,8 +92,7 @@ fn write(decision: Decision, status: u16, is_html: bool, answer: &mut Vec<u8>) {
     line(if outcome.accept_ch { ACCEPT_CH } else { "" });
     outcome.set_cookies.iter().for_each(|cookie| line(cookie));
     if let Some(event) = outcome.event {
-        // Writes to memory and keys that are texts: nothing here can fail.
-        let _ = serde_json::to_writer(answer, &event);
+        wire::write(&event, answer);
     }
 }
 

@@ -90,12 +90,11 @@ fn declared(agent: &str) -> Option<BotReason> {
     let bytes = agent.as_bytes();
     let bytes = &bytes[..bytes.len().min(512)];
     for (at, pair) in bytes.windows(2).enumerate() {
-        // Two letters tell nearly all apart; this loop is the largest cost of a request.
-        let letter = usize::from(pair[0] | 0x20).wrapping_sub(usize::from(b'a'));
-        if letter >= 26 || SECOND_LETTERS[letter] & (1 << (pair[1] & 31)) == 0 {
+        // Two letters tell nearly all apart, and every byte of the agent comes by here.
+        if SECOND_BYTES[usize::from(pair[0])] & (1 << (pair[1] & 31)) == 0 {
             continue;
         }
-        let (from, to) = WORDS_OF[letter];
+        let (from, to) = WORDS_OF[usize::from((pair[0] | 0x20) - b'a')];
         for (word, reason) in &WORDS[from..to] {
             if bytes
                 .get(at..at + word.len())
@@ -124,13 +123,15 @@ const WORDS_OF: [(usize, usize); 26] = {
     ranges
 };
 
-/// Which bytes (their lowest five bits, the same for both cases of a letter) come second in the words of each letter.
-const SECOND_LETTERS: [u32; 26] = {
-    let mut seconds = [0; 26];
+/// Which bytes (their lowest five bits, the same for both cases of a letter) come second in the words that begin with a byte, in either
+/// case; none where no word does.
+const SECOND_BYTES: [u32; 256] = {
+    let mut seconds = [0; 256];
     let mut at = 0;
     while at < WORDS.len() {
         let word = WORDS[at].0.as_bytes();
-        seconds[(word[0] - b'a') as usize] |= 1 << (word[1] & 31);
+        seconds[word[0] as usize] |= 1 << (word[1] & 31);
+        seconds[word[0].to_ascii_uppercase() as usize] |= 1 << (word[1] & 31);
         at += 1;
     }
     seconds

@@ -1,12 +1,10 @@
 //! Our two cookies, Meta's and TikTok's, and the shop's consent cookie: reading all of them in one pass, writing ours.
 
-use std::fmt::Write;
-
 use shared::attribution::TouchMark;
 use shared::limits::{MAX_CLOCK_AHEAD_MS, VISITOR_COOKIE_SECONDS};
 use uuid::Uuid;
 
-use crate::keys::{push_hex_number, push_id};
+use crate::keys::{push_decimal, push_hex_number, push_id};
 use crate::session::Session;
 use crate::settings::Settings;
 
@@ -137,8 +135,8 @@ pub(crate) fn write_session(visitor: Uuid, session: &Session, settings: &Setting
             text.push('.');
             push_hex_number(text, time as u64);
         }
-        // Writing to a text cannot fail.
-        let _ = write!(text, ".{visit}");
+        text.push('.');
+        push_decimal(text, u64::from(visit));
         for part in [mark.click, mark.utm, mark.referrer] {
             text.push('.');
             push_hex_number(text, part);
@@ -172,7 +170,9 @@ pub(crate) fn set_cookie(
 }
 
 fn push_attributes(settings: &Settings, cookie: &mut String, max_age_seconds: i64, http_only: bool) {
-    let _ = write!(cookie, "; Max-Age={max_age_seconds}; Path=/");
+    cookie.push_str("; Max-Age=");
+    push_decimal(cookie, max_age_seconds.unsigned_abs());
+    cookie.push_str("; Path=/");
     if let Some(domain) = &settings.cookie_domain {
         cookie.push_str("; Domain=");
         cookie.push_str(domain);

@@ -136,6 +136,21 @@ pub(crate) fn push_hex_number(text: &mut String, number: u64) {
     }
 }
 
+/// Appends a number in decimal. The formatting of the standard library is a lot of code for it, which a landing finds cold.
+pub(crate) fn push_decimal(text: &mut String, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut from = digits.len();
+    loop {
+        from -= 1;
+        digits[from] = (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    text.extend(digits[from..].iter().map(|digit| hex_digit(*digit)));
+}
+
 /// Appends an id as 32 hex digits.
 pub(crate) fn push_id(text: &mut String, id: Uuid) {
     text.push_str(id.simple().encode_lower(&mut Uuid::encode_buffer()));
@@ -238,6 +253,9 @@ mod tests {
             let mut text = String::new();
             push_hex_number(&mut text, number);
             assert_eq!(text, format!("{number:x}"));
+            text.clear();
+            push_decimal(&mut text, number);
+            assert_eq!(text, number.to_string());
         }
         let id = Uuid::from_u128(0x0123_4567_89ab_cdef_0000_ffff_1234_0001);
         let mut text = String::new();

@@ -4,7 +4,7 @@
 //! packed. Out of scope: the Workers runtime, I/O, clocks and randomness; the worker crate adapts them.
 //!
 //! Reading order: [`settings`], [`hit`], [`landing`] (the decision about a request), [`collect`] (the browser script's events),
-//! [`queue`] (from events to signed batches and back), [`device`].
+//! [`wire`] (an event as its JSON text), [`queue`] (from events to signed batches and back), [`device`].
 
 pub mod collect;
 pub mod device;
@@ -14,6 +14,7 @@ pub mod landing;
 pub mod queue;
 pub mod rate;
 pub mod settings;
+pub mod wire;
 
 mod bots;
 mod consent;

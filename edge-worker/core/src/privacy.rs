@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use shared::limits::MAX_PATH_CHARS;
 use shared::text::{clean, decode_path, decode_query};
 
-use crate::keys::push_hex;
+use crate::keys::{push_decimal, push_hex};
 use crate::settings::{IpPrivacy, Settings};
 
 /// The address as the site's setting allows, and its keyed hash (8 bytes, hex) for linking.
@@ -27,10 +27,24 @@ pub(crate) fn address(ip: Option<&str>, settings: &Settings) -> (Option<String>,
     let mut hash = String::with_capacity(16);
     push_hex(&mut hash, &mac[..8]);
     let kept = match settings.ip {
-        IpPrivacy::Full => ip.to_string(),
-        _ => network(ip).to_string(),
+        IpPrivacy::Full => ip,
+        _ => network(ip),
     };
-    (Some(kept), Some(hash))
+    (Some(written(kept)), Some(hash))
+}
+
+fn written(ip: IpAddr) -> String {
+    let IpAddr::V4(ip) = ip else {
+        return ip.to_string();
+    };
+    let mut text = String::with_capacity(15);
+    for (at, octet) in ip.octets().into_iter().enumerate() {
+        if at > 0 {
+            text.push('.');
+        }
+        push_decimal(&mut text, u64::from(octet));
+    }
+    text
 }
 
 /// The first address of the /24 or /48 that `ip` lies in.

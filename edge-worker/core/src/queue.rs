@@ -9,7 +9,7 @@ use shared::ids::SiteKey;
 use shared::limits::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
 use uuid::Uuid;
 
-use crate::device;
+use crate::{device, wire};
 
 /// Version of the message layout.
 const VERSION: u8 = 1;
@@ -36,9 +36,7 @@ pub fn pack(events: &[Event]) -> Vec<String> {
     let mut messages: Vec<String> = Vec::new();
     let mut count = 0;
     for event in events {
-        let Ok(json) = serde_json::to_string(event) else {
-            continue;
-        };
+        let json = wire::to_string(event);
         match messages.last_mut() {
             Some(last)
                 if count < MAX_BATCH_EVENTS && last.len() + json.len() + 1 + MESSAGE_END.len() <= MAX_MESSAGE_BYTES =>
@@ -140,7 +138,7 @@ fn enrich(raw: &RawValue, devices: &mut HashMap<String, Device>) -> String {
         .entry(key)
         .or_insert_with(|| device::classify(agent, &context.hints));
     context.device = Some(device.clone());
-    serde_json::to_string(&event).unwrap_or_else(|_| raw.get().to_owned())
+    wire::to_string(&event)
 }
 
 impl Body {
