@@ -336,6 +336,14 @@ describe("hostile requests get the shop's answer", () => {
     });
   }
 
+  it("a place with line breaks, objects, depth and length moves no other field", async () => {
+    const cf = { ...CF, city: "Kyiv\nGET\nhttps://evil.example/", region: { a: 1 }, timezone: [["Europe/Kyiv"]], asOrganization: "x".repeat(20_000), deep: JSON.parse("[".repeat(1_000) + "]".repeat(1_000)) };
+    await visit(TAGGED, { headers: { ...NAVIGATION, "cf-blob": JSON.stringify(cf) } });
+    const { context } = await event();
+    assert.deepEqual([context.country, context.city, context.region, context.time_zone, context.continent, context.asn], [CF.country, undefined, undefined, undefined, CF.continent, CF.asn]);
+    assert.equal(context.as_organization.length, 255);
+  });
+
   it("a query of 8 KB, of escapes and of NUL", async () => {
     for (const query of ["utm_source=" + "%D1%97".repeat(1_300), "utm_source=%00%00a&utm_medium=%FF%FE", "utm_source=%ED%A0%80&%=&=&&&gclid=" + "g".repeat(4_000)]) {
       const answer = await visit(`/?${query}`);

@@ -161,6 +161,15 @@ fn hex_digit(number: u8) -> char {
     char::from(if number < 10 { b'0' + number } else { b'a' + number - 10 })
 }
 
+/// Only as [`hex_digit`] writes it: a text of ours has one spelling.
+fn read_digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
 fn read_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.as_bytes();
     if digits.len() != N * 2 {
@@ -168,8 +177,7 @@ fn read_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     }
     let mut bytes = [0; N];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |b: u8| char::from(b).to_digit(16);
-        *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+        *byte = read_digit(pair[0])? << 4 | read_digit(pair[1])?;
     }
     Some(bytes)
 }

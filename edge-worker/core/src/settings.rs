@@ -231,18 +231,29 @@ impl Settings {
             .take::<String>("cookie_domain")?
             .map(|domain| {
                 shared::source::canonical_host(domain.trim_start_matches('.'))
-                    .filter(|domain| domain.contains('.') && !domain.contains(['[', ':']))
-                    .ok_or_else(|| SettingsError::new("cookie_domain", "must be a domain such as shop.ua"))
+                    // Browsers drop a cookie whose Domain is not ASCII.
+                    .filter(|domain| domain.is_ascii() && domain.contains('.') && !domain.contains(['[', ':']))
+                    .ok_or_else(|| {
+                        SettingsError::new(
+                            "cookie_domain",
+                            "must be a domain such as shop.ua, one with other letters in its ASCII form (xn--…)",
+                        )
+                    })
             })
             .transpose()?;
         let hours = fields.take::<u32>("session_life_hours")?;
         let script_prefix = fields
             .take::<String>("script_prefix")?
             .unwrap_or_else(|| "/_ud/".to_owned());
-        if !(script_prefix.len() > 2 && script_prefix.starts_with('/') && script_prefix.ends_with('/')) {
+        let in_a_url = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'.' | b'~');
+        if !(script_prefix.starts_with('/')
+            && script_prefix.ends_with('/')
+            && script_prefix.bytes().any(|b| b != b'/')
+            && script_prefix.bytes().all(in_a_url))
+        {
             return Err(SettingsError::new(
                 "script_prefix",
-                "must begin and end with / and have a name between, as /_ud/",
+                "must begin and end with / and have a name of A-Z a-z 0-9 _ - . ~ between, as /_ud/",
             ));
         }
         let mut not_sources = hosts.clone();
