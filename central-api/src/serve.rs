@@ -17,13 +17,15 @@ use crate::db::{sites, users};
 use crate::installation::Installation;
 use crate::mail::run;
 use crate::postgres::Cluster;
-use crate::rollup::cohorts;
 use crate::rollup::upkeep::{self, Take};
+use crate::rollup::{cohorts, collect};
 use crate::state::AppState;
 use crate::{business, jobs, router, telemetry};
 
 /// How often the list of sites is read again: a change made by another process is known here after at most this.
 const SITES: Duration = Duration::from_secs(5);
+/// How often marks are moved on: the fewer wait, the shorter a report looks through them for dirty hours.
+const MARKS: Duration = Duration::from_secs(1);
 /// How often dirty hours are recomputed. Reports are exact in between; they read those hours from the sessions.
 const ROLLUPS: Duration = Duration::from_secs(5);
 /// How often changed orders are brought into the customer and business figures.
@@ -34,8 +36,8 @@ const JOBS: Duration = Duration::from_secs(60);
 const LINKS: Duration = Duration::from_secs(3);
 /// How often the embedded Postgres is looked at.
 const POSTGRES: Duration = Duration::from_millis(500);
-/// How often metrics are tidied, so that they do not grow between two scrapes.
-const UPKEEP: Duration = Duration::from_secs(15);
+/// How often metrics are tidied: until then the time that each request took is kept.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM or SIGINT, then finishes what was accepted, then leaves the database.
 ///
@@ -130,6 +132,8 @@ fn background(state: &AppState, stopped: &watch::Receiver<bool>) -> JoinSet<()> 
             jobs::link_orders::run(shared.clone())
         });
         let shared = state.clone();
+        every(&mut tasks, stopped, MARKS, move || collect_marks(shared.clone()));
+        let shared = state.clone();
         every(&mut tasks, stopped, ROLLUPS, move || keep_rollups(shared.clone()));
         let shared = state.clone();
         every(&mut tasks, stopped, BUSINESS, move || keep_business(shared.clone()));
@@ -157,13 +161,25 @@ async fn run_jobs(state: AppState) {
     }
 }
 
+/// With rests as long as the work, so that it has half of one core at most beside those who write.
+async fn collect_marks(state: AppState) {
+    let state = &state;
+    let rest = |took| async move {
+        tokio::time::sleep(took).await;
+        !state.shutting_down.load(Ordering::Relaxed)
+    };
+    if let Err(error) = collect::collect(&state.pool, state.clock.now(), rest).await {
+        tracing::warn!(%error, "marks of changed sessions were not moved on");
+    }
+}
+
 async fn keep_rollups(state: AppState) {
     with_rests(&state, rollup_round).await;
 }
 
 /// Whether there is more to do.
 async fn rollup_round(state: AppState) -> bool {
-    match upkeep::round(&state.pool, state.clock.now(), Take::Due).await {
+    match upkeep::renew(&state.pool, state.clock.now(), Take::Due).await {
         Ok(round) => round.is_some_and(|round| round.more),
         Err(error) => {
             tracing::warn!(%error, "rollups were not brought up to date; reports read the sessions instead");

@@ -13,6 +13,7 @@
 //! What no rollup holds (bots, filters and splits outside [`SPLITS`]) is read from the sessions.
 
 pub mod cohorts;
+pub mod collect;
 mod fold;
 pub mod order_sums;
 pub mod plan;

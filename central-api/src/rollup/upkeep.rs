@@ -1,20 +1,15 @@
 //! Marks into dirty hours, dirty hours into sums.
 
 use std::collections::BTreeSet;
+use std::future::ready;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use sqlx::postgres::types::PgInterval;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool};
 
 use super::recompute::recompute;
 use super::statements::{days_from_hours, hours_from_sessions, table_columns};
-use super::{order_sums, split_numbers};
+use super::{collect, order_sums, split_numbers};
 use crate::db::data_versions;
-
-/// An hour is left alone until it has not been marked for so long: recomputing one that is still being written to is wasted.
-const QUIET: TimeDelta = TimeDelta::seconds(60);
-/// After this an hour is recomputed even if marks go on coming.
-const LONGEST_WAIT: TimeDelta = TimeDelta::hours(1);
 
 /// Which dirty hours a round takes. None takes an hour that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,16 +61,17 @@ pub struct Round {
 /// # Errors
 /// The database's; nothing is lost by one.
 pub async fn round(pool: &PgPool, now: DateTime<Utc>, which: Take) -> sqlx::Result<Option<Round>> {
-    let mut tx = pool.begin().await?;
-    let ours = sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "ours!""#, LOCK)
-        .fetch_one(&mut *tx)
-        .await?;
-    if !ours {
-        return Ok(None);
+    match collect::collect(pool, now, |_| ready(true)).await? {
+        Some(_) => renew(pool, now, which).await,
+        None => Ok(None),
     }
-    collect(&mut tx, now).await?;
-    tx.commit().await?;
+}
 
+/// The second half of a round: recomputes some dirty hours that ended before `now`. `None`: another process is at it.
+///
+/// # Errors
+/// The database's; nothing is lost by one.
+pub async fn renew(pool: &PgPool, now: DateTime<Utc>, which: Take) -> sqlx::Result<Option<Round>> {
     let mut tx = pool.begin().await?;
     let ours = sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "ours!""#, LOCK)
         .fetch_one(&mut *tx)
@@ -158,26 +154,6 @@ pub async fn mark_every_hour(pool: &PgPool, site_id: i32, from: DateTime<Utc>, t
         to
     )
     .execute(pool)
-    .await?;
-    Ok(())
-}
-
-/// Marks into dirty hours: each is due once it was quiet for [`QUIET`], or [`LONGEST_WAIT`] after its first mark; and into dirty visitors.
-async fn collect(db: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<()> {
-    sqlx::query!(
-        "with marks as (delete from rollup_marks returning site_id, visitor_id, hour),
-           visitors as (
-             insert into cohort_dirty (site_id, visitor_id, marked_at)
-             select distinct site_id, visitor_id, $1::timestamptz from marks order by site_id, visitor_id
-             on conflict do nothing)
-         insert into rollup_dirty as d (site_id, hour, marked_at, due_at)
-         select distinct site_id, hour, $1::timestamptz, $2::timestamptz from marks order by site_id, hour
-         on conflict (site_id, hour) do update set due_at = least(excluded.due_at, d.marked_at + $3)",
-        now,
-        now + QUIET,
-        PgInterval::try_from(LONGEST_WAIT).map_err(sqlx::Error::Encode)?,
-    )
-    .execute(db)
     .await?;
     Ok(())
 }

@@ -10,6 +10,7 @@ use central_api::reports::period::Period;
 use central_api::reports::scope::{AttributionDate, Bots, Scope};
 use central_api::reports::sql::{Question, statement};
 use central_api::reports::table::{read, rolled};
+use central_api::rollup::collect;
 use central_api::rollup::statements::kind;
 use central_api::rollup::upkeep::{self, Take};
 use central_api::rollup::{SPLITS, columns};
@@ -369,4 +370,58 @@ async fn an_hour_that_keeps_being_marked_is_recomputed_when_it_is_quiet_or_an_ho
         "an hour after the first mark, although it was marked again"
     );
     assert!(after(3_801, true).await, "and the next mark waits anew");
+}
+
+#[tokio::test]
+async fn many_marks_go_in_bites_and_each_is_in_one_table_or_the_other_all_the_while() {
+    let db = TestDb::new().await;
+    let (pool, now) = (&db.pool, until());
+    let (from, hours) = (now - TimeDelta::hours(30), 20);
+    sqlx::query(
+        "insert into rollup_marks
+         select 1, gen_random_uuid(), date_trunc('hour', $1::timestamptz, 'UTC') + n % $2 * interval '1 hour' from generate_series(1, 9000) as n",
+    )
+    .bind(from)
+    .bind(hours)
+    .execute(pool)
+    .await
+    .unwrap();
+    let count = |table: &'static str| async move {
+        let sql = format!("select count(*) from {table}");
+        sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(sql))
+            .fetch_one(pool)
+            .await
+            .unwrap()
+    };
+    let both = "(select visitor_id from rollup_marks union select visitor_id from cohort_dirty) v";
+    // Another process is at it.
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::query("select pg_advisory_xact_lock(x'75646d61726b'::bigint)")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let moved = collect::collect(pool, now, |_| std::future::ready(true)).await.unwrap();
+    assert_eq!((moved, count("rollup_marks").await), (None, 9_000));
+    tx.rollback().await.unwrap();
+
+    // Stopped after the first bite.
+    let moved = collect::collect(pool, now, |_| std::future::ready(false)).await.unwrap();
+    let moved = i64::try_from(moved.unwrap()).unwrap();
+    assert!((500..2_000).contains(&moved), "{moved}");
+    assert_eq!(count("rollup_marks").await, 9_000 - moved);
+    assert_eq!(count("cohort_dirty").await, moved);
+
+    let rests = std::sync::atomic::AtomicUsize::new(0);
+    let look = |_| async {
+        rests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(count(both).await, 9_000);
+        let dirty = upkeep::dirty(pool, 1, from, now).await.unwrap();
+        assert_eq!(dirty.len(), usize::try_from(hours).unwrap());
+        true
+    };
+    let rest = collect::collect(pool, now, look).await.unwrap();
+    assert_eq!(rest, Some(9_000 - moved.unsigned_abs()));
+    assert_eq!(rests.into_inner(), 4);
+    assert_eq!((count("rollup_marks").await, count("cohort_dirty").await), (0, 9_000));
+    assert_eq!(count("rollup_dirty").await, hours);
 }

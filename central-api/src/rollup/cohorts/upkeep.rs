@@ -23,10 +23,10 @@ const MANY_DIRTY: i64 = 50_000;
 const LOCK: i64 = 0x7564_636f_686f;
 
 impl Take {
-    /// Visitors brought up to date in one transaction.
+    /// Visitors brought up to date in one transaction: beside writers so few that they do not wait for it.
     const fn visitors_at_once(self) -> i64 {
         match self {
-            Self::Due => 2_000,
+            Self::Due => 500,
             Self::Closed => 20_000,
         }
     }

@@ -1,0 +1,119 @@
+//! Marks off their table, into dirty hours and dirty visitors.
+//!
+//! Under load there are some thousand marks a second. Moved all at once they would keep a core busy for half a second while those who
+//! write wait for it; so they go in bites, each a transaction of some milliseconds, with rests in between. A mark is in one of the tables
+//! at any moment, whichever bites have gone.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+use sqlx::postgres::types::PgInterval;
+use uuid::Uuid;
+
+/// An hour is left alone until it has not been marked for so long: recomputing one that is still being written to is wasted.
+const QUIET: TimeDelta = TimeDelta::seconds(60);
+/// After this an hour is recomputed even if marks go on coming.
+const LONGEST_WAIT: TimeDelta = TimeDelta::hours(1);
+/// Marks in a bite, about: ten to twenty milliseconds of the database's time.
+const BITE: u64 = 2_000;
+/// Each bite looks through the whole table, so where very many marks wait the bites grow instead.
+const MOST_BITES: u64 = 256;
+
+/// Any fixed number: one process at a time collects marks. Not the lock of those who recompute hours, which takes longer.
+const LOCK: i64 = 0x7564_6d61_726b;
+
+/// Moves the marks that there are, and answers how many. After each bite `rest` is told how long it took; when it answers false the others
+/// stay where they are. `None`: another process is at it.
+///
+/// # Errors
+/// The database's; nothing is lost by one.
+pub async fn collect<F: Future<Output = bool>>(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    rest: impl Fn(Duration) -> F,
+) -> sqlx::Result<Option<u64>> {
+    let waiting = sqlx::query_scalar!(r#"select count(*) as "count!" from rollup_marks"#)
+        .fetch_one(pool)
+        .await?;
+    let mut moved = 0;
+    for (from, to) in bites(waiting.unsigned_abs()) {
+        let started = Instant::now();
+        match bite(pool, now, from, to).await? {
+            Some(marks) => moved += marks,
+            None => return Ok(None),
+        }
+        if !rest(started.elapsed()).await {
+            break;
+        }
+    }
+    Ok(Some(moved))
+}
+
+/// Visitors' ids, first and last, of each bite of so many marks. The ids are random, so equal parts of their range hold about equally many.
+/// Ranges of the column that the table is distributed by, since rows of a distributed table can neither be limited nor addressed by place.
+fn bites(marks: u64) -> impl Iterator<Item = (Uuid, Uuid)> {
+    let bites = match marks {
+        0 => 0,
+        marks => marks.div_ceil(BITE).next_power_of_two().min(MOST_BITES),
+    };
+    // One short of the width, which of a single bite is more than the type holds.
+    let width = u128::MAX >> bites.max(1).trailing_zeros();
+    (0..u128::from(bites)).map(move |bite| {
+        let from = bite * width + bite;
+        (Uuid::from_u128(from), Uuid::from_u128(from + width))
+    })
+}
+
+/// Moves the marks of the visitors from one id to another, both included. A dirty hour is due once it was quiet for [`QUIET`], or
+/// [`LONGEST_WAIT`] after its first mark.
+async fn bite(pool: &PgPool, now: DateTime<Utc>, from: Uuid, to: Uuid) -> sqlx::Result<Option<u64>> {
+    let mut tx = pool.begin().await?;
+    let ours = sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "ours!""#, LOCK)
+        .fetch_one(&mut *tx)
+        .await?;
+    if !ours {
+        return Ok(None);
+    }
+    let moved = sqlx::query_scalar!(
+        r#"with marks as (delete from rollup_marks where visitor_id >= $4 and visitor_id <= $5 returning site_id, visitor_id, hour),
+           visitors as (
+             insert into cohort_dirty (site_id, visitor_id, marked_at)
+             select distinct site_id, visitor_id, $1::timestamptz from marks order by site_id, visitor_id
+             on conflict do nothing),
+           hours as (
+             insert into rollup_dirty as d (site_id, hour, marked_at, due_at)
+             select distinct site_id, hour, $1::timestamptz, $2::timestamptz from marks order by site_id, hour
+             on conflict (site_id, hour) do update set due_at = least(excluded.due_at, d.marked_at + $3))
+           select count(*) as "count!" from marks"#,
+        now,
+        now + QUIET,
+        PgInterval::try_from(LONGEST_WAIT).map_err(sqlx::Error::Encode)?,
+        from,
+        to
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(Some(moved.unsigned_abs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bites_hold_every_id_once_and_grow_when_there_would_be_too_many() {
+        for (marks, expected) in [(0, 0), (1, 1), (2_000, 1), (2_001, 2), (9_000, 8), (1 << 40, 256)] {
+            let bites: Vec<_> = bites(marks).collect();
+            assert_eq!(bites.len(), expected, "{marks}");
+            let mut next = Some(0);
+            for (from, to) in bites {
+                assert_eq!(Some(from.as_u128()), next);
+                next = to.as_u128().checked_add(1);
+            }
+            // After the last id there is none.
+            assert_eq!(next, (marks == 0).then_some(0));
+        }
+    }
+}
