@@ -1,6 +1,6 @@
 // `./dev bench [name …]`: runs the benchmarks whose name contains one of the given words (all without), prints one table and writes
 // .dev/bench.json. --large: also at sizes that take long. --seconds <n>: how long ingest and through measure each load; few for a try.
-// --database <name>: panel and mails measure this one, which is filled, instead of making one; they write to it.
+// --database <name>: ingest (growth), panel, mails and export measure this one, which is filled, instead of making one; they write to it.
 // Each benchmark writes its rows, { name, unit, ours, reference, ratio, budget, met }, to the file it is given.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const out = join(root, ".dev", "bench");
 const BENCHES = [
   { name: "edge", command: (file) => [process.execPath, "tests/bench/edge/run.mjs", "--out", file] },
-  { name: "ingest", command: (file) => ["target/release/bench", "ingest", "--out", file, ...seconds] },
+  { name: "ingest", command: (file) => ["target/release/bench", "ingest", "--out", file, ...seconds, ...database] },
   { name: "through", command: (file) => [process.execPath, "tests/bench/through.mjs", "--out", file, ...seconds] },
   { name: "statistics", command: (file) => [process.execPath, "tests/bench/statistics/run.mjs", "--out", file] },
   { name: "reports", command: (file) => ["target/release/bench", "reports", "--out", file, ...(large ? ["--large"] : [])] },

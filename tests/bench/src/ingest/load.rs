@@ -40,13 +40,23 @@ pub async fn flat_out(connections: usize, server: &Server, requests: Vec<Vec<u8>
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// Sends on a fixed timetable, whether or not earlier ones were answered; milliseconds from the time each was due.
-pub async fn on_time(server: &Server, requests: Vec<Vec<u8>>, events_per_second: f64) -> anyhow::Result<Vec<f64>> {
+/// A request of a timetable.
+#[derive(Debug, Clone, Copy)]
+pub struct Wait {
+    /// When it was due, in milliseconds since 1970.
+    pub due_ms: i64,
+    /// Milliseconds from then to the answer.
+    pub took_ms: f64,
+}
+
+/// Sends on a fixed timetable, whether or not earlier ones were answered.
+pub async fn on_time(server: &Server, requests: Vec<Vec<u8>>, events_per_second: f64) -> anyhow::Result<Vec<Wait>> {
     const CONNECTIONS: usize = 16;
     let gap = Duration::from_secs_f64(BATCH as f64 / events_per_second);
     let requests = Arc::new(requests);
     let next = Arc::new(AtomicUsize::new(0));
     let start = Instant::now() + Duration::from_millis(50);
+    let start_ms = chrono::Utc::now().timestamp_millis() + 50;
     let tasks: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
             let (requests, next, address) = (requests.clone(), next.clone(), server.address);
@@ -58,10 +68,14 @@ pub async fn on_time(server: &Server, requests: Vec<Vec<u8>>, events_per_second:
                     let Some(request) = requests.get(n) else {
                         return anyhow::Ok(waits);
                     };
-                    let due = start + gap * u32::try_from(n)?;
+                    let after = gap * u32::try_from(n)?;
+                    let due = start + after;
                     tokio::time::sleep_until(due.into()).await;
                     connection.send(request).await?;
-                    waits.push(due.elapsed().as_secs_f64() * 1_000.0);
+                    waits.push(Wait {
+                        due_ms: start_ms + i64::try_from(after.as_millis())?,
+                        took_ms: due.elapsed().as_secs_f64() * 1_000.0,
+                    });
                 }
             })
         })

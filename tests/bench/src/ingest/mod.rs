@@ -58,9 +58,15 @@ pub struct Args {
     /// Requests at once when each holds one event.
     #[arg(long, default_value_t = 256)]
     single_connections: usize,
+    /// A database on that server that is filled already, with the bench's secret, for the last part; it is written to.
+    #[arg(long)]
+    database: Option<String>,
     /// Where the figures go.
     #[arg(long, default_value = ".dev/bench-ingest.json")]
     out: PathBuf,
+    /// Where each request at half the load goes, a line each: when it was due in milliseconds since 1970, and milliseconds to its answer.
+    #[arg(long)]
+    waits: Option<PathBuf>,
 }
 
 impl Args {
@@ -132,7 +138,15 @@ async fn measure(args: &Args, server: &mut Server) -> anyhow::Result<Vec<Row>> {
     if args.wants(Part::Half) {
         let rate = ours.median() / 2.0;
         let requests = generator.requests((rate * args.seconds) as usize / BATCH, server);
-        let mut waits = load::on_time(server, requests, rate).await?;
+        let waits = load::on_time(server, requests, rate).await?;
+        if let Some(file) = &args.waits {
+            let lines: String = waits
+                .iter()
+                .map(|wait| format!("{} {:.1}\n", wait.due_ms, wait.took_ms))
+                .collect();
+            std::fs::write(file, lines)?;
+        }
+        let mut waits: Vec<f64> = waits.iter().map(|wait| wait.took_ms).collect();
         let name = "ingest at half that load";
         rows.push(Row::at_most(
             &format!("{name}, p99"),

@@ -56,6 +56,8 @@ pub struct Server {
     database_url: String,
     admin: PgConnectOptions,
     database: String,
+    /// Made here, to be dropped again.
+    own: bool,
     /// To the database, for the reference.
     pub pool: PgPool,
     /// Where it listens.
@@ -111,13 +113,42 @@ impl Server {
                 .map(Arc::new)
                 .context("the site that was just made")
         };
-        let key_id = "bench".to_owned();
-        ingest_keys::insert(&pool, &key_id, made[0], "bench", now).await?;
-        let api = token::api_token([7; 32]);
+        let (ours, bare) = (site(made[0])?, site(made[1])?);
+        Self::serve(program, admin, database, pool, ours, bare, true).await
+    }
+
+    /// Starts the program on a database that is filled already, to send to its first site.
+    pub async fn on_filled(program: &Path, url: &str, database: &str) -> anyhow::Result<Self> {
+        let admin = PgConnectOptions::from_str(url)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(4)
+            .connect_with(admin.clone().database(database))
+            .await?;
+        let now = Utc::now();
+        partitions::ensure_months(&pool, now - TimeDelta::days(31), now + TimeDelta::days(31)).await?;
+        let first = sites::all(&pool).await?.into_iter().min_by_key(|site| site.id);
+        let site = Arc::new(first.with_context(|| format!("{database} has no site"))?);
+        Self::serve(program, admin, database.to_owned(), pool, site.clone(), site, false).await
+    }
+
+    /// Makes keys and starts the program on a free port.
+    async fn serve(
+        program: &Path,
+        admin: PgConnectOptions,
+        database: String,
+        pool: PgPool,
+        ours: Arc<Site>,
+        bare: Arc<Site>,
+        own: bool,
+    ) -> anyhow::Result<Self> {
+        let now = Utc::now();
+        let key_id = format!("bench{}", std::process::id());
+        ingest_keys::insert(&pool, &key_id, ours.id, "bench", now).await?;
+        let api = token::api_token(rand::random());
         api_keys::insert(
             &pool,
-            "bench",
-            made[0],
+            &key_id,
+            ours.id,
             &token::digest(api.expose()),
             "bench",
             &[Scope::Events],
@@ -137,9 +168,10 @@ impl Server {
             database_url,
             admin,
             database,
+            own,
             address,
-            ours: site(made[0])?,
-            bare: site(made[1])?,
+            ours,
+            bare,
             key: Secret::new(SECRET).ingest_key(&key_id),
             key_id,
             token: api.expose().to_owned(),
@@ -149,9 +181,17 @@ impl Server {
         Ok(server)
     }
 
+    /// Ends the program.
+    pub async fn end(&mut self) -> anyhow::Result<()> {
+        if self.child.id().is_some() {
+            self.child.kill().await?;
+        }
+        Ok(())
+    }
+
     /// Ends the program and starts it again; seconds until it was ready.
     pub async fn restart(&mut self) -> anyhow::Result<f64> {
-        self.child.kill().await?;
+        self.end().await?;
         let started = Instant::now();
         self.child = spawn(&self.program, &self.database_url, self.address)?;
         self.ready().await?;
@@ -172,9 +212,15 @@ impl Server {
         bail!("the program is not ready on {}", self.address)
     }
 
-    /// Stops the program and drops the database.
+    /// Stops the program and drops the database, or in one that was there revokes the keys.
     pub async fn stop(mut self) -> anyhow::Result<()> {
-        self.child.kill().await?;
+        self.end().await?;
+        if !self.own {
+            ingest_keys::revoke(&self.pool, &self.key_id, Utc::now()).await?;
+            api_keys::revoke(&self.pool, &self.key_id, Utc::now()).await?;
+            self.pool.close().await;
+            return Ok(());
+        }
         self.pool.close().await;
         let mut connection = PgConnection::connect_with(&self.admin).await?;
         sqlx::query(AssertSqlSafe(format!("drop database {} with (force)", self.database)))
