@@ -7,7 +7,7 @@ pub mod parse;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use shared::event::{Context, Device};
@@ -45,16 +45,11 @@ impl Default for Devices {
 }
 
 impl Devices {
-    /// Builds the patterns, if nobody did: a fifth of a second, so not at start and not on a thread that serves. On a thread of its own,
-    /// whose end gives back what building takes beyond the 25 MB that stay.
+    /// Builds the patterns, if nobody did: a fifth of a second, so not at start and not on a thread that serves.
     pub async fn warm() {
-        if LazyLock::get(&parse::PATTERNS).is_none() {
-            let (built, when_built) = tokio::sync::oneshot::channel();
-            std::thread::spawn(move || {
-                LazyLock::force(&parse::PATTERNS);
-                let _ = built.send(());
-            });
-            let _ = when_built.await;
+        if !parse::is_warm() {
+            // A failure shows where they are used.
+            tokio::task::spawn_blocking(parse::warm).await.ok();
         }
     }
 

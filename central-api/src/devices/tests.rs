@@ -423,3 +423,17 @@ fn hostile_text_is_read_without_harm() {
         }
     }
 }
+
+#[test]
+fn the_same_is_read_after_the_patterns_were_built_anew() {
+    let devices = Devices::default();
+    let (agent, expected) = CASES[0];
+    let context = |text: String| Context {
+        user_agent: Some(text),
+        ..Context::default()
+    };
+    for n in 0..1_100 {
+        devices.refine(&context(format!("{agent} {n}")));
+    }
+    assert_eq!(told(&devices.refine(&context(agent.to_owned()))), expected);
+}
