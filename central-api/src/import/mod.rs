@@ -8,7 +8,7 @@
 //! Two layouts are understood, told apart row by row: the one of `docs/import.md`, and the three tables of the Django module that
 //! this product succeeds (`storefront_utmsession`, `storefront_useraction`, `orders_order`).
 
-mod csv_rows;
+pub(crate) mod csv_rows;
 pub mod events;
 pub mod ids;
 pub mod orders;

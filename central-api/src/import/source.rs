@@ -16,6 +16,8 @@ use crate::record::{FieldError, Record};
 
 /// Rows that travel together from the reader, and to the database.
 pub const BATCH: usize = 1_000;
+/// Bytes of rows that travel together, about: long rows go in smaller companies, so that a file of them does not fill the memory.
+const BATCH_BYTES: usize = 2 * MAX_ROW_BYTES;
 /// Bytes of one row.
 pub const MAX_ROW_BYTES: usize = 1024 * 1024;
 
@@ -224,6 +226,7 @@ type Sender = mpsc::Sender<anyhow::Result<Vec<Row>>>;
 fn send_lines(mut text: impl BufRead, sender: &Sender) {
     let mut batch = Vec::new();
     let mut number = 0;
+    let mut bytes = 0;
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -254,9 +257,13 @@ fn send_lines(mut text: impl BufRead, sender: &Sender) {
             }
         };
         number += 1;
+        bytes += line.len();
         batch.push(Row { line: number, content });
-        if batch.len() == BATCH && sender.blocking_send(Ok(std::mem::take(&mut batch))).is_err() {
-            return;
+        if batch.len() == BATCH || bytes >= BATCH_BYTES {
+            bytes = 0;
+            if sender.blocking_send(Ok(std::mem::take(&mut batch))).is_err() {
+                return;
+            }
         }
     }
     let _ = sender.blocking_send(Ok(batch));

@@ -12,6 +12,7 @@ use shared::event::Touch;
 
 use super::layout::{Field, Header, Layout, OWN_COLUMNS};
 use super::{Key, Spend, number};
+use crate::import::csv_rows::Rows;
 use crate::import::source::{Content, Row};
 use crate::record::{FieldError, Record, money_limit};
 use crate::site::Site;
@@ -91,30 +92,29 @@ pub fn read(bytes: &[u8], site: &Site, defaults: &Defaults, now: DateTime<Utc>) 
         spend: BTreeMap::new(),
         refused: Vec::new(),
     };
-    let mut records = csv_reader(&text, separator);
-    let mut record = csv::ByteRecord::new();
-    let mut seen = 0;
-    loop {
-        match records.read_byte_record(&mut record) {
-            Ok(false) => break,
-            // Reading from memory; the reader is lenient and has nothing else to complain of.
-            Err(error) => {
-                return Err(FieldError {
-                    code: "unreadable",
-                    field: None,
-                    message: error.to_string(),
-                });
-            }
-            Ok(true) => {}
+    for (line, row) in rows(&text, separator).skip(skip) {
+        match row {
+            Ok(record) => report.take(&reader, line, &record),
+            Err(reason) => report.refuse(line, reason),
         }
-        seen += 1;
-        if seen <= skip {
-            continue;
-        }
-        let line = record.position().map_or(0, csv::Position::line);
-        report.take(&reader, line, &record);
     }
     Ok(report)
+}
+
+/// The rows of a table, each with the line that it begins on; as in an import, a quote that is never closed costs its line and no other.
+fn rows(text: &[u8], separator: u8) -> impl Iterator<Item = (u64, Result<csv::ByteRecord, String>)> {
+    let mut rows = Rows::new(text, separator);
+    // Read from memory: there is nothing that could fail.
+    std::iter::from_fn(move || rows.chunk().ok().flatten()).flat_map(move |chunk| {
+        let mut found = Vec::new();
+        for record in csv_reader(&chunk.bytes, separator).byte_records() {
+            let Ok(record) = record else { break };
+            let line = record.position().map_or(1, csv::Position::line) + chunk.line - 1;
+            found.push((line, Ok(record)));
+        }
+        found.extend(chunk.refused.map(|(line, reason)| (line, Err(reason))));
+        found
+    })
 }
 
 fn csv_reader(text: &[u8], separator: u8) -> csv::Reader<&[u8]> {
@@ -144,12 +144,8 @@ fn as_utf8(bytes: &[u8]) -> Cow<'_, [u8]> {
 /// The header, its names, the separator, and how many rows it and what stands before it are.
 fn find_header(text: &[u8]) -> Result<(Header, Vec<String>, u8, usize), FieldError> {
     for separator in [b',', b';', b'\t'] {
-        for (before, record) in csv_reader(text, separator)
-            .byte_records()
-            .take(MAX_PREAMBLE)
-            .enumerate()
-        {
-            let Ok(record) = record else { break };
+        for (before, (_, row)) in rows(text, separator).take(MAX_PREAMBLE).enumerate() {
+            let Ok(record) = row else { continue };
             let cells: Vec<&str> = record
                 .iter()
                 .map(|cell| str::from_utf8(cell).unwrap_or_default())
@@ -182,18 +178,7 @@ impl Report {
             .map(|cell| str::from_utf8(cell).map(str::to_owned))
             .collect();
         let Ok(cells) = cells else {
-            self.rows += 1;
-            self.refused.push((
-                Row {
-                    line,
-                    content: Err("the row is not UTF-8".to_owned()),
-                },
-                FieldError {
-                    code: "unreadable",
-                    field: None,
-                    message: "the row is not UTF-8".to_owned(),
-                },
-            ));
+            self.refuse(line, "the row is not UTF-8".to_owned());
             return;
         };
         if reader.is_total(&cells) {
@@ -211,6 +196,18 @@ impl Report {
             };
             self.refused.push((row, error));
         }
+    }
+
+    /// A row that cannot be read at all.
+    fn refuse(&mut self, line: u64, reason: String) {
+        self.rows += 1;
+        let error = FieldError {
+            code: "unreadable",
+            field: None,
+            message: reason.clone(),
+        };
+        let content = Err(reason);
+        self.refused.push((Row { line, content }, error));
     }
 
     fn add(&mut self, reader: &Reader<'_>, key: Key, spend: &Spend) -> Result<(), FieldError> {

@@ -209,6 +209,24 @@ fn a_file_for_excel_in_utf_16_is_the_same_file() {
     assert_eq!(shown(&report(format!("\u{feff}{text}"))), shown(&report(text)));
 }
 
+#[test]
+fn a_stray_quote_costs_its_line_and_no_other() {
+    let report = report(
+        "Report\n\"of November\ndate,source,amount\n2026-11-01,google,1\n2026-11-02,\"google,2\n2026-11-03,google,3\n2026-11-04,5\" pipe,4\n",
+    );
+    assert_eq!(
+        shown(&report),
+        [
+            "2026-11-01 google/cpc// 1 UAH - - paid_search",
+            "2026-11-03 google/cpc// 3 UAH - - paid_search",
+            "2026-11-04 5\" pipe/cpc// 4 UAH - - other",
+        ]
+    );
+    assert_eq!((report.rows, reasons(&report)), (4, vec![(5, String::new())]));
+    let (row, error) = &report.refused[0];
+    assert!(row.content.is_err() && error.message.contains("a quote is opened"), "{}", error.message);
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_the_reader_panic_and_no_row_is_lost(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
