@@ -7,10 +7,9 @@ use axum::http::{HeaderMap, header};
 use shared::attribution::Aliases;
 use shared::event::{BatchAnswer, Rejection};
 use shared::limits::{MAX_BATCH_BYTES, MAX_EVENT_AGE_MS};
-use shared::signature;
-use std::sync::Arc;
 use std::time::Duration;
 
+use crate::auth::signed;
 use crate::devices::Devices;
 use crate::error::ApiError;
 use crate::ingest::envelope;
@@ -62,7 +61,11 @@ pub async fn batch(State(state): State<AppState>, request: Request) -> Result<Js
     let share = state.ingest.admission.share(expected).await?;
     let body = read_body(body).await?;
 
-    let site = signed_site(&state, &parts.headers, &body).await?;
+    let signer = signed::verify(&state, &parts.headers, &body).await?;
+    let site = state
+        .sites
+        .by_id(signer)
+        .ok_or(ApiError::Unauthorized("this key's site does not exist any more"))?;
     let body = if zipped { envelope::unzip(&body)? } else { body };
     let envelope = envelope::read(&body)?;
     if envelope.site != site.key {
@@ -126,31 +129,6 @@ async fn read_body(body: axum::body::Body) -> Result<Bytes, ApiError> {
         }
         Ok(Err(_)) | Err(_) => Err(ApiError::invalid("body", "did not arrive in full")),
     }
-}
-
-async fn signed_site(state: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<Arc<Site>, ApiError> {
-    const MISMATCH: ApiError = ApiError::Unauthorized("the signature does not match");
-    let refused = |error| match error {
-        signature::BadSignature::Malformed => ApiError::Unauthorized(
-            "the header x-ud-signature must read v1;k=<key id>;t=<unix seconds>;s=<64 hex digits>",
-        ),
-        signature::BadSignature::Expired => {
-            ApiError::Unauthorized("the signature's time is more than 300 seconds away from the server's")
-        }
-        signature::BadSignature::Mismatch => MISMATCH,
-    };
-    let header = headers
-        .get(signature::HEADER)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let header = signature::parse(header).map_err(refused)?;
-    let site_id = state.keys.ingest_site(state, header.key_id).await?;
-    // An unknown key is checked against the key it would have: the answer takes as long and says as little.
-    let key = state.config.secret.ingest_key(header.key_id);
-    header
-        .verify(key.as_bytes(), state.clock.now().timestamp(), body)
-        .map_err(refused)?;
-    site_id.and_then(|id| state.sites.by_id(id)).ok_or(MISMATCH)
 }
 
 fn answer(verdicts: Vec<Verdict>) -> BatchAnswer {
