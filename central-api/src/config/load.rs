@@ -211,6 +211,8 @@ fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> &'a str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const SECRET: (&str, &str) = ("UD_SECRET", "0123456789abcdef0123456789abcdef");
@@ -369,5 +371,63 @@ mod tests {
     #[test]
     fn a_variable_set_to_nothing_is_unset() {
         assert!(load(&[("DATABASE_URL", "")], None).unwrap().config.is_embedded());
+    }
+
+    fn variable() -> impl Strategy<Value = &'static str> {
+        let known: Vec<&str> = load(&[], None)
+            .unwrap()
+            .settings
+            .iter()
+            .map(|setting| setting.variable)
+            .collect();
+        prop_oneof![
+            proptest::sample::select(known),
+            proptest::sample::select(vec!["UD_", "UD_SECRET2", "PATH", "UD_CONFIG"]),
+        ]
+    }
+
+    /// Values that begin like one that is allowed, and others.
+    fn text() -> impl Strategy<Value = String> {
+        let beginning = vec![
+            "",
+            "https://",
+            "127.0.0.1:",
+            "[::",
+            "postgres://u:",
+            "-1",
+            "1e9",
+            "a=",
+            ",,",
+            "\0",
+            "99999999999999999999",
+        ];
+        (
+            proptest::sample::select(beginning),
+            "\\PC{0,20}|(?s:.{0,20})|x{2000}",
+        )
+            .prop_map(|(beginning, rest)| format!("{beginning}{rest}"))
+    }
+
+    proptest! {
+        #[test]
+        fn any_variable_and_any_line_of_a_file_is_read_or_refused_by_name_without_its_value(
+            (variable, field) in (variable(), variable()), (value, line) in (text(), text()), quoted: bool,
+        ) {
+            let value = format!("{value}hunter2");
+            let refused = |error: &ConfigError, name: &str| error.0.iter().all(|line| line.starts_with(name));
+            if let Err(error) = load(&[(variable, &value)], None) {
+                prop_assert!(refused(&error, variable), "{error}");
+                prop_assert!(!error.to_string().contains("hunter2"), "{error}");
+            }
+            let field = field.trim_start_matches("UD_").to_lowercase();
+            let file = match quoted {
+                true => format!("{field} = {}", toml::Value::String(format!("{line}hunter2"))),
+                false => format!("{field} = {line}"),
+            };
+            if let Err(error) = load(&[], Some(&file)) {
+                prop_assert!(refused(&error, &field) || refused(&error, "configuration file, line"), "{error}");
+                prop_assert!(!error.to_string().contains("hunter2"), "{error}");
+            }
+        }
     }
 }
