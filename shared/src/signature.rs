@@ -94,6 +94,8 @@ fn mac(key: &[u8], timestamp: i64, body: &[u8]) -> HmacSha256 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NOW: i64 = 1_763_600_000;
@@ -143,6 +145,25 @@ mod tests {
             "v1;t=1;k=a;s=00",
         ] {
             assert_eq!(parse(bad), Err(BadSignature::Malformed), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_read_or_malformed_and_a_changed_one_does_not_verify(
+            text in "(?s:.{0,120})|v1;k=.{0,8};t=[-+0-9]{0,24};s=[0-9a-fA-Fg]{62,66}", at in 0usize..200, by in "[ -~]",
+        ) {
+            if let Ok(header) = parse(&text) {
+                prop_assert!(header.verify(b"secret", NOW, b"x").is_err());
+            }
+            let good = sign("k1", b"secret", NOW, b"x");
+            let at = at % good.len();
+            let changed = format!("{}{by}{}", &good[..at], &good[at + 1..]);
+            // Another key id is looked up under its own key, and hex digits may be capitals.
+            let of_key = good.find(";t=").unwrap();
+            if let Ok(header) = parse(&changed) && at >= of_key && !changed.eq_ignore_ascii_case(&good) {
+                prop_assert!(header.verify(b"secret", NOW, b"x").is_err(), "{changed}");
+            }
         }
     }
 }

@@ -401,10 +401,7 @@ mod tests {
             "\0",
             "99999999999999999999",
         ];
-        (
-            proptest::sample::select(beginning),
-            "\\PC{0,20}|(?s:.{0,20})|x{2000}",
-        )
+        (proptest::sample::select(beginning), "\\PC{0,20}|(?s:.{0,20})|x{2000}")
             .prop_map(|(beginning, rest)| format!("{beginning}{rest}"))
     }
 

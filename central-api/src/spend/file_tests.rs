@@ -224,7 +224,11 @@ fn a_stray_quote_costs_its_line_and_no_other() {
     );
     assert_eq!((report.rows, reasons(&report)), (4, vec![(5, String::new())]));
     let (row, error) = &report.refused[0];
-    assert!(row.content.is_err() && error.message.contains("a quote is opened"), "{}", error.message);
+    assert!(
+        row.content.is_err() && error.message.contains("a quote is opened"),
+        "{}",
+        error.message
+    );
 }
 
 proptest! {

@@ -10,6 +10,7 @@ mod command_line;
 mod cron;
 mod exports;
 mod health;
+mod hostile;
 mod import;
 mod ingest;
 mod key_endpoints;

@@ -42,7 +42,7 @@ fn secret() -> Secret {
     Secret::new("the secret of these tests has more than thirty-two characters")
 }
 
-const EVENT: &[(&str, &str)] = &[
+pub const EVENT: &[(&str, &str)] = &[
     ("id", "\"019aa0f2-b000-7000-8000-000000000001\""),
     ("at", "1763640000000"),
     ("action", "\"purchase\""),
@@ -72,7 +72,7 @@ const EVENT: &[(&str, &str)] = &[
     ("context", r#"{"country":"UA","ip":"10.0.0.0","city":"Lviv"}"#),
 ];
 
-const ORDER: &[(&str, &str)] = &[
+pub const ORDER: &[(&str, &str)] = &[
     ("order_id", "\"A1\""),
     ("order_number", "\"1\""),
     ("session_id", "\"019aa0f2-b000-7000-8000-000000000002\""),
@@ -96,7 +96,7 @@ const ORDER: &[(&str, &str)] = &[
     ("updated_at", "\"2026-11-01T00:00:00Z\""),
 ];
 
-const SERVER_EVENT: &[(&str, &str)] = &[
+pub const SERVER_EVENT: &[(&str, &str)] = &[
     ("event_id", "\"k1\""),
     ("occurred_at", "\"2026-11-19T00:00:00Z\""),
     ("action", "\"purchase\""),
@@ -161,7 +161,7 @@ fn strange() -> impl Strategy<Value = String> {
 }
 
 /// The record with some of its fields replaced, as JSON text; and the names of those fields.
-fn spoiled(fields: &'static [(&'static str, &'static str)]) -> impl Strategy<Value = (String, Vec<&'static str>)> {
+pub fn spoiled(fields: &'static [(&'static str, &'static str)]) -> impl Strategy<Value = (String, Vec<&'static str>)> {
     proptest::collection::btree_map(0..fields.len(), strange(), 1..4).prop_map(move |replaced| {
         let members: Vec<String> = fields
             .iter()
@@ -294,6 +294,23 @@ proptest! {
                 }
             }
             let _ = envelope::unzip(body);
+        }
+    }
+
+    #[test]
+    fn a_torn_or_changed_gzip_body_is_what_it_was_or_refused(
+        bytes in proptest::collection::vec(any::<u8>(), 0..300), kept in 0usize..400, at in 0usize..400, bit in 0u8..8,
+    ) {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, &bytes).unwrap();
+        let mut zipped = encoder.finish().unwrap();
+        prop_assert_eq!(envelope::unzip(&zipped).unwrap(), bytes.clone());
+        zipped.truncate(kept.max(1));
+        let at = at % zipped.len();
+        zipped[at] ^= 1 << bit;
+        match envelope::unzip(&zipped) {
+            Ok(plain) => prop_assert_eq!(plain, bytes),
+            Err(error) => prop_assert_eq!(error.status().0, 400),
         }
     }
 }

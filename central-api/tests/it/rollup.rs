@@ -405,7 +405,9 @@ async fn many_marks_go_in_bites_and_each_is_in_one_table_or_the_other_all_the_wh
     tx.rollback().await.unwrap();
 
     // Stopped after the first bite.
-    let moved = collect::collect(pool, now, |_| std::future::ready(false)).await.unwrap();
+    let moved = collect::collect(pool, now, |_| std::future::ready(false))
+        .await
+        .unwrap();
     let moved = i64::try_from(moved.unwrap()).unwrap();
     assert!((500..2_000).contains(&moved), "{moved}");
     assert_eq!(count("rollup_marks").await, 9_000 - moved);
