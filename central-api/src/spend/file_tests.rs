@@ -217,9 +217,9 @@ fn a_stray_quote_costs_its_line_and_no_other() {
     assert_eq!(
         shown(&report),
         [
-            "2026-11-01 google/cpc// 1 UAH - - paid_search",
-            "2026-11-03 google/cpc// 3 UAH - - paid_search",
-            "2026-11-04 5\" pipe/cpc// 4 UAH - - other",
+            "2026-11-01 google/// 1 UAH - - organic_search",
+            "2026-11-03 google/// 3 UAH - - organic_search",
+            "2026-11-04 5\" pipe/// 4 UAH - - unassigned",
         ]
     );
     assert_eq!((report.rows, reasons(&report)), (4, vec![(5, String::new())]));

@@ -53,7 +53,10 @@ pub async fn measure(
 
 fn row(stored: i64, small: i64, after: f64, before: f64) -> Row {
     let stored = stored as f64 / 1e6;
-    let name = format!("ingest with {stored:.0} M events stored, to {:.1} M", small as f64 / 1e6);
+    let name = format!(
+        "ingest with {stored:.0} M events stored, to {:.1} M",
+        small as f64 / 1e6
+    );
     Row::ratio(&name, "events/s", after, before, 0.85)
 }
 
