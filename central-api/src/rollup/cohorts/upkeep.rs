@@ -13,9 +13,6 @@ use crate::site::Site;
 /// A visitor is left alone for so long after the first mark, since the events of a visit come one after another.
 const WAIT: TimeDelta = TimeDelta::seconds(30);
 
-/// Sessions whose visitors' rows are made in one transaction when a site is begun anew.
-const SESSIONS_AT_ONCE: i64 = 100_000;
-
 /// With more dirty visitors than this, and than an eighth of all, the site is begun anew: that takes a fraction of the time for each.
 const MANY_DIRTY: i64 = 50_000;
 
@@ -28,6 +25,14 @@ impl Take {
         match self {
             Self::Due => 500,
             Self::Closed => 20_000,
+        }
+    }
+
+    /// Sessions whose visitors' rows are made in one transaction when a site is begun anew.
+    const fn sessions_at_once(self) -> i64 {
+        match self {
+            Self::Due => 20_000,
+            Self::Closed => 100_000,
         }
     }
 }
@@ -53,7 +58,7 @@ pub async fn round(
     now: DateTime<Utc>,
     which: Take,
 ) -> sqlx::Result<Option<Round>> {
-    round_of(pool, sites, now, which, SESSIONS_AT_ONCE).await
+    round_of(pool, sites, now, which, which.sessions_at_once()).await
 }
 
 /// [`round`], with the visitors of so many sessions in one transaction when a site is begun anew.
