@@ -7,6 +7,7 @@ mod campaigns;
 mod customers;
 mod dashboard;
 mod export;
+mod segments;
 mod streams;
 mod traffic;
 
@@ -92,7 +93,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(dashboard::daily_revenue))
         .routes(routes!(streams::revenue_streams))
         .routes(routes!(customers::customers))
-        .routes(routes!(customers::customer_segments))
+        .routes(routes!(segments::customer_segments))
         .routes(routes!(customers::customer))
         .routes(routes!(customers::customer_metrics))
         .routes(routes!(campaigns::list, campaign_changes::create))
@@ -111,6 +112,6 @@ pub fn routes() -> OpenApiRouter<AppState> {
         )
         .route(
             "/analytics/api/customer-segments",
-            axum::routing::get(customers::customer_segments),
+            axum::routing::get(segments::customer_segments),
         )
 }
