@@ -334,6 +334,8 @@ fn spawn(program: &Path, database_url: &str, address: SocketAddr) -> anyhow::Res
         .env("DATABASE_URL", database_url)
         .env("UD_SECRET", SECRET)
         .env("UD_LISTEN", address.to_string())
+        // As the files in deploy/ have it.
+        .env("MIMALLOC_PURGE_DELAY", "10")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true)
