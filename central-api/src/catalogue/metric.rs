@@ -19,6 +19,7 @@ pub enum Metric {
     Orders,
     Leads,
     Purchases,
+    ValuedPurchases,
     AvgOrderValue,
     RevenuePerSession,
     OrdersPerSession,

@@ -76,7 +76,7 @@ const fn per_session(of: Metric) -> Formula {
 }
 
 /// The catalogue's metrics.
-pub static METRICS: [MetricDefinition; 42] = [
+pub static METRICS: [MetricDefinition; 43] = [
     row(
         Metric::Sessions,
         "sessions",
@@ -196,6 +196,22 @@ pub static METRICS: [MetricDefinition; 42] = [
         ),
     ),
     row(
+        Metric::ValuedPurchases,
+        "valued_purchases",
+        text("Покупки з відомою сумою", "Purchases of known value"),
+        Unit::Count,
+        Better::Higher,
+        Formula::Money {
+            by_session: "coalesce(sum(s.paid_orders - s.unvalued_orders), 0)",
+            by_order: "count(o.revenue) filter (where o.payment_status in ('paid', 'partially_refunded'))",
+            by_event: "count(*) filter (where s.purchase_at is not null)",
+        },
+        text(
+            "Покупки, чий дохід відомий: усі, крім тих у валюті без відомого курсу.",
+            "Purchases whose revenue is known: all but those in a currency without a known rate.",
+        ),
+    ),
+    row(
         Metric::AvgOrderValue,
         "avg_order_value",
         text("Середній чек", "Average order value"),
@@ -203,10 +219,13 @@ pub static METRICS: [MetricDefinition; 42] = [
         Better::Higher,
         Formula::Ratio {
             of: Metric::Revenue,
-            per: Metric::Purchases,
+            per: Metric::ValuedPurchases,
             times: 1,
         },
-        text("Дохід / покупки.", "Revenue / purchases."),
+        text(
+            "Дохід / покупки з відомою сумою: покупка у валюті без відомого курсу не входить ні в дохід, ні в дільник.",
+            "Revenue / purchases of known value: a purchase in a currency without a known rate is neither in the revenue nor in the divisor.",
+        ),
     ),
     row(
         Metric::RevenuePerSession,

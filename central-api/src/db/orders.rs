@@ -282,6 +282,8 @@ pub struct SessionMoney {
     pub lead_orders: i32,
     /// Paid and partially refunded ones.
     pub paid_orders: i32,
+    /// Those of them without a rate.
+    pub unvalued_orders: i32,
     /// In the site's currency; orders without a rate are left out.
     pub revenue: Decimal,
 }
@@ -317,6 +319,7 @@ pub async fn session_money(
         r#"select visitor_id as "visitor_id!", session_id as "session_id!", count(*)::integer as "orders!",
             (count(*) filter (where payment_status = 'prepaid'))::integer as "lead_orders!",
             (count(*) filter (where payment_status in ('paid', 'partially_refunded')))::integer as "paid_orders!",
+            (count(*) filter (where payment_status in ('paid', 'partially_refunded') and revenue is null))::integer as "unvalued_orders!",
             coalesce(sum(revenue), 0) as "revenue!"
         from orders where site_id = $1 and session_id = any($2) and visitor_id is not null group by visitor_id, session_id"#,
         site_id,
@@ -333,19 +336,22 @@ pub async fn set_session_money(conn: &mut PgConnection, site_id: i32, money: &[S
     let orders: Vec<i32> = money.iter().map(|row| row.orders).collect();
     let leads: Vec<i32> = money.iter().map(|row| row.lead_orders).collect();
     let paid: Vec<i32> = money.iter().map(|row| row.paid_orders).collect();
+    let unvalued: Vec<i32> = money.iter().map(|row| row.unvalued_orders).collect();
     let revenue: Vec<Decimal> = money.iter().map(|row| row.revenue).collect();
     sqlx::query!(
-        "update sessions s set orders = k.orders, lead_orders = k.leads, paid_orders = k.paid, revenue = k.revenue
-        from unnest($2::uuid[], $3::uuid[], $4::integer[], $5::integer[], $6::integer[], $7::numeric[])
-            as k(visitor_id, session_id, orders, leads, paid, revenue)
+        "update sessions s set orders = k.orders, lead_orders = k.leads, paid_orders = k.paid, unvalued_orders = k.unvalued, revenue = k.revenue
+        from unnest($2::uuid[], $3::uuid[], $4::integer[], $5::integer[], $6::integer[], $7::integer[], $8::numeric[])
+            as k(visitor_id, session_id, orders, leads, paid, unvalued, revenue)
         where s.site_id = $1 and s.visitor_id = k.visitor_id and s.session_id = k.session_id
-            and (s.orders, s.lead_orders, s.paid_orders, s.revenue) is distinct from (k.orders, k.leads, k.paid, k.revenue)",
+            and (s.orders, s.lead_orders, s.paid_orders, s.unvalued_orders, s.revenue)
+                is distinct from (k.orders, k.leads, k.paid, k.unvalued, k.revenue)",
         site_id,
         &visitors,
         &sessions,
         &orders,
         &leads,
         &paid,
+        &unvalued,
         &revenue
     )
     .execute(conn)

@@ -531,6 +531,7 @@ async fn write(
                     orders: 0,
                     lead_orders: 0,
                     paid_orders: 0,
+                    unvalued_orders: 0,
                     revenue: Decimal::ZERO,
                 })
             })

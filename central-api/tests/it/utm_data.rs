@@ -89,7 +89,8 @@ pub const TEXTS: [(&str, &str, bool); 18] = [
     ("click_platform", "click_platform", false),
 ];
 
-fn values(key: &str) -> &'static [&'static str] {
+/// What a dimension's key may have for values.
+pub fn values(key: &str) -> &'static [&'static str] {
     match key {
         "utm_source" => &["facebook", "google", "tiktok", "instagram", "e,mail"],
         "utm_medium" => &["cpc", "paid_social", "organic"],
@@ -275,13 +276,13 @@ impl Data {
                 .map(|(a, b)| format!("[{a},{})", b + 1_800_000))
                 .collect();
             let columns = TEXTS.map(|(_, column, _)| column).join(", ");
-            let places: Vec<_> = (0..TEXTS.len()).map(|n| format!("${}", n + 24)).collect();
+            let places: Vec<_> = (0..TEXTS.len()).map(|n| format!("${}", n + 25)).collect();
             let sql = format!(
                 "insert into sessions (site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active, event_count,
                     page_views, points, product_view_at, add_to_cart_at, checkout_at, lead_at, purchase_at, registered_at,
-                    event_revenue, bot_reason, human_seen, orders, lead_orders, paid_orders, revenue, {columns})
+                    event_revenue, bot_reason, human_seen, orders, lead_orders, paid_orders, revenue, unvalued_orders, {columns})
                 values ($1, $2, $3, $4, $5, $6, $7::text::int8multirange, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-                    $20, $21, $22, $23, {})",
+                    $20, $21, $22, $23, $24, {})",
                 places.join(", ")
             );
             let mut query = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -307,7 +308,8 @@ impl Data {
                 .bind(orders.len() as i32)
                 .bind(with(&["prepaid"]))
                 .bind(with(&["paid", "partially_refunded"]))
-                .bind(orders.iter().filter_map(|o| o.revenue).sum::<Decimal>());
+                .bind(orders.iter().filter_map(|o| o.revenue).sum::<Decimal>())
+                .bind(orders.iter().filter(|o| o.revenue.is_none()).count() as i32);
             for (_, value) in &s.texts {
                 query = query.bind(value);
             }

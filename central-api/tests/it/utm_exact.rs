@@ -1,6 +1,6 @@
 //! Every metric by every dimension, against a plain count over the raw rows that shares no code with the catalogue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use central_api::catalogue::{Dimension, Metric};
@@ -16,7 +16,7 @@ use chrono_tz::Tz;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::support::TestApp;
-use crate::utm_data::{Data, Order, Session, Spend};
+use crate::utm_data::{Data, Order, Session, Spend, values};
 
 const ZONES: [Tz; 4] = [Tz::Europe__Kyiv, Tz::UTC, Tz::America__New_York, Tz::Asia__Kathmandu];
 
@@ -200,23 +200,23 @@ fn figures(
     visitors.sort();
     visitors.dedup();
     let total = n(sessions.len());
-    let (revenue, all, leads, purchases) = if from_events {
+    let (revenue, all, leads, purchases, valued) = if from_events {
         let bought = sessions_with(&|s| s.purchase_at.is_some());
         (
             sessions.iter().map(|s| s.event_revenue).sum(),
             bought,
             sessions_with(&|s| s.lead_at.is_some()),
             bought,
+            bought,
         )
     } else {
+        let paid = |o: &&&Order| o.status == "paid" || o.status == "partially_refunded";
         (
             orders.iter().filter_map(|o| o.revenue).sum(),
             n(orders.len()),
             n(orders.iter().filter(|o| o.status == "prepaid").count()),
-            n(orders
-                .iter()
-                .filter(|o| o.status == "paid" || o.status == "partially_refunded")
-                .count()),
+            n(orders.iter().filter(paid).count()),
+            n(orders.iter().filter(paid).filter(|o| o.revenue.is_some()).count()),
         )
     };
     let visits: usize = sessions.iter().map(|s| s.visits.len()).sum();
@@ -264,7 +264,8 @@ fn figures(
             "orders" => Some(all),
             "leads" => Some(leads),
             "purchases" => Some(purchases),
-            "avg_order_value" => ratio(1, revenue, purchases),
+            "valued_purchases" => Some(valued),
+            "avg_order_value" => ratio(1, revenue, valued),
             "revenue_per_session" => ratio(1, revenue, total),
             "orders_per_session" => ratio(1, all, total),
             "total_score" => Some(points.into()),
@@ -312,10 +313,10 @@ fn filters(pairs: &[(Dimension, &str)]) -> Filters {
     filters
 }
 
-/// Filters that combine, exclude, ask for the absent and for values that look like syntax.
+/// Filters that combine, exclude, ask for the absent and for values that look like syntax; and one by each dimension that there is.
 fn filter_cases() -> Vec<Filters> {
     use Dimension::{Channel, City, Country, DeviceType, Referrer, UtmCampaign, UtmSource, VisitorType};
-    vec![
+    let mut cases = vec![
         filters(&[]),
         filters(&[(UtmSource, "facebook")]),
         filters(&[(UtmSource, "facebook"), (UtmSource, "e,mail"), (UtmSource, "(not set)")]),
@@ -331,7 +332,16 @@ fn filter_cases() -> Vec<Filters> {
         filters(&[(Referrer, "one"), (Referrer, "(not set)")]),
         filters(&[(VisitorType, "returning"), (UtmSource, "!google")]),
         filters(&[(UtmSource, "nobody")]),
-    ]
+    ];
+    cases.extend(Dimension::filters().map(|dimension| {
+        let value = match dimension {
+            VisitorType => "new",
+            Dimension::BotReason => "headless",
+            _ => values(dimension.key())[0],
+        };
+        filters(&[(dimension, &format!("\\{value}"))])
+    }));
+    cases
 }
 
 fn periods(zone: Tz) -> Vec<Period> {
@@ -412,6 +422,7 @@ async fn every_metric_by_every_dimension_equals_the_slow_count_to_the_cent() {
     }
     let filters = filter_cases();
     let mut turn = 0;
+    let (mut of_dimensions, mut of_periods) = (BTreeSet::new(), BTreeSet::new());
     for (nth, zone) in ZONES.into_iter().enumerate() {
         if nth == 2 {
             upkeep::catch_up(&app.db.pool, now(), |_| {}).await.unwrap();
@@ -420,10 +431,12 @@ async fn every_metric_by_every_dimension_equals_the_slow_count_to_the_cent() {
             time_zone: zone,
             ..(*site).clone()
         });
-        for period in periods(zone) {
+        for (p, period) in periods(zone).into_iter().enumerate() {
             for attribution_date in [AttributionDate::Session, AttributionDate::Order] {
                 for dimension in std::iter::once(None).chain(Dimension::all().map(Some)) {
                     turn += 1;
+                    of_dimensions.insert((dimension, turn % filters.len()));
+                    of_periods.insert((p, turn % filters.len()));
                     let scope = Scope {
                         site: site.clone(),
                         period,
@@ -437,6 +450,9 @@ async fn every_metric_by_every_dimension_equals_the_slow_count_to_the_cent() {
             }
         }
     }
+    // Every dimension in every zone and period with either date; and with every filter, which every period had too.
+    assert_eq!(of_dimensions.len(), (Dimension::all().count() + 1) * filters.len());
+    assert_eq!(of_periods.len(), periods(Tz::UTC).len() * filters.len());
 }
 
 #[tokio::test]
@@ -466,7 +482,7 @@ async fn pairs_of_dimensions_and_sites_without_a_backend_are_exact_too() {
                 confirmed: false,
                 attribution_date,
             };
-            check(&app, &data, &scope, &[all[i], all[(i * 5 + 7) % all.len()]]).await;
+            check(&app, &data, &scope, &[all[i % all.len()], all[(i * 5 + 7) % all.len()]]).await;
             check(&app, &data, &scope, &[all[(i + 11) % all.len()], Dimension::Day]).await;
         }
     }

@@ -44,6 +44,21 @@ async fn refunds_and_cancellations_change_revenue_to_the_cent() {
     }
 }
 
+/// Purchases, those of known value and the average order, the same by either date of money.
+async fn average_order(shop: &Shop) -> [Value; 3] {
+    let reader = shop.app.bearer(&shop.site, &[Scope::Read]).await;
+    let mut found = Vec::new();
+    for date in ["session", "order"] {
+        let query = "metrics=purchases,valued_purchases,avg_order_value&period=all_time";
+        let url = shop.app.url(&format!("/api/utm/query?{query}&attribution_date={date}"));
+        let answer: Value = reader.get(url).send().await.unwrap().json().await.unwrap();
+        let row = answer["rows"][0].clone();
+        found.push(["purchases", "valued_purchases", "avg_order_value"].map(|key| row[key].clone()));
+    }
+    assert_eq!(found[0], found[1]);
+    found.remove(0)
+}
+
 #[tokio::test]
 async fn two_currencies_are_summed_in_the_sites_one() {
     let shop = Shop::open().await;
@@ -61,6 +76,8 @@ async fn two_currencies_are_summed_in_the_sites_one() {
     assert!(waiting["warnings"][0].as_str().unwrap().contains("exchange rate"));
     shop.ok(order("home", json!({"currency": "UAH", "total": 100}))).await;
     assert_eq!(shop.money(11).await, (3, 0, 3, dec("589.85")));
+    // The purchase that waits for its rate is in no average either.
+    assert_eq!(average_order(&shop).await, [json!(3), json!(2), json!(294.93)]);
 
     let put = async |rates: Value| {
         let answer = shop
@@ -78,6 +95,7 @@ async fn two_currencies_are_summed_in_the_sites_one() {
         (200, json!({"changed": 1, "orders": 1}))
     );
     assert_eq!(shop.money(11).await, (3, 0, 3, dec("993.85")));
+    assert_eq!(average_order(&shop).await, [json!(3), json!(3), json!(331.28)]);
     put(json!([{"currency": "EUR", "day": "2026-11-20", "rate": "50.00"}])).await;
     assert_eq!(shop.money(11).await, (3, 0, 3, dec("1094.85")));
     assert_eq!(
