@@ -169,6 +169,12 @@ pub fn by_order(metric: Metric) -> &'static str {
     }
 }
 
+/// What of a visitor decides who is counted when. Many visitors have it in common.
+pub const PEOPLE: &str = "first_day, converted, active_days";
+
+/// What of a visitor decides the money.
+pub const ORDERS: &str = "first_day, order_days, order_counts, order_revenue";
+
 /// Which sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -203,13 +209,13 @@ impl Part {
         }
     }
 
-    /// Columns `part, first_day, at, visitors, orders, revenue`: what rows of `relation`, which has [`columns`], add to the sums.
-    fn select(self, relation: &str) -> String {
+    /// Columns `part, first_day, at, visitors, orders, revenue`: what rows of `people` and of `orders` add to the sums.
+    fn select(self, people: &str, orders: &str) -> String {
         let name = self.name();
         let counted = |condition: &str| {
             format!(
-                "select '{name}' as part, first_day, first_day as at, count(*) as visitors, 0::bigint as orders, 0::numeric as revenue \
-                 from {relation} where {condition} group by first_day"
+                "select '{name}' as part, first_day, first_day as at, sum(visitors)::bigint as visitors, 0::bigint as orders, \
+                 0::numeric as revenue from {people} where {condition} group by first_day"
             )
         };
         match self {
@@ -217,10 +223,10 @@ impl Part {
             Self::Converted => counted("converted"),
             // Each day beside the one before it, so that a bucket counts at its first day. Later ones than any matrix shows are left out.
             Self::Active(bucket) => format!(
-                "select '{name}', first_day, at, count(*), 0::bigint, 0::numeric from (\
-                 select first_day, {at} as at, {before} as before from (\
-                 select first_day, unnest(active_days) as day, unnest(first_day || active_days) as before \
-                 from {relation} where active_days is not null) d \
+                "select '{name}', first_day, at, sum(visitors)::bigint, 0::bigint, 0::numeric from (\
+                 select first_day, visitors, {at} as at, {before} as before from (\
+                 select first_day, visitors, unnest(active_days) as day, unnest(first_day || active_days) as before \
+                 from {people} where active_days is not null) d \
                  where day is not null and day < {cohort} + {MAX_PERIODS} * interval '1 {name}') d \
                  where at <> before group by first_day, at",
                 at = bucket_of(bucket, "day"),
@@ -230,14 +236,15 @@ impl Part {
             Self::Money => format!(
                 "select '{name}', first_day, at, 0::bigint, sum(orders)::bigint, sum(revenue) from (\
                  select first_day, unnest(order_days) as at, unnest(order_counts) as orders, unnest(order_revenue) as revenue \
-                 from {relation} where order_days is not null) m group by first_day, at"
+                 from {orders} where order_days is not null) m group by first_day, at"
             ),
         }
     }
 }
 
-/// What rows of `relation` add to some sums, as [`Part::select`] has it.
-pub fn sums(parts: &[Part], relation: &str) -> String {
-    let parts: Vec<_> = parts.iter().map(|part| part.select(relation)).collect();
+/// What visitors add to some sums, with columns `part, first_day, at, visitors, orders, revenue`. Rows of `people` tell of so many `visitors` who
+/// have the same of [`PEOPLE`]; rows of `orders` have [`ORDERS`] of one.
+pub fn sums(parts: &[Part], people: &str, orders: &str) -> String {
+    let parts: Vec<_> = parts.iter().map(|part| part.select(people, orders)).collect();
     parts.join(" union all ")
 }

@@ -307,7 +307,8 @@ async fn bring_up_to_date(db: &mut PgConnection, site: &Site, visitors: &[Uuid])
 
 /// Adds `sign` times what is kept of some visitors to the sums.
 async fn add(db: &mut PgConnection, site_id: i32, visitors: Visitors<'_>, sign: &'static str) -> sqlx::Result<()> {
-    let mut sql = QueryBuilder::new("with kept as materialized (select * from cohort_visitors v where ");
+    let mut sql =
+        QueryBuilder::new("with kept as materialized (select v.*, 1::bigint as visitors from cohort_visitors v where ");
     visitors.condition(&mut sql, site_id, "v");
     sql.push(") insert into cohort_cells as c (site_id, part, first_day, at, visitors, orders, revenue) select ");
     sql.push_bind(site_id);
@@ -315,7 +316,7 @@ async fn add(db: &mut PgConnection, site_id: i32, visitors: Visitors<'_>, sign: 
         ", part, first_day, at, {sign} * visitors, {sign} * orders, {sign} * revenue from ({}) u order by part, first_day, at \
          on conflict (site_id, part, first_day, at) do update set visitors = c.visitors + excluded.visitors, \
          orders = c.orders + excluded.orders, revenue = c.revenue + excluded.revenue",
-        facts::sums(&Part::ALL, "kept")
+        facts::sums(&Part::ALL, "kept", "kept")
     ));
     sql.build().execute(&mut *db).await?;
     Ok(())
