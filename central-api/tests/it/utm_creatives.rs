@@ -14,6 +14,7 @@ use central_api::reports::table;
 use central_api::rollup::upkeep;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 use sqlx::PgPool;
 
 use crate::support::TestDb;
@@ -43,7 +44,8 @@ async fn plain(pool: &PgPool, scope: &Scope, campaign: &str) -> BTreeMap<String,
         });
         creative.first = creative.first.min(at);
         creative.last = creative.last.max(at);
-        creative.paying.extend((!revenue.is_zero()).then_some(revenue));
+        let ten_thousandths = (revenue * Decimal::from(10_000)).to_i64().unwrap();
+        creative.paying.extend((!revenue.is_zero()).then_some(ten_thousandths));
         creative.paying.sort();
     }
     found

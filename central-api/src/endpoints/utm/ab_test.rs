@@ -305,7 +305,7 @@ fn variant(row: &Row, creative: &Creative) -> Variant {
     Variant {
         // A converted session is a session, so there are never more.
         conversions: Proportion::new(conversions.min(sessions), sessions).unwrap_or_default(),
-        paying: creative.paying.iter().filter_map(ToPrimitive::to_f64).collect(),
+        paying: creative.paying.iter().map(|amount| *amount as f64 / 10_000.0).collect(),
         first: creative.first,
         last: creative.last,
     }
