@@ -4,6 +4,7 @@
 
 pub mod cohorts;
 pub mod compare;
+pub mod counted;
 pub mod creatives;
 pub mod csv;
 pub mod customers;

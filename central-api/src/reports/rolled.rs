@@ -12,7 +12,7 @@ use crate::rollup::{Split, days_are_whole_hours, midnights_come_once, quarter, s
 
 /// More time than this that only the sessions tell about (dirty hours, the period's edges), and its visitors are counted with all others:
 /// looking up each session's predecessors would take longer.
-const MOST_LOOKED_UP: TimeDelta = TimeDelta::days(7);
+pub(super) const MOST_LOOKED_UP: TimeDelta = TimeDelta::days(7);
 
 /// The part of a question that rollups answer, and what is left to the sessions.
 #[derive(Debug, Clone)]

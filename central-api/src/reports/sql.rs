@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use sqlx::{Postgres, QueryBuilder};
 
+use super::counted::Counted;
 use super::filter::Choice;
 use super::rolled::Rolled;
 use super::scope::{AttributionDate, Bots, Scope};
@@ -31,6 +32,11 @@ pub struct Question<'a> {
 }
 
 impl Question<'_> {
+    /// Whether money counts with the session that it came from.
+    pub fn money_is_of_sessions(&self) -> bool {
+        self.scope.attribution_date == AttributionDate::Session
+    }
+
     /// Whether spend has every dimension that the question splits and filters by.
     pub fn spend_is_known(&self) -> bool {
         let filtered = self.scope.filters.iter().map(|(dimension, _)| dimension);
@@ -92,6 +98,8 @@ enum Part<'a> {
         rolled: &'a Rolled,
         ranges: &'a Ranges,
     },
+    /// What was counted before.
+    Counted(&'a Counted),
     /// Orders `o` of the period.
     Orders,
     /// Ad spend `a` of the period's days.
@@ -112,8 +120,12 @@ enum Measures {
 /// The aggregate's SQL over one part; none when that part does not hold it. May hold the placeholders of [`filled`].
 fn aggregate(metric: Metric, part: Part<'_>, question: &Question<'_>) -> Option<Cow<'static, str>> {
     let scope = question.scope;
-    let by_order = scope.attribution_date == AttributionDate::Order;
+    let by_order = !question.money_is_of_sessions();
     let sql = match (metric.definition().formula, part) {
+        (_, Part::Counted(counted)) => {
+            let column = counted.figures.iter().position(|(of, _)| *of == metric)?;
+            return Some(format!("c.m{column}").into());
+        }
         (Formula::Distinct(_), Part::Rolled { rolled, .. }) if rolled.distinct => {
             return Some(rolled_visitors(question).into());
         }
@@ -145,13 +157,19 @@ fn rolled_sum(metric: Metric) -> Cow<'static, str> {
     format!("coalesce(sum(r.{}), 0)", metric.key()).into()
 }
 
-/// Columns `d0`, `d1` … (text), `m0`, `m1` … (numeric, in the order of [`aggregates`]) and `total_rows`.
-pub fn statement(question: &Question<'_>, rolled: Option<&Rolled>) -> QueryBuilder<Postgres> {
+/// Columns `d0`, `d1` … (text), `m0`, `m1` … (numeric, in the order of [`aggregates`]) and `total_rows`. `rolled` and `counted` are what was
+/// found for this question in the same snapshot; without them everything is read from the sessions.
+pub fn statement(
+    question: &Question<'_>,
+    rolled: Option<&Rolled>,
+    counted: Option<&Counted>,
+) -> QueryBuilder<Postgres> {
     let mut sql = QueryBuilder::new("");
     let found = aggregates(question.metrics);
     let mut parts = Vec::new();
-    match rolled {
-        Some(rolled) => {
+    parts.extend(counted.map(Part::Counted));
+    match (rolled, counted) {
+        (Some(rolled), _) => {
             let Plan { days, hours, sessions } = &rolled.plan;
             parts.push(Part::Sessions {
                 ranges: Some(sessions),
@@ -162,14 +180,18 @@ pub fn statement(question: &Question<'_>, rolled: Option<&Rolled>) -> QueryBuild
                 },
             });
             parts.extend([(24, days), (1, hours)].map(|(hours, ranges)| Part::Rolled { hours, rolled, ranges }));
-            if !rolled.distinct {
+            if !rolled.distinct && counted.is_none() {
                 parts.push(Part::Sessions {
                     ranges: None,
                     measures: Measures::Distinct,
                 });
             }
         }
-        None => parts.push(Part::Sessions {
+        (None, Some(counted)) => parts.push(Part::Sessions {
+            ranges: Some(&counted.sessions),
+            measures: Measures::Additive,
+        }),
+        (None, None) => parts.push(Part::Sessions {
             ranges: None,
             measures: Measures::All,
         }),
@@ -224,6 +246,8 @@ impl Part<'_> {
             Part::Rolled { .. } => "r.start",
             Part::Orders => "o.created_at",
             Part::Spend => "a.day",
+            // Their time is a value already.
+            Part::Counted(_) => "null",
         }
     }
 
@@ -234,6 +258,7 @@ impl Part<'_> {
                 ranges: Some(ranges), ..
             }
             | Part::Rolled { ranges, .. } => ranges.is_empty(),
+            Part::Counted(counted) => counted.rows() == 0,
             Part::Sessions { ranges: None, .. } | Part::Orders | Part::Spend => false,
         }
     }
@@ -248,6 +273,9 @@ fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Me
         match part {
             Part::Sessions { .. } => filled(sql, dimension.sql(Side::Sessions), part.time(), scope),
             Part::Orders => filled(sql, dimension.sql(Side::Orders), part.time(), scope),
+            Part::Counted(_) => {
+                sql.push(format_args!("c.d{i}"));
+            }
             Part::Spend => {
                 sql.push(dimension.spend_sql().unwrap_or("null::text"));
             }
@@ -277,19 +305,25 @@ fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Me
         Part::Sessions {
             ranges: Some(ranges), ..
         } => {
-            sql.push(" from ");
-            windows(sql, ranges);
-            // Fenced by the offset: a few hours are found by index, whatever the statistics make of a join on ranges.
-            sql.push(
-                " cross join lateral (select * from sessions x where x.first_seen >= w.a and x.first_seen < w.b and x.site_id = ",
-            )
-            .push_bind(scope.site.id);
-            sql.push(" offset 0) s");
-            sql.push(" where true");
-            bots(sql, "s.bot_reason", scope.bots);
-            for (dimension, choice) in scope.filters.iter() {
-                chosen(sql, dimension.sql(Side::Sessions), choice);
+            from_sessions_of(sql, scope, ranges);
+        }
+        Part::Counted(counted) => {
+            sql.push(" from unnest(");
+            for (i, values) in counted.values.iter().enumerate() {
+                sql.push(if i > 0 { ", " } else { "" });
+                sql.push_bind(values.clone()).push("::text[]");
             }
+            for (i, (_, figures)) in counted.figures.iter().enumerate() {
+                let first = i == 0 && counted.values.is_empty();
+                sql.push(if first { "" } else { ", " });
+                sql.push_bind(figures.clone()).push("::numeric[]");
+            }
+            let values = (0..counted.values.len()).map(|i| format!("d{i}"));
+            let figures = (0..counted.figures.len()).map(|i| format!("m{i}"));
+            let names: Vec<_> = values.chain(figures).collect();
+            sql.push(format_args!(") as c ({})", names.join(", ")));
+            // A row for each of its rows: grouped as they are.
+            return;
         }
         Part::Rolled { hours, rolled, ranges } => {
             sql.push(" from ");
@@ -329,6 +363,30 @@ fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Me
         }
     }
     group_by(sql, question);
+}
+
+/// Sessions `s` of some ranges of the period, and the condition on them.
+fn from_sessions_of(sql: &mut QueryBuilder<Postgres>, scope: &Scope, ranges: &Ranges) {
+    sql.push(" from ");
+    windows(sql, ranges);
+    // Fenced by the offset: a few hours are found by index, whatever the statistics make of a join on ranges.
+    sql.push(" cross join lateral (select * from sessions x where x.first_seen >= w.a and x.first_seen < w.b and x.site_id = ")
+        .push_bind(scope.site.id);
+    sql.push(" offset 0) s where true");
+    sessions_chosen(sql, scope);
+}
+
+/// Columns `d0`, `d1` … (text) and `visitor_id`: who came in some ranges of the period, once for each row of the answer.
+pub(super) fn visitors_of_ranges(question: &Question<'_>, ranges: &Ranges) -> QueryBuilder<Postgres> {
+    let mut sql = QueryBuilder::new("select distinct ");
+    for (i, dimension) in question.dimensions.iter().enumerate() {
+        sql.push("(");
+        filled(&mut sql, dimension.sql(Side::Sessions), "s.first_seen", question.scope);
+        sql.push(format_args!(") collate \"C\" as d{i}, "));
+    }
+    sql.push("s.visitor_id");
+    from_sessions_of(&mut sql, question.scope, ranges);
+    sql
 }
 
 /// Ranges of time as rows `w (a, b)`.
@@ -407,6 +465,11 @@ pub fn sessions_where(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
     if let Some(from) = scope.period.from {
         sql.push(" and s.first_seen >= ").push_bind(from);
     }
+    sessions_chosen(sql, scope);
+}
+
+/// What of it is not about time.
+fn sessions_chosen(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
     bots(sql, "s.bot_reason", scope.bots);
     if scope.confirmed {
         sql.push(" and s.human_seen");

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, PgPool, PgTransaction, Row as _};
+use sqlx::{PgConnection, PgPool, PgTransaction, Postgres, QueryBuilder, Row as _};
 
+use super::counted;
 use super::figure::Figure;
 use super::rolled::Rolled;
 use super::sql::{self, Question};
@@ -77,8 +78,7 @@ impl Serialize for Cell {
 /// The database's.
 pub async fn ask(pool: &PgPool, question: &Question<'_>) -> sqlx::Result<Table> {
     let mut tx = snapshot(pool).await?;
-    let rolled = rolled(&mut tx, question).await?;
-    let mut statement = sql::statement(question, rolled.as_ref());
+    let mut statement = statement(&mut tx, question).await?;
     // Planned anew for each request: the period decides between index and scan, and a plan for any period would be wrong for most.
     let found = statement.build().persistent(false).fetch_all(&mut *tx).await?;
     tx.commit().await?;
@@ -95,8 +95,9 @@ pub async fn ask(pool: &PgPool, question: &Question<'_>) -> sqlx::Result<Table> 
 
 /// Begins a snapshot and tells the planner what it cannot know: a period's sessions lie together, so finding them by index costs little
 /// more than reading on, and what a worker hands over costs little beside reading it. With the defaults, distinct visitors would be counted
-/// by one process, and a quarter would be looked for in the whole table.
-const BEGIN: &str = "begin isolation level repeatable read read only; set local random_page_cost = 1.1; set local parallel_tuple_cost = 0.001";
+/// by one process, and a quarter would be looked for in the whole table. Nothing is compiled: that takes longer than what it would speed up.
+const BEGIN: &str = "begin isolation level repeatable read read only; set local random_page_cost = 1.1; \
+     set local parallel_tuple_cost = 0.001; set local jit = off";
 
 /// A transaction in which [`rolled`] and the statement made with it see the same moment: a return counts in a later hour than the session
 /// that it follows, so that dirty hours and sums of two moments could count a visitor twice.
@@ -105,6 +106,16 @@ const BEGIN: &str = "begin isolation level repeatable read read only; set local 
 /// The database's.
 pub async fn snapshot(pool: &PgPool) -> sqlx::Result<PgTransaction<'static>> {
     pool.begin_with(BEGIN).await
+}
+
+/// The statement that answers the question from whatever answers it fastest at this moment.
+///
+/// # Errors
+/// The database's.
+pub async fn statement(db: &mut PgConnection, question: &Question<'_>) -> sqlx::Result<QueryBuilder<Postgres>> {
+    let rolled = rolled(&mut *db, question).await?;
+    let counted = counted::count(db, question, rolled.as_ref()).await?;
+    Ok(sql::statement(question, rolled.as_ref(), counted.as_ref()))
 }
 
 /// What of the question rollups answer at this moment; none when only the sessions can.

@@ -10,8 +10,9 @@
 //! hour says then also depends on earlier hours: whoever changes where a session stands among its visitor's sessions marks the hours
 //! of the visitor's later sessions as well (`db::rollup_marks::insert_later`).
 //!
-//! What no rollup holds (bots, filters and splits outside [`SPLITS`]) is read from the sessions.
+//! What no rollup holds (bots, filters and splits outside [`SPLITS`]) is added up session by session from [`blocks`].
 
+pub mod blocks;
 pub mod cohorts;
 pub mod collect;
 mod fold;

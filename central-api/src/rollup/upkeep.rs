@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool};
 
 use super::recompute::recompute;
 use super::statements::{days_from_hours, hours_from_sessions, table_columns};
-use super::{collect, order_sums, split_numbers};
+use super::{blocks, collect, order_sums, split_numbers};
 use crate::db::data_versions;
 
 /// Which dirty hours a round takes. None takes an hour that has not ended.
@@ -19,6 +19,9 @@ pub enum Take {
     /// All, however lately they were marked.
     Closed,
 }
+
+/// Blocks made anew in one transaction.
+const RENEWED_AT_ONCE: i64 = 24;
 
 /// Any fixed number: one process at a time keeps rollups.
 const LOCK: i64 = 0x7564_726f_6c6c;
@@ -80,9 +83,14 @@ pub async fn renew(pool: &PgPool, now: DateTime<Utc>, which: Take) -> sqlx::Resu
         return Ok(None);
     }
     let Some((site_id, hours)) = take(&mut tx, now, which).await? else {
+        // What stands there is right, and some of it only lacks its block.
+        let renewed = blocks::renew(&mut tx, RENEWED_AT_ONCE).await?;
         // Not left to the pool, which would keep the lock a moment longer.
-        tx.rollback().await?;
-        return Ok(Some(Round::default()));
+        tx.commit().await?;
+        return Ok(Some(Round {
+            hours: renewed,
+            more: renewed > 0,
+        }));
     };
     recompute(&mut tx, site_id, &hours).await?;
     let days: BTreeSet<_> = hours.iter().map(DateTime::date_naive).collect();
@@ -124,6 +132,8 @@ pub async fn mark_period(pool: &PgPool, site_id: i32, from: DateTime<Utc>, to: D
              select date_trunc('hour', first_seen, 'UTC') as hour from sessions where site_id = $1 and first_seen >= $2 and first_seen < $3
              union
              select start from rollups where site_id = $1 and hours = 1 and split = 0 and start >= $2 and start < $3
+             union
+             select start from session_blocks where site_id = $1 and start >= $2 and start < $3
              union
              select date_trunc('hour', created_at, 'UTC') from orders where site_id = $1 and created_at >= $2 and created_at < $3
              union
@@ -229,6 +239,7 @@ pub async fn verify(
         } else {
             &[]
         };
+        wrong.extend(blocks::differing(&mut tx, site_id, &clean).await?);
         wrong.extend(order_sums::differing(&mut tx, site_id, &clean, clean_day).await?);
         if !clean_day.is_empty() {
             let found: Vec<DateTime<Utc>> = sqlx::query_scalar(AssertSqlSafe(of_day.clone()))

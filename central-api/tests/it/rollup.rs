@@ -96,7 +96,7 @@ async fn assert_rollups_tell_the_truth(db: &TestDb, site: &Site) {
                 used += usize::from(rolled.is_some());
                 let mut answers = Vec::new();
                 for source in [rolled.as_ref(), None] {
-                    let rows = statement(&question, source)
+                    let rows = statement(&question, source, None)
                         .build()
                         .persistent(false)
                         .fetch_all(&db.pool)

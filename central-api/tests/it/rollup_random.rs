@@ -5,6 +5,7 @@ use std::sync::Arc;
 use central_api::auth::Scope as KeyScope;
 use central_api::catalogue::{Dimension, Metric};
 use central_api::db::retention;
+use central_api::reports::counted::count;
 use central_api::reports::filter::Filters;
 use central_api::reports::period::Period;
 use central_api::reports::scope::{AttributionDate, Bots, Scope};
@@ -54,26 +55,49 @@ fn questions() -> Vec<(Vec<Dimension>, Filters)> {
         vec![],
         filter(&[(Dimension::UtmSource, "google"), (Dimension::UtmSource, "tiktok")]),
     ));
+    // None that a split holds.
+    questions.push((
+        vec![Dimension::UtmSource, Dimension::Day, Dimension::City],
+        filter(&[(Dimension::LandingPage, "!/"), (Dimension::Country, "UA")]),
+    ));
+    questions.push((
+        vec![Dimension::Hour, Dimension::VisitorType],
+        filter(&[(Dimension::UtmSource, "google"), (Dimension::UtmSource, "(not set)")]),
+    ));
+    questions.push((vec![Dimension::BotReason, Dimension::Language], none()));
+    questions.push((
+        vec![],
+        filter(&[(Dimension::VisitorType, "returning"), (Dimension::City, "Kyiv")]),
+    ));
     questions
 }
 
-/// Compares both ways for one zone and period. Answers how many answers had their visitors from the sums.
-async fn assert_the_same_both_ways(
+/// Compares all ways for one zone and period. Answers how many answers had their visitors from the sums, and how many were counted from the
+/// blocks as well.
+async fn assert_the_same_all_ways(
     app: &TestApp,
     site: &Arc<Site>,
     period: Period,
     skipped: usize,
     told: &str,
-) -> usize {
-    let mut by_sums = 0;
+) -> (usize, usize) {
+    let (mut by_sums, mut by_blocks) = (0, 0);
     // A third of the questions each time.
-    for (dimensions, filters) in questions().into_iter().skip(skipped).step_by(3) {
+    for (turn, (dimensions, filters)) in questions().into_iter().enumerate().skip(skipped).step_by(3) {
+        let everybody = (Bots::Exclude, false);
+        let (bots, confirmed) = [
+            everybody,
+            everybody,
+            (Bots::Include, false),
+            (Bots::Exclude, true),
+            (Bots::Only, false),
+        ][turn % 5];
         let scope = Scope {
             site: site.clone(),
             period,
             filters,
-            bots: Bots::Exclude,
-            confirmed: false,
+            bots,
+            confirmed,
             attribution_date: AttributionDate::Session,
         };
         let question = Question {
@@ -87,19 +111,24 @@ async fn assert_the_same_both_ways(
         let mut tx = snapshot(&app.db.pool).await.unwrap();
         let rolled = rolled(&mut tx, &question).await.unwrap();
         by_sums += usize::from(rolled.as_ref().is_some_and(|rolled| rolled.distinct));
+        let beside = count(&mut tx, &question, rolled.as_ref()).await.unwrap();
+        let alone = count(&mut tx, &question, None).await.unwrap();
+        by_blocks += usize::from(alone.is_some());
         let mut answers = Vec::new();
-        for source in [rolled.as_ref(), None] {
-            let mut statement = statement(&question, source);
+        for (rolled, counted) in [(None, None), (rolled.as_ref(), beside.as_ref()), (None, alone.as_ref())] {
+            let mut statement = statement(&question, rolled, counted);
             let rows = statement.build().persistent(false).fetch_all(&mut *tx).await.unwrap();
             answers.push(rows.iter().map(|row| read(row, &question).unwrap()).collect::<Vec<_>>());
         }
-        assert_eq!(
-            answers[0], answers[1],
-            "{told}: {dimensions:?} {:?} {} {period:?}",
-            scope.filters, site.time_zone
-        );
+        for answer in &answers[1..] {
+            assert_eq!(
+                answer, &answers[0],
+                "{told}: {dimensions:?} {:?} {bots:?} {confirmed} {} {period:?}",
+                scope.filters, site.time_zone
+            );
+        }
     }
-    by_sums
+    (by_sums, by_blocks)
 }
 
 /// An event of one of a few visitors, anywhere in the last six days, with whatever of touch, context and bot it happens to carry.
@@ -139,7 +168,7 @@ async fn one_story(seed: u64) {
     let site = app.state.sites.all().first().unwrap().clone();
     let shop = app.bearer(&site, &[KeyScope::Orders]).await;
     let mut told: Vec<Vec<Value>> = Vec::new();
-    let mut by_sums = 0;
+    let (mut by_sums, mut by_blocks) = (0, 0);
     for step in 0..30 {
         let what = rng.random_range(0..13);
         match what {
@@ -208,8 +237,10 @@ async fn one_story(seed: u64) {
         };
         let told = format!("seed {seed}, step {step} ({what})");
         assert_coverage_is_exact(&app.db.pool, &in_zone, &period, &told).await;
-        by_sums += assert_the_same_both_ways(&app, &in_zone, period, step as usize % 3, &told).await;
+        let (sums, blocks) = assert_the_same_all_ways(&app, &in_zone, period, step as usize % 3, &told).await;
+        (by_sums, by_blocks) = (by_sums + sums, by_blocks + blocks);
     }
+    assert!(by_blocks > 100, "{by_blocks} answers were counted from blocks");
     assert!(by_sums > 100, "visitors came from the sums in {by_sums} answers");
 }
 

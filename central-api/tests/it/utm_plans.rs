@@ -1,13 +1,14 @@
 //! What the database reads for a period: the period's rows through an index, never the whole table.
 
 use central_api::catalogue::{Dimension, Metric};
+use central_api::reports::counted::count;
 use central_api::reports::filter::Filters;
 use central_api::reports::period::Period;
 use central_api::reports::scope::{AttributionDate, Bots, Scope};
 use central_api::reports::sql::{self, Question};
 use central_api::reports::table::{rolled, snapshot};
 use central_api::rollup::statements::{days_from_hours, hours_from_sessions};
-use central_api::rollup::{split_numbers, upkeep};
+use central_api::rollup::{blocks, split_numbers, upkeep};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Execute, PgPool, Postgres, QueryBuilder};
@@ -95,7 +96,7 @@ async fn a_weeks_figures_read_a_weeks_rows() {
                         limit: Some(20),
                         offset: 0,
                     };
-                    (format!("{dimension:?}"), sql::statement(&question, None))
+                    (format!("{dimension:?}"), sql::statement(&question, None, None))
                 })
                 .collect();
             statements.push(("sessions".into(), sql::sessions(&scope, None, Some(30))));
@@ -221,7 +222,7 @@ async fn upkeep_and_reports_from_sums_read_the_hours_that_they_are_about() {
         assert!(rolled.as_ref().is_some_and(|rolled| rolled.distinct));
         let mut read = Vec::new();
         scans(
-            &plan(&app.db.pool, sql::statement(&question, rolled.as_ref())).await,
+            &plan(&app.db.pool, sql::statement(&question, rolled.as_ref(), None)).await,
             &mut read,
         );
         for (kind, table, index, rows) in read.iter().filter(|scan| scan.1 == "sessions") {
@@ -233,4 +234,82 @@ async fn upkeep_and_reports_from_sums_read_the_hours_that_they_are_about() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn what_no_sum_answers_reads_the_blocks_of_its_period_and_the_dirty_hour_s_sessions() {
+    let app = TestApp::start().await;
+    let site = app.site("shop").await;
+    fill(&app.db.pool, site.id).await;
+    let now: DateTime<Utc> = "2026-11-20T00:00:00Z".parse().unwrap();
+    upkeep::mark_every_hour(&app.db.pool, site.id, now - TimeDelta::days(20), now)
+        .await
+        .unwrap();
+    upkeep::catch_up(&app.db.pool, now, |_| {}).await.unwrap();
+    for statement in [
+        "insert into rollup_dirty (site_id, hour) select 1, timestamptz '2026-11-19 23:00:00+00'",
+        "analyze session_blocks",
+    ] {
+        sqlx::query(statement).execute(&app.db.pool).await.unwrap();
+    }
+    let mut filters = Filters::default();
+    filters.add(Dimension::UtmSource, "source3").unwrap();
+    filters.add(Dimension::Country, "UA").unwrap();
+    let scope = Scope {
+        site: site.clone(),
+        period: Period::parse(Some("week"), None, None, site.time_zone, now).unwrap(),
+        filters,
+        bots: Bots::Exclude,
+        confirmed: false,
+        attribution_date: AttributionDate::Session,
+    };
+    let question = Question {
+        scope: &scope,
+        dimensions: &[Dimension::LandingPage],
+        metrics: &[Metric::Visitors, Metric::Revenue],
+        sort: None,
+        limit: Some(20),
+        offset: 0,
+    };
+    let mut tx = snapshot(&app.db.pool).await.unwrap();
+    let counted = count(&mut tx, &question, None).await.unwrap().unwrap();
+    assert!(counted.rows() > 5);
+    let mut read = Vec::new();
+    scans(
+        &plan(&app.db.pool, sql::statement(&question, None, Some(&counted))).await,
+        &mut read,
+    );
+    let of_sessions: Vec<_> = read.iter().filter(|scan| scan.1 == "sessions").collect();
+    assert!(!of_sessions.is_empty(), "{read:?}");
+    for (kind, _, index, rows) in of_sessions {
+        assert_ne!(kind, "Seq Scan", "{read:?}");
+        assert!(
+            *rows <= SESSIONS as f64 / 400.0 / 24.0 * 2.0,
+            "{index} reads {rows} rows: {read:?}"
+        );
+    }
+
+    let found: Value = sqlx::query_scalar(AssertSqlSafe(format!(
+        "explain (analyze, format json) {}",
+        blocks::OF_RANGES
+    )))
+    .bind(site.id)
+    .bind([now - TimeDelta::days(7)])
+    .bind([now])
+    .bind(blocks::layout())
+    .fetch_one(&app.db.pool)
+    .await
+    .unwrap();
+    let mut read = Vec::new();
+    scans(&found, &mut read);
+    let kept: i64 = sqlx::query_scalar("select count(*) from session_blocks")
+        .fetch_one(&app.db.pool)
+        .await
+        .unwrap();
+    assert!(kept > 400, "{kept}");
+    let of_blocks: Vec<_> = read.iter().filter(|scan| scan.1 == "session_blocks").collect();
+    assert_eq!(of_blocks.len(), 1, "{read:?}");
+    // By its key, whichever way the planner walks it.
+    assert_ne!(of_blocks[0].0, "Seq Scan", "{read:?}");
+    assert_eq!(of_blocks[0].3, 7.0 * 24.0, "{read:?}");
 }

@@ -198,8 +198,7 @@ impl Export {
             }
             Stream::Rows(dimensions, metrics) => {
                 let question = self.question(dimensions, metrics);
-                let rolled = table::rolled(&mut tx, &question).await?;
-                let mut statement = sql::statement(&question, rolled.as_ref());
+                let mut statement = table::statement(&mut tx, &question).await?;
                 let mut rows = statement.build().persistent(false).fetch(&mut *tx);
                 while let Some(row) = rows.try_next().await? {
                     batch.push(cells(table::read(&row, &question)?));
