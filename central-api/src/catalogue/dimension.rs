@@ -1,5 +1,7 @@
 //! The table of dimensions.
 
+use shared::channel::Channel;
+
 use super::Text;
 
 /// What figures can be split and filtered by. The order is that of [`DIMENSIONS`].
@@ -67,7 +69,37 @@ pub struct DimensionDefinition {
     of_order: OfOrder,
 }
 
+/// A value that is ours to name.
+#[derive(Debug, Clone, Copy)]
+pub struct NamedValue {
+    /// As it stands in rows and filters.
+    pub key: &'static str,
+    /// Name for people.
+    pub label: Text,
+    /// What it means, in a sentence.
+    pub definition: Text,
+}
+
 impl Dimension {
+    /// Its values in words, where the values are ours; empty where they are the shop's or the platforms'.
+    pub fn named_values(self) -> Vec<NamedValue> {
+        if self != Self::Channel {
+            return Vec::new();
+        }
+        let channels = Channel::ALL.into_iter().map(|channel| NamedValue {
+            key: channel.name(),
+            label: Text {
+                uk: channel.label_uk(),
+                en: channel.label_en(),
+            },
+            definition: Text {
+                uk: channel.sentence_uk(),
+                en: channel.sentence_en(),
+            },
+        });
+        channels.collect()
+    }
+
     /// The table's row.
     pub fn definition(self) -> &'static DimensionDefinition {
         &DIMENSIONS[self as usize]

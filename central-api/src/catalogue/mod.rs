@@ -8,7 +8,7 @@ mod dimension;
 mod metric;
 mod metric_rows;
 
-pub use dimension::{Dimension, DimensionDefinition, Side};
+pub use dimension::{Dimension, DimensionDefinition, NamedValue, Side};
 pub use metric::{Better, Formula, Metric, MetricDefinition, Unit};
 pub use metric_rows::CONVERTED;
 

@@ -12,9 +12,31 @@ pub fn country_name(code: &str, language: &str) -> Option<String> {
         .map(|name| name.to_string())
 }
 
+/// Codes of the countries of whose names one contains a text in lower case, in `uk` or `en`.
+pub fn countries_named(text: &str) -> Vec<String> {
+    let letters = || b'A'..=b'Z';
+    let codes = letters().flat_map(|a| letters().map(move |b| [a, b].map(char::from).iter().collect::<String>()));
+    let is_named = |code: &String| {
+        let names = ["uk", "en"].map(|language| country_name(code, language));
+        names
+            .into_iter()
+            .flatten()
+            .any(|name| name.to_lowercase().contains(text))
+    };
+    codes.filter(is_named).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_country_is_found_by_a_part_of_its_name() {
+        assert_eq!(countries_named("україн"), ["UA"]);
+        assert_eq!(countries_named("ukrain"), ["UA"]);
+        assert_eq!(countries_named("niger"), ["NE", "NG"]);
+        assert!(countries_named("nowhere at all").is_empty());
+    }
 
     #[test]
     fn countries_are_named_in_both_languages() {

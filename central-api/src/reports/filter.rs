@@ -8,11 +8,16 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use crate::catalogue::Dimension;
+use crate::catalogue::{Dimension, Text};
 use crate::error::ApiError;
 
 /// What stands for the absent value.
 pub const NOT_SET: &str = "(not set)";
+/// The same for people.
+pub const NOT_SET_WORDS: Text = Text {
+    uk: "(не вказано)",
+    en: NOT_SET,
+};
 /// Characters of one value; longer ones are stored nowhere.
 const MAX_VALUE_CHARS: usize = 1_024;
 /// Values of all filters together.

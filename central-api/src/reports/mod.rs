@@ -14,6 +14,7 @@ pub mod params;
 pub mod period;
 pub mod rolled;
 pub mod scope;
+pub mod search;
 pub mod series;
 pub mod session;
 pub mod sheet;

@@ -9,6 +9,7 @@ use super::counted::Counted;
 use super::filter::Choice;
 use super::rolled::Rolled;
 use super::scope::{AttributionDate, Bots, Scope};
+use super::search::Search;
 use super::visitors::{rolled_visitors, visitors_by_first};
 use crate::catalogue::{CONVERTED, Dimension, Formula, Metric, Side};
 use crate::orders::rates::FALLBACK_DAYS;
@@ -164,6 +165,16 @@ pub fn statement(
     rolled: Option<&Rolled>,
     counted: Option<&Counted>,
 ) -> QueryBuilder<Postgres> {
+    searched(question, rolled, counted, None)
+}
+
+/// [`statement`] with those rows alone that a search finds.
+pub fn searched(
+    question: &Question<'_>,
+    rolled: Option<&Rolled>,
+    counted: Option<&Counted>,
+    search: Option<&Search>,
+) -> QueryBuilder<Postgres> {
     let mut sql = QueryBuilder::new("");
     let found = aggregates(question.metrics);
     let mut parts = Vec::new();
@@ -234,6 +245,10 @@ pub fn statement(
         group_by(&mut sql, question);
     }
     sql.push(") q");
+    if let Some(search) = search.filter(|_| !question.dimensions.is_empty()) {
+        sql.push(" where ");
+        search.condition(&mut sql, question.dimensions);
+    }
     order_and_page(&mut sql, question, &found);
     sql
 }

@@ -10,6 +10,7 @@ use sqlx::{PgConnection, PgPool, PgTransaction, Postgres, QueryBuilder, Row as _
 use super::counted;
 use super::figure::Figure;
 use super::rolled::Rolled;
+use super::search::Search;
 use super::sql::{self, Question};
 use crate::catalogue::{Formula, Metric};
 use crate::rollup::upkeep;
@@ -77,8 +78,16 @@ impl Serialize for Cell {
 /// # Errors
 /// The database's.
 pub async fn ask(pool: &PgPool, question: &Question<'_>) -> sqlx::Result<Table> {
+    found(pool, question, None).await
+}
+
+/// [`ask`], for those rows alone that a search finds; `total_rows` are those.
+///
+/// # Errors
+/// The database's.
+pub async fn found(pool: &PgPool, question: &Question<'_>, search: Option<&Search>) -> sqlx::Result<Table> {
     let mut tx = snapshot(pool).await?;
-    let mut statement = statement(&mut tx, question).await?;
+    let mut statement = searched(&mut tx, question, search).await?;
     // Planned anew for each request: the period decides between index and scan, and a plan for any period would be wrong for most.
     let found = statement.build().persistent(false).fetch_all(&mut *tx).await?;
     tx.commit().await?;
@@ -113,9 +122,17 @@ pub async fn snapshot(pool: &PgPool) -> sqlx::Result<PgTransaction<'static>> {
 /// # Errors
 /// The database's.
 pub async fn statement(db: &mut PgConnection, question: &Question<'_>) -> sqlx::Result<QueryBuilder<Postgres>> {
+    searched(db, question, None).await
+}
+
+async fn searched(
+    db: &mut PgConnection,
+    question: &Question<'_>,
+    search: Option<&Search>,
+) -> sqlx::Result<QueryBuilder<Postgres>> {
     let rolled = rolled(&mut *db, question).await?;
     let counted = counted::count(db, question, rolled.as_ref()).await?;
-    Ok(sql::statement(question, rolled.as_ref(), counted.as_ref()))
+    Ok(sql::searched(question, rolled.as_ref(), counted.as_ref(), search))
 }
 
 /// What of the question rollups answer at this moment; none when only the sessions can.

@@ -39,3 +39,4 @@ mod utm_customers;
 mod utm_data;
 mod utm_exact;
 mod utm_plans;
+mod utm_search;

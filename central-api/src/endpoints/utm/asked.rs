@@ -10,6 +10,7 @@ use crate::catalogue::{Dimension, Metric};
 use crate::error::ApiError;
 use crate::reports::params::Params;
 use crate::reports::scope::Scope;
+use crate::reports::search::Search;
 use crate::reports::sql::{Column, Sort};
 use crate::site::Site;
 use crate::state::AppState;
@@ -95,6 +96,17 @@ impl Asked {
             self.params.number("limit", 1..=MAX_LIMIT, default_limit)?,
             self.params.number("offset", 0..=MAX_OFFSET, 0)?,
         ))
+    }
+
+    /// Takes `search`.
+    ///
+    /// # Errors
+    /// 400 for a text that no value can contain.
+    pub fn search(&mut self) -> Result<Option<Search>, ApiError> {
+        match self.params.one("search")? {
+            Some(text) => Search::parse(&text),
+            None => Ok(None),
+        }
     }
 
     /// Takes `sort`: a column's key, with `-` before it for the largest first.

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::routing::get;
 use serde::Serialize;
-use shared::channel::Channel;
 use utoipa::ToSchema;
 
 use super::Endpoint;
@@ -62,25 +61,6 @@ struct ValueAnswer {
     definition: Text,
 }
 
-/// The values that are ours to name.
-fn values(dimension: Dimension) -> Vec<ValueAnswer> {
-    if dimension != Dimension::Channel {
-        return Vec::new();
-    }
-    let channels = Channel::ALL.into_iter().map(|channel| ValueAnswer {
-        key: channel.name(),
-        label: Text {
-            uk: channel.label_uk(),
-            en: channel.label_en(),
-        },
-        definition: Text {
-            uk: channel.sentence_uk(),
-            en: channel.sentence_en(),
-        },
-    });
-    channels.collect()
-}
-
 /// A customer segment.
 #[derive(Serialize, ToSchema)]
 struct SegmentAnswer {
@@ -133,7 +113,15 @@ async fn catalogue(asked: Asked) -> Result<Json<Catalogue>, ApiError> {
             filter: !dimension.is_time(),
             not_set: NOT_SET,
             definition: row.definition,
-            values: values(dimension),
+            values: dimension
+                .named_values()
+                .into_iter()
+                .map(|value| ValueAnswer {
+                    key: value.key,
+                    label: value.label,
+                    definition: value.definition,
+                })
+                .collect(),
         }
     });
     Ok(Json(Catalogue {

@@ -165,6 +165,14 @@ pub fn sort(dimensions: &[Dimension], metrics: &[Metric], default: &str) -> RefO
     )
 }
 
+/// `search` in the values of an answer's dimensions.
+pub fn search<P: From<Parameter>>() -> P {
+    text(
+        "search",
+        "Only rows of which a dimension's value, or its name in the catalogue, contains this text, in whatever case; (not set) finds the absent value.",
+    )
+}
+
 /// `site`.
 pub fn site_parameter<P: From<Parameter>>() -> P {
     text("site", "The site's key; needed only by somebody who may see several.")

@@ -27,7 +27,7 @@ pub struct List {
 }
 
 /// Every list.
-pub const LISTS: [List; 11] = [
+pub const LISTS: [List; 13] = [
     List {
         path: "sources",
         rows: "sources",
@@ -75,6 +75,18 @@ pub const LISTS: [List; 11] = [
         rows: "referrers",
         dimensions: &[Dimension::Referrer],
         summary: "By referrer's host",
+    },
+    List {
+        path: "countries",
+        rows: "countries",
+        dimensions: &[Dimension::Country],
+        summary: "By country",
+    },
+    List {
+        path: "cities",
+        rows: "cities",
+        dimensions: &[Dimension::City, Dimension::Country],
+        summary: "By city and country",
     },
     List {
         path: "devices",
@@ -155,6 +167,7 @@ async fn answer(list: &'static List, mut asked: Asked) -> Result<Json<impl Seria
     let scope = asked.scope()?;
     let (limit, offset) = asked.page(DEFAULT_LIMIT)?;
     let sort = asked.sort(list.dimensions, &LIST_METRICS)?;
+    let search = asked.search()?;
     asked.params.finish()?;
     let question = Question {
         sort: sort.or(Some(DEFAULT_SORT)),
@@ -163,7 +176,7 @@ async fn answer(list: &'static List, mut asked: Asked) -> Result<Json<impl Seria
         ..list.question(&scope)
     };
     let (table, totals) = tokio::try_join!(
-        table::ask(&asked.pool, &question),
+        table::found(&asked.pool, &question, search.as_ref()),
         table::totals(&asked.pool, &question)
     )?;
     Ok(Json(Answer {
@@ -181,6 +194,7 @@ pub(super) fn endpoints() -> impl Iterator<Item = Endpoint> {
         let mut parameters = describe::scope_parameters();
         parameters.extend(describe::page(DEFAULT_LIMIT));
         parameters.push(describe::sort(list.dimensions, &LIST_METRICS, "-sessions"));
+        parameters.push(describe::search());
         let row = || describe::row(list.dimensions, &LIST_METRICS);
         Endpoint {
             path: list.path,
@@ -189,11 +203,11 @@ pub(super) fn endpoints() -> impl Iterator<Item = Endpoint> {
             operations: describe::get(describe::operation(
                 list.rows,
                 list.summary,
-                "Rows are groups of sessions; totals are the figures of all of them together, whose visitors are counted once.",
+                "Rows are groups of sessions; totals are the figures of all of them together, whatever is searched for; visitors are counted once.",
                 parameters,
                 describe::scoped([
                     (list.rows, describe::array_of(describe::object(row()).into())),
-                    ("total_rows", describe::integer("Rows without limit and offset.")),
+                    ("total_rows", describe::integer("Rows without limit and offset, of a search those that it finds.")),
                     ("totals", describe::object(describe::row(&[], &LIST_METRICS)).into()),
                     ("limit", describe::integer("As asked.")),
                     ("offset", describe::integer("As asked.")),

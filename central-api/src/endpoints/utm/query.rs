@@ -83,6 +83,10 @@ async fn answer(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
     }
     let (limit, offset) = asked.page(DEFAULT_LIMIT)?;
     let sort = asked.sort(&dimensions, &metrics)?;
+    let search = asked.search()?;
+    if search.is_some() && (bucket.is_some() || dimensions.is_empty()) {
+        return Err(ApiError::invalid("search", "needs dimensions, and no bucket"));
+    }
     asked.params.finish()?;
 
     let only_bucket = bucket.filter(|_| dimensions.len() == 1 && sort.is_none());
@@ -96,7 +100,7 @@ async fn answer(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
         offset: if only_bucket.is_none() { offset } else { 0 },
     };
     let (mut table, totals) = tokio::try_join!(
-        table::ask(&asked.pool, &question),
+        table::found(&asked.pool, &question, search.as_ref()),
         table::totals(&asked.pool, &question)
     )?;
     if let Some(bucket) = only_bucket {
@@ -205,7 +209,10 @@ pub(super) fn endpoint() -> Endpoint {
             ),
             ("bucket", describe::nullable_text("As asked.")),
             ("rows", describe::array_of(row())),
-            ("total_rows", describe::integer("Rows without limit and offset.")),
+            (
+                "total_rows",
+                describe::integer("Rows without limit and offset, of a search those that it finds."),
+            ),
             ("totals", row()),
         ])
     };
@@ -228,6 +235,7 @@ pub(super) fn endpoint() -> Endpoint {
         "sort",
         "One of the asked columns, - before it for the largest first.",
     ));
+    parameters.push(describe::search());
     let summary = "Any metrics by any dimensions";
     let description = "A series (bucket without dimensions and sort) has no gaps.";
     let body = ObjectBuilder::new()

@@ -115,7 +115,7 @@ export const registrations = (scope: Scope, signal: AbortSignal) =>
   taken(client.GET("/api/utm/query", { params: { query: { ...scope, metrics: "registrations,sessions", dimensions: "utm_source", sort: "-registrations", limit: 5 } }, signal }));
 
 /** The lists that have a row per value of a dimension; all of one shape. */
-export type ListName = "sources" | "campaigns" | "content" | "mediums" | "terms" | "channels" | "landing-pages" | "referrers" | "devices" | "browsers" | "operating-systems";
+export type ListName = "countries" | "cities" | "sources" | "campaigns" | "content" | "mediums" | "terms" | "channels" | "landing-pages" | "referrers" | "devices" | "browsers" | "operating-systems";
 /** A row: dimensions are texts or absent, metrics are figures. */
 export type Row = Readonly<Record<string, string | number | null>>;
 /** One page of a list. */
@@ -126,9 +126,9 @@ export interface List {
   currency: string;
 }
 
-/** `sort` is a column's key, with `-` before it for the largest first. */
-export function list(name: ListName, scope: Scope, { limit, offset = 0, sort }: { limit: number; offset?: number; sort: string }, signal: AbortSignal): Promise<List> {
-  const query = { ...scope, limit, offset, sort } as Query<"sources">;
+/** `sort` is a column's key, with `-` before it for the largest first; `search` a text that its rows contain. */
+export function list(name: ListName, scope: Scope, { limit, offset = 0, sort, search = "" }: { limit: number; offset?: number; sort: string; search?: string }, signal: AbortSignal): Promise<List> {
+  const query = { ...scope, limit, offset, sort, ...(search !== "" && { search }) } as Query<"sources">;
   return together(JSON.stringify([name, query]), signal, (shared) => askList(name, query, shared));
 }
 

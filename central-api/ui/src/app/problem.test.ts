@@ -4,7 +4,7 @@ import { beforeAll, expect, test } from "vitest";
 
 import { CODES, FIELDS, SENTENCES } from "../texts/problems";
 import { actions } from "../texts/settings";
-import type { problem as Problem } from "./problem";
+import type { problem as Problem, rowProblem as RowProblem } from "./problem";
 
 const root = join(import.meta.dirname, "../../..");
 const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
@@ -41,6 +41,19 @@ test("every fixed sentence that the panel can be told has its Ukrainian", () => 
   expect(missing(told.filter((sentence) => !OF_PROGRAMS.test(sentence)), SENTENCES)).toEqual([]);
 });
 
+test("every reason for which a row of a report of ad spend is refused has its Ukrainian", () => {
+  const text = (name: string) => readFileSync(join(root, `src/${name}`), "utf8");
+  const literal = String.raw`(?:format(?:_args)?!\(\s*)?"((?:[^"\\]|\\.)*)"`;
+  const reader = text("spend/file.rs").replace(/^[\s\S]*?\nimpl Report \{/, "");
+  const refused = [...reader.matchAll(new RegExp(String.raw`refuse\(\s*(?:Field::\w+|field),\s*${literal}`, "g")), ...reader.matchAll(new RegExp(String.raw`message: ${literal}`, "g"))];
+  const [, required = ""] = /fn required[\s\S]*?message: format!\("([^"]+)"/.exec(text("record.rs")) ?? [];
+  const cleaned = /\nfn clean[\s\S]*?\n\}/.exec(text("record.rs"))?.[0] ?? "";
+  const cleaning = [...cleaned.matchAll(/message: format!\("([^"]+)"|invalid\(field, "([^"]+)"/g)].map((found) => found[1] ?? found[2] ?? "");
+  const reasons = [...refused.map((found) => found[1] ?? ""), required, ...cleaning].map((reason) => reason.replace(/^\{(field)?\} /, "").replaceAll(/\{\w*\}/g, "7"));
+  expect(reasons.length).toBeGreaterThan(12);
+  expect(reasons.filter((message) => rowProblem({ message }) === message)).toEqual([]);
+});
+
 interface Schema {
   $ref?: string;
   properties?: Record<string, Schema>;
@@ -68,10 +81,11 @@ test("every field that the panel can send has its rule", () => {
 });
 
 let problem: typeof Problem;
+let rowProblem: typeof RowProblem;
 beforeAll(async () => {
   // What a browser has and this runtime has not.
   Object.assign(globalThis, { localStorage: { getItem: () => "uk", setItem: () => {} }, location: new URL("http://panel.example/") });
-  ({ problem } = await import("./problem"));
+  ({ problem, rowProblem } = await import("./problem"));
 });
 
 test("a field's rule comes before the server's sentence, that before its code, and its own words are the last resort", () => {
@@ -83,4 +97,10 @@ test("a field's rule comes before the server's sentence, that before its code, a
   expect(problem(error(500, "internal", "internal error"))).toBe("Помилка на сервері. Номер запиту: r-1.");
   expect(problem(error(418, "teapot", "short and stout"))).toBe("short and stout");
   expect(problem(error(0, "unreachable", "fetch failed"))).toMatch(/Сервер не відповідає/);
+});
+
+test("why a row was refused is said in the reader's language, without the column's name", () => {
+  expect(rowProblem({ field: "Day", message: "Day must be a day like 2026-11-20" })).toBe("Має бути день на кшталт 2026-11-20.");
+  expect(rowProblem({ message: "the row has 9 cells, the header 7" })).toBe("У рядку клітинок 9, у заголовку 7.");
+  expect(rowProblem({ field: "x", message: "x has a reason of tomorrow" })).toBe("has a reason of tomorrow");
 });

@@ -1,6 +1,6 @@
 // What the server refused, in the reader's language.
 import type { ApiError } from "../api/client";
-import { CODES, FIELDS, REQUEST, SENTENCES } from "../texts/problems";
+import { CODES, FIELDS, REQUEST, ROW_REASONS, SENTENCES } from "../texts/problems";
 import { shell } from "../texts/shell";
 import { t, type Text } from "./language.svelte";
 
@@ -26,4 +26,21 @@ export function problem({ status, code, message, field, requestId }: ApiError): 
   const said = t(known);
   if (said.endsWith(":")) return `${said} ${message}`;
   return status >= 500 && requestId ? `${said} ${t(REQUEST, { id: requestId })}` : said;
+}
+
+/** The values that stand in a sentence of the server; none when it is another sentence. */
+function valuesIn(sentence: string, pattern: string): Record<string, string> | undefined {
+  const literal = pattern.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/\{(\w+)\}/g, "(?<$1>\\S+)");
+  const found = new RegExp(`^${literal}$`).exec(sentence);
+  return found ? { ...found.groups } : undefined;
+}
+
+/** Why a row of a file was refused. The column stands beside it and is not named again. */
+export function rowProblem(row: { field?: string | null; message: string }): string {
+  const reason = row.field && row.message.startsWith(`${row.field} `) ? row.message.slice(row.field.length + 1) : row.message;
+  for (const text of Object.values(ROW_REASONS)) {
+    const values = valuesIn(reason, text.en);
+    if (values) return t(text, values);
+  }
+  return reason;
 }

@@ -3,7 +3,15 @@ import { untrack } from "svelte";
 
 import { ApiError } from "../api/client";
 
-export class Resource<T> {
+/** What a panel needs to know of it. */
+export interface Answer<T> {
+  readonly data: T | undefined;
+  readonly error: ApiError | null;
+  readonly loading: boolean;
+  readonly retry: () => void;
+}
+
+export class Resource<T> implements Answer<T> {
   /** The last answer; stays while a new one is awaited. */
   data = $state.raw<T | undefined>(undefined);
   /** What went wrong last, until an answer comes. */
@@ -20,6 +28,24 @@ export class Resource<T> {
   get attempts(): number {
     return this.#attempts;
   }
+}
+
+/** Two questions of one panel: there is something to show once the first is answered, and what goes wrong with either is the panel's. */
+export function both<T>(first: Answer<T>, second: Answer<unknown>): Answer<T> {
+  return {
+    get data() {
+      return first.data;
+    },
+    get error() {
+      return first.error ?? second.error;
+    },
+    get loading() {
+      return first.loading || second.loading;
+    },
+    retry() {
+      for (const one of [first, second]) if (one.error) one.retry();
+    },
+  };
 }
 
 /**

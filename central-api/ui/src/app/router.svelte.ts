@@ -24,10 +24,13 @@ class Router {
 
   /**
    * Changes parameters of the query and leaves the others: a list repeats the name, `null` removes it. `replace` makes no entry in the
-   * history, for what one would not want to go back to.
+   * history, for what one would not want to go back to. A parameter without a dot says what the page is about: when one changes, every
+   * list of it (`campaigns.page`) begins anew.
    */
   set(changes: Record<string, string | readonly string[] | null>, { replace = false } = {}) {
     const query = new URLSearchParams(this.#url.search);
+    const isOther = Object.keys(changes).some((name) => !name.includes("."));
+    for (const name of isOther ? [...query.keys()] : []) if (name.endsWith(".page")) query.delete(name);
     for (const [name, value] of Object.entries(changes)) {
       query.delete(name);
       for (const one of value === null ? [] : [value].flat()) query.append(name, one);

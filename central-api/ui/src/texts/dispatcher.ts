@@ -207,10 +207,8 @@ export const dispatcher = {
   refundedPart: { uk: "повернено {value}", en: "refunded {value}" },
   export: { uk: "Завантажити файл", en: "Download a file" },
   searchRows: { uk: "Пошук у таблиці «{what}»", en: "Search in “{what}”" },
-  searchLimited: {
-    uk: "Шукали лише серед перших {n} рядків із {all}. Звузьте фільтром або завантажте файл.",
-    en: "Searched in the first {n} rows of {all} alone. Narrow them by a filter, or download the file.",
-  },
+  ofSessions: { uk: "Від сесій", en: "Of sessions" },
+  mapMissing: { uk: "Мапу не вдалося завантажити; у таблиці те саме.", en: "The map could not be loaded; the table says the same." },
   nothingFound: { uk: "Нічого не знайдено.", en: "Nothing found." },
 } as const satisfies Record<string, Text>;
 

@@ -116,6 +116,26 @@ export const SENTENCES: Record<string, Text> = Object.fromEntries(
   ).map(([en, uk]) => [en, { uk, en }]),
 );
 
+/** Why a row of an uploaded file was refused: the server's sentence after the column's name, and the same in Ukrainian. */
+export const ROW_REASONS: Record<string, Text> = {
+  required: { uk: "Бракує значення.", en: "is required" },
+  day: { uk: "Має бути день на кшталт {day}.", en: "must be a day like {day}" },
+  days: { uk: "Має бути день від {first} до завтрашнього.", en: "must lie between {first} and tomorrow" },
+  other_day: { uk: "Інший день, ніж перший: експортуйте з розбивкою за днями.", en: "is another day: export with the breakdown by day" },
+  amount: {
+    uk: "Має бути сума від 0 і менша за {limit}, до 4 знаків після крапки, на кшталт {amount}; кому перед трьома цифрами можна прочитати двояко.",
+    en: "must be an amount from 0 to below {limit} with at most 4 places, such as {amount}; a comma before three digits could mean two amounts",
+  },
+  sum: { uk: "Разом більше, ніж можна зберегти.", en: "adds up to more than can be kept" },
+  count: { uk: "Має бути ціле число від 0 до {most}.", en: "must be a whole number from 0 to {most}" },
+  currency: { uk: "Має бути код валюти з трьох великих літер, як {code}.", en: "must be three capital letters of ISO 4217, such as {code}" },
+  long: { uk: "Має бути не довше за {most} знаків.", en: "must have at most {most} characters" },
+  control: { uk: "Не може містити керівних символів.", en: "must not contain control characters" },
+  campaign: { uk: "Рядок не називає кампанії; експортуйте за кампаніями, без підсумкового рядка.", en: "the row names no campaign; export by campaign, without a summary row" },
+  cells: { uk: "У рядку клітинок {cells}, у заголовку {header}.", en: "the row has {cells} cells, the header {header}" },
+  encoding: { uk: "Рядок не в кодуванні UTF-8.", en: "the row is not UTF-8" },
+};
+
 /** What is said when neither field nor sentence is known. Where a sentence ends in a colon, the server's own words follow. */
 export const CODES: Record<string, Text> = {
   invalid_parameter: { uk: "Значення не підходить:", en: "A value is not allowed:" },

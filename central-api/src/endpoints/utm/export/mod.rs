@@ -84,8 +84,6 @@ fn kinds() -> Vec<(&'static str, Kind)> {
         .map(|((name, _), bucket)| (*name, rows(bucket)));
     [
         ("sessions", Kind::Stream(Stream::Sessions)),
-        ("countries", rows(&[Dimension::Country])),
-        ("cities", rows(&[Dimension::City, Dimension::Country])),
         (
             "registrations",
             Kind::Stream(Stream::Rows(&[Dimension::UtmSource], &REGISTRATIONS)),
