@@ -92,9 +92,9 @@ for (const [language, subject] of [["uk", /^UTM Аналітика — звіт 
     }
     const { sources } = await it.api("/api/utm/sources?period=month&limit=5");
     assert.equal(sources.length, 5);
-    for (const row of sources) has(row.utm_source, row.utm_source ?? "(not set)", s.count(row.sessions), s.percent(row.conversion_rate), s.count(row.orders), s.money(row.revenue));
+    for (const row of sources) has(row.utm_source, row.utm_source ?? { uk: "(не вказано)", en: "(not set)" }[language], s.count(row.sessions), s.percent(row.conversion_rate), s.count(row.orders), s.money(row.revenue));
     const { ltv_comparison } = await it.api("/api/utm/ltv-comparison?period=month&limit=5");
-    for (const row of ltv_comparison) has(row.utm_source, row.utm_source ?? "(not set)", s.money(row.ltv_per_session), s.money(row.max_cpa), s.count(row.total_sessions));
+    for (const row of ltv_comparison) has(row.utm_source, row.utm_source ?? { uk: "(не вказано)", en: "(not set)" }[language], s.money(row.ltv_per_session), s.money(row.max_cpa), s.count(row.total_sessions));
     const { stages } = await it.api("/api/utm/funnel?period=month");
     for (const stage of stages) has(stage.key, stage.label[language], s.count(stage.sessions), s.percent(stage.rate));
     const repeat = await it.api("/api/utm/repeat-rate?period=month");

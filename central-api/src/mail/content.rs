@@ -101,8 +101,8 @@ pub struct Content {
     pub sources: Vec<Row>,
     /// The most valuable sources.
     pub(crate) ltv: Vec<SourceLtv>,
-    /// Who came back.
-    pub(crate) repeat: RepeatRate,
+    /// Who came back; none while the customers of a large history are joined for the first time.
+    pub(crate) repeat: Option<RepeatRate>,
     /// How far sessions came.
     pub(crate) funnel: Funnel,
     /// Orders that no session explains; without filters only.
@@ -154,7 +154,7 @@ pub async fn gather(state: &AppState, subject: Subject, attach_csv: bool, langua
         async { compare::ask(pool, &scope).await.map_err(ApiError::from) },
         top_sources,
         async { ltv::ask(pool, &scope, TOP, 0).await.map_err(ApiError::from) },
-        customers::ask(state, &scope),
+        customers::ask_soon(state, &scope),
         async { funnel::ask(pool, &scope, false).await.map_err(ApiError::from) },
         coverage,
         trend(pool, &scope),

@@ -12,8 +12,9 @@ use crate::catalogue::{Better, Dimension, Metric, Text, Unit};
 use crate::config::Origin;
 use crate::endpoints::utm::general::GENERAL;
 use crate::endpoints::utm::ltv::Level;
+use crate::geo::country_name;
 use crate::reports::figure::Figure;
-use crate::reports::filter::NOT_SET;
+use crate::reports::filter::NOT_SET_WORDS;
 
 /// Figures that stand large at the top; the other general ones follow in a table.
 const HEADLINES: [Metric; 6] = [
@@ -155,7 +156,7 @@ impl Page {
             currency: &site.currency,
         };
         let say = |text: &Text| text.get(language);
-        let named = |name: Option<&str>| name.unwrap_or(NOT_SET).to_owned();
+        let named = |name: Option<&str>| in_words(Dimension::UtmSource, name, language);
         let days = style.days(subject.period.first_day, subject.period.last_day);
         let covered = say(&report_for(subject.covered));
         let title = format!("{covered} ({days})");
@@ -342,7 +343,9 @@ fn tiles(content: &Content, style: Style<'_>) -> Vec<(Metric, Tile)> {
 }
 
 fn repeat(content: &Content, style: Style<'_>) -> Vec<Pair> {
-    let found = &content.repeat;
+    let Some(found) = &content.repeat else {
+        return Vec::new();
+    };
     let pair = |label: &Text, figure: Figure, unit: Unit| Pair {
         label: label.get(style.language),
         value: style.figure(figure, unit),
@@ -402,13 +405,30 @@ fn width(rate: Figure) -> u32 {
 
 /// Dimension and values, for people.
 fn filters(content: &Content, language: &str) -> Option<String> {
-    let shown: Vec<String> = content
-        .subject
-        .filters
-        .parameters()
-        .map(|(dimension, value)| format!("{}: {value}", dimension.definition().label.get(language)))
-        .collect();
+    let mut shown = Vec::new();
+    for (dimension, choice) in content.subject.filters.iter() {
+        let label = dimension.definition().label.get(language);
+        for (sign, values) in [("", &choice.include), ("≠ ", &choice.exclude)] {
+            for value in values {
+                let value = in_words(dimension, value.as_deref(), language);
+                shown.push(format!("{label}: {sign}{value}"));
+            }
+        }
+    }
     (!shown.is_empty()).then(|| shown.join("; "))
+}
+
+/// A dimension's value as people read it.
+fn in_words(dimension: Dimension, value: Option<&str>, language: &str) -> String {
+    let Some(value) = value else {
+        return NOT_SET_WORDS.get(language).to_owned();
+    };
+    let named = || {
+        let of_ours = dimension.named_values().into_iter().find(|named| named.key == value)?;
+        Some(of_ours.label.get(language).to_owned())
+    };
+    let country = || (dimension == Dimension::Country).then(|| country_name(value, language))?;
+    named().or_else(country).unwrap_or_else(|| value.to_owned())
 }
 
 /// The report's site, period and filters as the panel and the API take them.

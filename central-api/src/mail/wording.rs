@@ -43,6 +43,7 @@ pub struct Words {
     pub max_cpa: Text,
     pub funnel: Text,
     pub repeat: Text,
+    pub repeat_later: Text,
     pub repeat_rate: Text,
     pub repeat_customers: Text,
     pub one_time_customers: Text,
@@ -97,6 +98,10 @@ pub const WORDS: Words = Words {
     max_cpa: text("Макс. CPA", "Max. CPA"),
     funnel: text("Воронка конверсій", "Conversion funnel"),
     repeat: text("Повторні покупки", "Repeat purchases"),
+    repeat_later: text(
+        "Клієнтів ще об’єднують за контактами; ці показники будуть у наступному звіті.",
+        "Customers are still being joined by their contacts; these figures will be in the next report.",
+    ),
     repeat_rate: text("Частка повторних", "Repeat rate"),
     repeat_customers: text("Повторні клієнти", "Repeat customers"),
     one_time_customers: text("Купили один раз", "Bought once"),

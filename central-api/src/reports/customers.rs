@@ -55,6 +55,20 @@ pub async fn groups(executor: impl PgExecutor<'_>, scope: &Scope) -> sqlx::Resul
         .collect()
 }
 
+/// Whether the site has more orders than so many.
+///
+/// # Errors
+/// The database's.
+pub async fn are_more_than(executor: impl PgExecutor<'_>, site_id: i32, orders: i64) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select 1 from orders where site_id = $1 offset $2) as "found!""#,
+        site_id,
+        orders
+    )
+    .fetch_one(executor)
+    .await
+}
+
 /// The latest order that carries each of the contacts, in their order, so that people can find what a keyed hash hides.
 ///
 /// # Errors

@@ -30,6 +30,8 @@ use crate::statistics::customers::{Customers, OrderGroup, Repeats, SharedContact
 
 /// Shared contacts and possible duplicates listed at most; their numbers are exact.
 const MAX_LISTED: usize = 20;
+/// Orders that are joined anew for one answer of [`ask_soon`].
+const MOST_UNBUILT: i64 = 100_000;
 const MILLISECONDS_A_DAY: i64 = 86_400_000;
 
 /// Repeat purchases. Customers are orders joined by customer id, e-mail or phone; paid orders count.
@@ -114,6 +116,20 @@ pub(crate) async fn ask(state: &AppState, scope: &Scope) -> Result<RepeatRate, A
         // Until customers are joined for the first time (or anew, by another block list) every order is read.
         Standing::Unbuilt => plain(state, pool, scope).await,
     }
+}
+
+/// [`ask`], unless it would read too many orders for somebody who waits; then none.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn ask_soon(state: &AppState, scope: &Scope) -> Result<Option<RepeatRate>, ApiError> {
+    let (pool, site_id) = (&state.read_pool, scope.site.id);
+    let rules = Rules::of(&state.config.secret, &scope.site);
+    let is_unbuilt = matches!(upkeep::standing(pool, site_id, &rules).await?, Standing::Unbuilt);
+    if is_unbuilt && customers::are_more_than(pool, site_id, MOST_UNBUILT).await? {
+        return Ok(None);
+    }
+    ask(state, scope).await.map(Some)
 }
 
 /// From the customers that are kept.

@@ -60,3 +60,37 @@ async fn a_preview_shows_the_figures_and_runs_nothing_that_a_campaign_s_name_hol
     }
     assert_eq!(get("/api/v1/report-preview?schedule=99").await.status(), 404);
 }
+
+#[tokio::test]
+async fn a_large_history_whose_customers_were_never_joined_holds_no_report_up() {
+    let office = Office::open("2026-11-20T23:10:00Z").await;
+    Data::generate(7, 60).store(&office.app.db.pool, office.site.id).await;
+    let reader = office.app.bearer(&office.site, &[Scope::Read]).await;
+    let shown = async |query: &str| {
+        let path = format!("/api/v1/report-preview?period=all_time&{query}");
+        let answer = reader.get(office.app.url(&path)).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.text().await.unwrap()
+    };
+    // So few orders are joined for the one report.
+    assert!(shown("format=text&language=en").await.contains("Repeat rate: "));
+    let many = "insert into orders (site_id, order_id, currency, total, payment_status, created_at, updated_at) \
+                select $1, 'old-' || n, 'UAH', 1, 'unpaid', timestamptz '2026-01-01Z' + n * interval '1 minute', now() \
+                from generate_series(1, 100001) n";
+    sqlx::query(many)
+        .bind(office.site.id)
+        .execute(&office.app.db.pool)
+        .await
+        .unwrap();
+    for (query, says, other) in [
+        (
+            "format=text&language=en",
+            "Customers are still being joined",
+            "Repeat rate: ",
+        ),
+        ("language=uk", "Клієнтів ще об’єднують", "Частка повторних"),
+    ] {
+        let report = shown(query).await;
+        assert!(report.contains(says) && !report.contains(other), "{report}");
+    }
+}
