@@ -1,6 +1,7 @@
 // `./dev bench [name …]`: runs the benchmarks whose name contains one of the given words (all without), prints one table and writes
 // .dev/bench.json. --large: also at sizes that take long. --seconds <n>: how long ingest and through measure each load; few for a try.
-// --database <name>: ingest (growth), panel, mails and export measure this one, which is filled, instead of making one; they write to it.
+// --database <name>: ingest (growth), panel, mails and export measure this one, which is filled, instead of making one; panel and mails leave
+// it as it was, ingest writes to it.
 // Each benchmark writes its rows, { name, unit, ours, reference, ratio, budget, met }, to the file it is given.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -17,6 +18,7 @@ const BENCHES = [
   { name: "statistics", command: (file) => [process.execPath, "tests/bench/statistics/run.mjs", "--out", file] },
   { name: "reports", command: (file) => ["target/release/bench", "reports", "--out", file, ...(large ? ["--large"] : [])] },
   { name: "panel", command: (file) => [process.execPath, "tests/bench/panel.mjs", "--out", file, ...database] },
+  { name: "panel-accessibility", command: (file) => [process.execPath, "tests/bench/lighthouse/run.mjs", "--out", file] },
   { name: "mails", command: (file) => [process.execPath, "tests/bench/mails.mjs", "--out", file, ...database] },
   { name: "export", command: (file) => ["target/release/bench", "export", "--out", file, ...database] },
   { name: "business", command: (file) => [process.execPath, "tests/bench/business/run.mjs", "--out", file] },
