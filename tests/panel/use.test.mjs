@@ -201,9 +201,6 @@ test("every panel's export downloads, opens, and holds what the panel shows", as
     if (type === "ab-test") assert.deepEqual([query.campaign, query.period], ["brand_always_on", "all_time"]);
     if (type === "roi") assert.equal(query.ad_spend, "12345.5");
     const link = page.locator(`a[download][href="${href}"]`).first();
-    // As a person does: first there, then a click. What comes into view may still take its place in the frame after.
-    await link.scrollIntoViewIfNeeded();
-    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
     const [download] = await Promise.all([page.waitForEvent("download"), link.click()]);
     const content = readFileSync(await download.path());
     if (format === "csv") {
