@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 
 import { chromium } from "playwright-core";
 
-import { ADMIN, install, logIn, settled } from "../../panel/panel.mjs";
+import { ADMIN, install, logIn } from "../../panel/panel.mjs";
 import { freePort } from "../../stack/process.mjs";
 
 /** Points of a hundred. */
@@ -54,7 +54,7 @@ try {
   const page = await browser.newPage();
   await page.goto(shop.url);
   await logIn(page, ADMIN);
-  await settled(page);
+  await page.waitForSelector("#main h1");
   for (const path of PAGES) {
     const name = path.split("?")[0];
     await measure(path, `${name}, as a phone`);
