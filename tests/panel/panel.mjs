@@ -129,6 +129,20 @@ export async function ask(page, path, query = {}) {
   return response.json();
 }
 
+/**
+ * What this link gives when it is clicked. As a person does: first there, then a click, and once more where nothing came of it: rarely,
+ * a click made while Chromium still draws the page it has scrolled is seen by nobody.
+ */
+export async function downloaded(page, link) {
+  await link.scrollIntoViewIfNeeded();
+  for (const timeout of [8_000, 30_000]) {
+    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+    const [download] = await Promise.all([page.waitForEvent("download", { timeout }).catch(() => null), link.click()]);
+    if (download) return download;
+  }
+  throw new Error(`nothing was downloaded from ${await link.getAttribute("href")}`);
+}
+
 /** Writes a picture of the whole page. */
 export async function picture(page, name) {
   mkdirSync(SCREENSHOTS, { recursive: true });

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { after, afterEach, before, test } from "node:test";
 
 import { apiKey } from "../stack/centre.mjs";
-import { ADMIN, ask, install, launch, logIn, open, read, same, settled, SITE, VIEWER } from "./panel.mjs";
+import { ADMIN, ask, downloaded, install, launch, logIn, open, read, same, settled, SITE, VIEWER } from "./panel.mjs";
 
 let shop, browser, page;
 before(async () => {
@@ -201,7 +201,7 @@ test("every panel's export downloads, opens, and holds what the panel shows", as
     if (type === "ab-test") assert.deepEqual([query.campaign, query.period], ["brand_always_on", "all_time"]);
     if (type === "roi") assert.equal(query.ad_spend, "12345.5");
     const link = page.locator(`a[download][href="${href}"]`).first();
-    const [download] = await Promise.all([page.waitForEvent("download"), link.click()]);
+    const download = await downloaded(page, link);
     const content = readFileSync(await download.path());
     if (format === "csv") {
       const lines = content.toString("utf8").trimEnd().split("\r\n");

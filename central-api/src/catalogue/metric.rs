@@ -101,7 +101,7 @@ pub enum Formula {
         /// Over sessions `s` of a site whose purchase events are its revenue.
         by_event: &'static str,
     },
-    /// An aggregate over rows of ad spend `a`, each with its amount in the site's currency `x.amount`; its value over nothing is 0. Null where figures are
+    /// An aggregate over rows of ad spend `a`, each with its `amount` in the site's currency; its value over nothing is 0. Null where figures are
     /// split or filtered by a dimension that spend does not have.
     Spend(&'static str),
     /// `times × of / per`, rounded half away from zero to two decimals; null where `per` is 0.

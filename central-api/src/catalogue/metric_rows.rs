@@ -515,7 +515,7 @@ pub static METRICS: [MetricDefinition; 43] = [
         text("Витрати на рекламу", "Ad spend"),
         Unit::Money,
         Better::Neither,
-        Formula::Spend("coalesce(sum(x.amount), 0)"),
+        Formula::Spend("coalesce(sum(a.amount), 0)"),
         text(
             "Завантажені витрати на рекламу за місцевими днями періоду, у валюті сайту. Сума в іншій валюті без відомого курсу не входить. Порожньо в розрізах і фільтрах, яких витрати не мають.",
             "Stored ad spend of the period's local days, in the site's currency. An amount in another currency without a known rate is left out. Null where split or filtered by what spend does not have.",

@@ -1,6 +1,6 @@
-//! Table `ad_spend`.
+//! Tables `ad_spend`, `ad_spend_days` and `ad_spend_months`: what was spent, and its sums.
 
-use chrono::NaiveDate;
+use chrono::{Datelike as _, Days, NaiveDate};
 use rust_decimal::Decimal;
 use sqlx::{PgConnection, PgExecutor};
 
@@ -18,7 +18,8 @@ pub struct Changed {
     pub changed: u64,
 }
 
-/// Stores sums, each replacing what stood under its key; `rows` are sorted by key. `progress` is told the rows done so far.
+/// Stores sums, each replacing what stood under its key; `rows` are sorted by key. `progress` is told the rows done so far. The connection
+/// has a transaction open: until its end nobody else writes spend of the site.
 ///
 /// # Errors
 /// The database's.
@@ -28,6 +29,7 @@ pub async fn upsert(
     rows: &[(&Key, &Spend)],
     progress: impl Fn(usize),
 ) -> sqlx::Result<Changed> {
+    lock(conn, site_id).await?;
     let mut sum = Changed::default();
     for (nth, rows) in rows.chunks(AT_ONCE).enumerate() {
         let texts = |of: fn(&Key) -> &String| -> Vec<String> { rows.iter().map(|(key, _)| of(key).clone()).collect() };
@@ -65,7 +67,78 @@ pub async fn upsert(
         sum.changed += written.len() as u64 - new;
         progress(nth * AT_ONCE + rows.len());
     }
+    if let (Some((first, _)), Some((last, _))) = (rows.first(), rows.last()) {
+        sum_up(conn, site_id, (first.day, last.day)).await?;
+    }
     Ok(sum)
+}
+
+/// Whoever writes spend of a site waits here for whoever does: each sums up what all of them wrote.
+async fn lock(conn: &mut PgConnection, site_id: i32) -> sqlx::Result<()> {
+    sqlx::query!(
+        "select 1 as one from sites where site_id = $1 for no key update",
+        site_id
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(())
+}
+
+/// Makes the sums of some local days, both included, and of their months anew from the rows. The connection has a transaction open in which
+/// the rows were written.
+///
+/// # Errors
+/// The database's.
+pub async fn sum_up(conn: &mut PgConnection, site_id: i32, (from, to): (NaiveDate, NaiveDate)) -> sqlx::Result<()> {
+    lock(conn, site_id).await?;
+    sqlx::query!(
+        "delete from ad_spend_days where site_id = $1 and day between $2 and $3",
+        site_id,
+        from,
+        to
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "insert into ad_spend_days (site_id, day, utm_source, utm_medium, channel, currency, amount, clicks, impressions)
+         select site_id, day, utm_source, utm_medium, channel, currency, sum(amount), sum(clicks)::bigint, sum(impressions)::bigint
+         from ad_spend where site_id = $1 and day between $2 and $3
+         group by 1, 2, 3, 4, 5, 6",
+        site_id,
+        from,
+        to
+    )
+    .execute(&mut *conn)
+    .await?;
+    let months = (from.with_day(1).unwrap_or(from), last_of_month(to));
+    sqlx::query!(
+        "delete from ad_spend_months where site_id = $1 and month between $2 and $3",
+        site_id,
+        months.0,
+        months.1
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "insert into ad_spend_months
+             (site_id, month, utm_source, utm_medium, utm_campaign, utm_content, channel, currency, amount, clicks, impressions, last_day)
+         select site_id, month, utm_source, utm_medium, utm_campaign, utm_content, channel, currency, sum(amount), sum(clicks)::bigint,
+             sum(impressions)::bigint, max(max(day)) over (partition by month)
+         from (
+             select *, date_trunc('month', day::timestamp)::date as month from ad_spend where site_id = $1 and day between $2 and $3
+         ) a
+         group by 1, 2, 3, 4, 5, 6, 7, 8",
+        site_id,
+        months.0,
+        months.1
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+fn last_of_month(day: NaiveDate) -> NaiveDate {
+    day + Days::new(u64::from(day.num_days_in_month()) - u64::from(day.day()))
 }
 
 /// A stored row.
@@ -114,16 +187,17 @@ pub async fn list(
     .await
 }
 
-/// Deletes the rows of some local days, both included; answers how many.
+/// Deletes the rows of some local days, both included, and answers how many. The connection has a transaction open.
 ///
 /// # Errors
 /// The database's.
 pub async fn delete(
-    db: impl PgExecutor<'_>,
+    conn: &mut PgConnection,
     site_id: i32,
     (from, to): (NaiveDate, NaiveDate),
     source: Option<&str>,
 ) -> sqlx::Result<u64> {
+    lock(conn, site_id).await?;
     let done = sqlx::query!(
         "delete from ad_spend where site_id = $1 and day between $2 and $3 and ($4::text is null or utm_source = $4)",
         site_id,
@@ -131,7 +205,10 @@ pub async fn delete(
         to,
         source
     )
-    .execute(db)
+    .execute(&mut *conn)
     .await?;
+    if done.rows_affected() > 0 {
+        sum_up(conn, site_id, (from, to)).await?;
+    }
     Ok(done.rows_affected())
 }

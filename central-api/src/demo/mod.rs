@@ -11,11 +11,12 @@ mod tables;
 use std::sync::Arc;
 
 use anyhow::Context;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
+use crate::db::ad_spend;
 use crate::db::copy::{self, Rows};
 use crate::db::partitions;
 use crate::rollup::{cohorts, upkeep};
@@ -49,6 +50,8 @@ struct Chunk {
     rows: Vec<u8>,
     /// Sessions among them.
     sessions: u64,
+    /// The site and the local days to sum up with them, where they are ad spend.
+    spend_of: Option<(i32, (NaiveDate, NaiveDate))>,
 }
 
 /// What is to be sent to one table.
@@ -73,6 +76,7 @@ impl Stream {
             statement: self.statement.clone(),
             rows: self.rows.take(),
             sessions: std::mem::take(&mut self.sessions),
+            spend_of: None,
         })
     }
 }
@@ -171,6 +175,9 @@ async fn store(pool: &PgPool, chunk: Chunk) -> sqlx::Result<()> {
         .execute(&mut *tx)
         .await?;
     copy::send(&mut tx, &chunk.statement, chunk.rows).await?;
+    if let Some((site_id, days)) = chunk.spend_of {
+        ad_spend::sum_up(&mut tx, site_id, days).await?;
+    }
     tx.commit().await
 }
 
@@ -195,8 +202,20 @@ fn write(site_id: i32, zone: Tz, options: &DemoOptions, mut events: Vec<EventStr
             }
         }
     }
+    let all = (events.iter_mut().map(|events| &mut events.stream)).chain([&mut sessions, &mut orders]);
+    if !send(&mut { all }, 0) {
+        return;
+    }
     let mut spend = Stream::new(tables::COPY_SPEND);
     tables::write_spend(site_id, &paid, &mut spend.rows);
-    let all = (events.iter_mut().map(|events| &mut events.stream)).chain([&mut sessions, &mut orders, &mut spend]);
-    send(&mut { all }, 0);
+    let days = paid
+        .keys()
+        .next()
+        .zip(paid.keys().next_back())
+        .map(|(first, last)| (first.0, last.0));
+    if let Some(chunk) = spend.take(0) {
+        let spend_of = days.map(|days| (site_id, days));
+        // Nobody takes it any more: the error is told by whoever stopped.
+        let _ = chunks.blocking_send(Chunk { spend_of, ..chunk });
+    }
 }

@@ -385,7 +385,7 @@ pub async fn delete(
     let days = days(range.start_date, range.end_date)?;
     no_nul(range.source.as_deref())?;
     let mut tx = state.pool.begin().await?;
-    let deleted = ad_spend::delete(&mut *tx, site.id, days, range.source.as_deref()).await?;
+    let deleted = ad_spend::delete(&mut tx, site.id, days, range.source.as_deref()).await?;
     let entry = Entry {
         site_id: Some(site.id),
         actor: Actor::User(&admin.0),

@@ -19,6 +19,7 @@ pub mod series;
 pub mod session;
 pub mod sheet;
 pub mod spend;
+pub mod spend_rows;
 pub mod sql;
 pub mod table;
 mod visitors;

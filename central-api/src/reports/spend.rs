@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 
 use super::figure::Figure;
 use super::scope::Scope;
-use super::sql::{self, Question};
+use super::spend_rows::spend_in_other_currencies;
+use super::sql::Question;
 use super::table::{self, Row};
 use crate::catalogue::{Dimension, Metric};
 
@@ -101,11 +102,8 @@ pub async fn totals(pool: &PgPool, scope: &Scope, metrics: &[Metric]) -> sqlx::R
 /// The database's.
 pub async fn without_rate(pool: &PgPool, scope: &Scope) -> sqlx::Result<Vec<WithoutRate>> {
     let mut statement = QueryBuilder::new("select a.currency, sum(a.amount) as amount from ");
-    sql::spend_rows(&mut statement, scope);
-    statement
-        .push(" and a.currency <> ")
-        .push_bind(scope.site.currency.clone())
-        .push(" and x.amount is null group by 1 order by 1");
+    spend_in_other_currencies(&mut statement, scope);
+    statement.push(" and a.in_site_currency is null group by 1 order by 1");
     let rows = statement.build().persistent(false).fetch_all(pool).await?;
     rows.iter()
         .map(|row| {

@@ -10,9 +10,9 @@ use super::filter::Choice;
 use super::rolled::Rolled;
 use super::scope::{AttributionDate, Bots, Scope};
 use super::search::Search;
+use super::spend_rows::spend_rows;
 use super::visitors::{rolled_visitors, visitors_by_first};
 use crate::catalogue::{CONVERTED, Dimension, Formula, Metric, Side};
-use crate::orders::rates::FALLBACK_DAYS;
 use crate::rollup::plan::{Plan, Ranges};
 
 /// What to count.
@@ -374,7 +374,7 @@ fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Me
         }
         Part::Spend => {
             sql.push(" from ");
-            spend_rows(sql, scope);
+            spend_rows(sql, scope, question.dimensions);
         }
     }
     group_by(sql, question);
@@ -507,28 +507,6 @@ pub fn orders_where(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
     }
     for (dimension, choice) in scope.filters.iter() {
         chosen(sql, dimension.sql(Side::Orders), choice);
-    }
-}
-
-/// Rows of ad spend `a` of the period's days, each with its amount in the site's currency `x.amount` (null while its exchange rate is unknown). Filters by what spend does not
-/// have are left out.
-pub fn spend_rows(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
-    sql.push("ad_spend a cross join lateral (select case when a.currency = ")
-        .push_bind(scope.site.currency.clone());
-    sql.push(format_args!(
-        " then a.amount else (select round(a.amount * e.rate, 4) from exchange_rates e where e.site_id = a.site_id \
-         and e.currency = a.currency and e.day between a.day - {FALLBACK_DAYS} and a.day order by e.day desc limit 1) end as amount) x \
-         where a.site_id = "
-    ));
-    sql.push_bind(scope.site.id);
-    sql.push(" and a.day <= ").push_bind(scope.period.last_day);
-    if let Some(first) = scope.period.first_day {
-        sql.push(" and a.day >= ").push_bind(first);
-    }
-    for (dimension, choice) in scope.filters.iter() {
-        if let Some(expression) = dimension.spend_sql() {
-            chosen(sql, expression, choice);
-        }
     }
 }
 

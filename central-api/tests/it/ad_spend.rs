@@ -6,6 +6,9 @@ use central_api::auth::{Role, Scope};
 use central_api::clock::Clock;
 use central_api::commands::import::{Args, import};
 use central_api::site::Site;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -337,6 +340,123 @@ async fn filters_reach_the_spend_where_it_has_them_and_the_answer_says_where_not
             &json!({"week": "2026-11-02", "ad_spend": 200})
         )
     );
+}
+
+/// What the API says of the period's spend, a line for a group.
+async fn told(shop: &Shop, period: &str, split: &str) -> Vec<(Value, f64, f64, f64)> {
+    let query = format!("/api/utm/query?{period}&metrics=ad_spend,ad_clicks,ad_impressions&limit=1000{split}");
+    let rows = shop.get(&query).await["rows"].as_array().unwrap().clone();
+    let key = split.split('=').nth(1).unwrap_or_default();
+    let figure = |row: &Value, metric: &str| row[metric].as_f64().unwrap();
+    let mut told: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            (
+                row.get(key).cloned().unwrap_or_default(),
+                figure(row, "ad_spend"),
+                figure(row, "ad_clicks"),
+                figure(row, "ad_impressions"),
+            )
+        })
+        .collect();
+    told.sort_by_key(|(value, ..)| value.to_string());
+    told
+}
+
+#[tokio::test]
+async fn whatever_is_uploaded_corrected_and_deleted_spend_is_the_plain_sum_of_its_rows() {
+    let shop = Shop::open().await;
+    sqlx::query(
+        "insert into exchange_rates (site_id, currency, day, rate) values ($1, 'EUR', '2026-09-20', 45.123456)",
+    )
+    .bind(shop.site.id)
+    .execute(&shop.app.db.pool)
+    .await
+    .unwrap();
+    let mut rng = StdRng::seed_from_u64(5);
+    let first: chrono::NaiveDate = "2026-08-20".parse().unwrap();
+    for round in 0..6 {
+        let mut report = String::from("date,source,medium,campaign,content,amount,currency,clicks,impressions\n");
+        for _ in 0..60 {
+            let day = first + chrono::Days::new(rng.random_range(0..90));
+            let (source, campaign, content) = (
+                ["google", "facebook", ""].choose(&mut rng).unwrap(),
+                rng.random_range(0..4),
+                rng.random_range(0..3),
+            );
+            let (amount, currency) = (
+                rng.random_range(0..100_000),
+                ["UAH", "UAH", "EUR"].choose(&mut rng).unwrap(),
+            );
+            let clicks = if rng.random_bool(0.7) {
+                rng.random_range(0..50).to_string()
+            } else {
+                String::new()
+            };
+            report += &format!(
+                "{day},{source},cpc,c{campaign},v{content},{}.{:02},{currency},{clicks},\n",
+                amount / 100,
+                amount % 100
+            );
+        }
+        // Two at once: neither leaves the other's rows out of its sums.
+        let (one, other) = tokio::join!(
+            shop.upload("", report.clone()),
+            shop.upload("source=meta", report.replace("google", "bing"))
+        );
+        assert_eq!(
+            (one.0, other.0),
+            (StatusCode::OK, StatusCode::OK),
+            "{} {}",
+            one.1,
+            other.1
+        );
+        if round % 2 == 1 {
+            let from = first + chrono::Days::new(rng.random_range(0..80));
+            let to = from + chrono::Days::new(rng.random_range(0..20));
+            let url = shop.app.url(&format!(
+                "/api/v1/ad-spend?start_date={from}&end_date={to}&source=google"
+            ));
+            assert_eq!(shop.admin.delete(url).send().await.unwrap().status(), 200);
+        }
+        for (from, to) in [
+            ("2026-09-01", "2026-10-31"),
+            ("2026-08-25", "2026-09-30"),
+            ("2026-09-03", "2026-09-09"),
+            ("2026-08-20", "2026-11-20"),
+            ("2026-10-10", "2026-11-18"),
+        ] {
+            let period = format!("start_date={from}&end_date={to}");
+            for (split, column) in [
+                ("", "null"),
+                ("&dimensions=utm_source", "utm_source"),
+                ("&dimensions=utm_content", "utm_content"),
+                ("&bucket=month", "to_char(date_trunc('month', day), 'YYYY-MM-DD')"),
+                ("&dimensions=utm_campaign", "utm_campaign"),
+            ] {
+                let plain: Vec<(Option<String>, f64, f64, f64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+                    "select nullif({column}, ''), coalesce(sum(case when currency = 'UAH' then amount
+                         else round(amount * case when day between '2026-09-20' and '2026-09-27' then 45.123456 end, 4) end), 0)::float8,
+                         coalesce(sum(clicks), 0)::float8, coalesce(sum(impressions), 0)::float8
+                     from ad_spend where day between '{from}' and '{to}' group by 1"
+                )))
+                .fetch_all(&shop.app.db.pool)
+                .await
+                .unwrap();
+                let mut plain: Vec<_> = plain
+                    .into_iter()
+                    .map(|(value, spend, clicks, seen)| (value.map_or(Value::Null, Value::String), spend, clicks, seen))
+                    .collect();
+                plain.sort_by_key(|(value, ..)| value.to_string());
+                let told = told(&shop, &period, split).await;
+                let close = told.len() == plain.len()
+                    && told.iter().zip(&plain).all(|(a, b)| {
+                        (a.0 == b.0 || column == "null") && (a.1 - b.1).abs() < 0.01 && a.2 == b.2 && a.3 == b.3
+                    });
+                assert!(close, "{period} {split}: {told:?} instead of {plain:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! Sessions and orders made up from a seed, in memory and in the database: both clock changes of Kyiv and New York, midnights of four
 //! zones, bots, refunds, foreign currencies with and without a rate, orders without a session, values that look like syntax.
 
+use central_api::db::ad_spend;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -366,6 +367,10 @@ impl Data {
             .execute(&mut *tx)
             .await
             .unwrap();
+        }
+        let days = self.spend.iter().map(|s| s.day);
+        if let Some(days) = days.clone().min().zip(days.max()) {
+            ad_spend::sum_up(&mut tx, site_id, days).await.unwrap();
         }
         sqlx::query(
             "insert into exchange_rates (site_id, currency, day, rate)
