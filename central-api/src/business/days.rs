@@ -1,9 +1,12 @@
-//! Tables `daily_analytics_snapshots`, `revenue_streams` and `campaign_performance`: sums over the facts of a local day.
+//! Tables `daily_analytics_snapshots`, `revenue_streams`, `daily_item_sales`, `order_blocks` and `campaign_performance`: what the facts of a local
+//! day come to.
 
 use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
 use sqlx::{PgConnection, PgExecutor};
+
+use super::order_blocks;
 
 /// Makes the sums of these days anew.
 ///
@@ -72,6 +75,7 @@ pub async fn recompute(conn: &mut PgConnection, site_id: i32, days: &[NaiveDate]
     .execute(&mut *conn)
     .await?;
     items(conn, site_id, days).await?;
+    order_blocks::recompute(conn, site_id, days).await?;
     campaigns(conn, site_id, None, Some(days)).await
 }
 

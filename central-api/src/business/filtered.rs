@@ -1,185 +1,262 @@
-//! The figures of a period over the orders that have some dimensions, counted from their facts: no sums are kept of them.
+//! The figures of a period over the orders that have some dimensions, counted from the days' packed orders: no sums are kept of them.
 //!
 //! The same definitions as in [`super::days`], which a test compares.
 
-use chrono::Days;
-use sqlx::{PgPool, Postgres, QueryBuilder};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chrono::{NaiveDate, TimeDelta};
+use futures_util::TryStreamExt;
+use rust_decimal::Decimal;
+use sqlx::{PgPool, QueryBuilder};
 
 use super::figures::{Day, Item, Overview, RecentOrder, StreamDay, StreamSum, Window};
+use super::order_blocks::{DECIMALS, Items, Orders};
 use crate::catalogue::Side;
 use crate::reports::period::start_of_day;
 use crate::reports::sql::chosen;
-use crate::reports::table;
+use crate::rollup::blocks::format::Texts;
 
 /// The dimensions that orders take over from their session.
 pub fn dimensions() -> impl Iterator<Item = crate::catalogue::Dimension> {
     crate::catalogue::Dimension::filters().filter(|dimension| !dimension.needs_session_of_order())
 }
 
-/// The condition on order facts `o`.
-fn within(sql: &mut QueryBuilder<Postgres>, window: &Window) {
-    sql.push(" where o.site_id = ").push_bind(window.site_id);
-    sql.push(" and o.day <= ").push_bind(window.last);
-    if let Some(first) = window.first {
-        sql.push(" and o.day >= ").push_bind(first);
+/// Reads the packed orders of some days, and what was sold in them where `items` are asked for, and hands each day to `take`, the latest
+/// first, until it answers `false`.
+async fn each_day(
+    pool: &PgPool,
+    window: &Window,
+    (first, last): (Option<NaiveDate>, NaiveDate),
+    items: bool,
+    mut take: impl FnMut(NaiveDate, &Orders<'_>, Option<&Items<'_>>) -> bool,
+) -> sqlx::Result<()> {
+    let mut days = sqlx::query!(
+        "select day, orders, case when $4 then items end as items from order_blocks
+         where site_id = $1 and ($2::date is null or day >= $2) and day <= $3 order by day desc",
+        window.site_id,
+        first,
+        last,
+        items
+    )
+    .fetch(pool);
+    while let Some(row) = days.try_next().await? {
+        let unreadable = || sqlx::Error::Decode(format!("the orders of {} cannot be read", row.day).into());
+        let orders = Orders::read(&row.orders, &window.filters).ok_or_else(unreadable)?;
+        let items = row
+            .items
+            .as_deref()
+            .map(|bytes| Items::read(bytes).ok_or_else(unreadable));
+        if !orders.chosen.is_empty() && !take(row.day, &orders, items.transpose()?.as_ref()) {
+            break;
+        }
     }
-    filters(sql, window);
+    Ok(())
 }
 
-fn filters(sql: &mut QueryBuilder<Postgres>, window: &Window) {
-    for (dimension, choice) in window.filters.iter() {
-        chosen(sql, dimension.sql(Side::Orders), choice);
+fn decimal(ten_thousandths: i128) -> Decimal {
+    Decimal::from_i128_with_scale(ten_thousandths, DECIMALS).normalize()
+}
+
+/// The sums of a day's chosen orders, of which there are some.
+fn sums(day: NaiveDate, orders: &Orders<'_>) -> Day {
+    let mut sums = Day { day, ..Day::default() };
+    let (mut revenue, mut discounts) = (0_i128, 0_i128);
+    let mut customers = HashSet::new();
+    for order in orders.chosen.iter().copied() {
+        sums.orders += 1;
+        sums.unvalued_orders += i32::from(orders.valued.get(order) == 0);
+        sums.new_customers += i32::from(orders.purchase_no.get(order) == 1);
+        revenue += i128::from(orders.revenue.get(order));
+        if orders.purchase.get(order) == 0 {
+            continue;
+        }
+        sums.purchases += 1;
+        discounts += i128::from(orders.discount.get(order));
+        sums.vip_orders += i32::from(orders.vip.get(order) == 1);
+        sums.subscription_orders += i32::from(orders.subscription.get(order) == 1);
+        match orders.customer.get(order) {
+            0 => sums.unidentified_purchases += 1,
+            customer => drop(customers.insert(customer)),
+        }
+    }
+    Day {
+        revenue: decimal(revenue),
+        discounts: decimal(discounts),
+        unique_customers: customers.len() as i32,
+        ..sums
     }
 }
 
 pub(super) async fn days(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<Day>> {
-    let mut sql = QueryBuilder::new(
-        "select o.day, count(*)::int as orders, (count(*) filter (where o.purchase))::int as purchases, \
-         coalesce(sum(o.revenue), 0) as revenue, coalesce(sum(o.discount) filter (where o.purchase), 0) as discounts, \
-         (count(distinct o.customer_no) filter (where o.purchase))::int as unique_customers, \
-         (count(*) filter (where o.purchase_no = 1))::int as new_customers, \
-         (count(*) filter (where o.purchase and o.customer_no is null))::int as unidentified_purchases, \
-         (count(*) filter (where o.purchase and o.vip_tier is not null))::int as vip_orders, \
-         (count(*) filter (where o.purchase and o.subscription is not null))::int as subscription_orders, \
-         (count(*) filter (where o.revenue is null))::int as unvalued_orders from order_facts o",
-    );
-    within(&mut sql, window);
-    sql.push(" group by o.day order by o.day");
-    let mut db = table::snapshot(pool).await?;
-    sql.build_query_as().persistent(false).fetch_all(&mut *db).await
+    let mut days = Vec::new();
+    each_day(pool, window, (window.first, window.last), false, |day, orders, _| {
+        days.push(sums(day, orders));
+        true
+    })
+    .await?;
+    days.reverse();
+    Ok(days)
 }
 
-/// A row of one of the parts of [`overview`]: a day's sums, or how many have the `value` of `part`.
-#[derive(sqlx::FromRow)]
-struct Part {
-    part: String,
-    value: Option<String>,
-    n: i64,
-    #[sqlx(flatten)]
-    sums: Day,
-}
-
-/// The days of a window and of the one before it, their different customers, and the splits of the window: everything from one reading of
-/// the orders of both.
+/// The days of a window and of the one before it, their different customers, and the splits of the window.
 pub(super) async fn overview(pool: &PgPool, window: &Window, before: Option<&Window>) -> sqlx::Result<Overview> {
-    let mut sql = QueryBuilder::new("with f as materialized (select o.day, ");
-    let now = |sql: &mut QueryBuilder<Postgres>| match window.first {
-        Some(first) => drop(sql.push("o.day >= ").push_bind(first)),
-        None => drop(sql.push("true")),
-    };
-    now(&mut sql);
-    sql.push(
-        " as now, o.purchase, o.revenue, o.discount, o.customer_no, o.purchase_no, o.vip_tier is not null as vip, \
-         o.subscription is not null as subscription, coalesce(o.payment_method, '') as method, o.payment_status as status from order_facts o",
-    );
-    let both = Window {
-        first: before.map_or(window.first, |before| before.first),
-        ..window.clone()
-    };
-    within(&mut sql, &both);
-    if let Some(before) = before {
-        sql.push(" and (o.day <= ").push_bind(before.last).push(" or ");
-        now(&mut sql);
-        sql.push(")");
-    }
-    let none = "0 as purchases, 0::numeric as revenue, 0::numeric as discounts, 0 as unique_customers, 0 as new_customers, \
-         0 as unidentified_purchases, 0 as vip_orders, 0 as subscription_orders, 0 as unvalued_orders";
-    sql.push(
-        ") select 'day' as part, null as value, 0::bigint as n, day, count(*)::int as orders, (count(*) filter (where purchase))::int as purchases, \
-         coalesce(sum(revenue), 0) as revenue, coalesce(sum(discount) filter (where purchase), 0) as discounts, \
-         (count(distinct customer_no) filter (where purchase))::int as unique_customers, \
-         (count(*) filter (where purchase_no = 1))::int as new_customers, \
-         (count(*) filter (where purchase and customer_no is null))::int as unidentified_purchases, \
-         (count(*) filter (where purchase and vip))::int as vip_orders, \
-         (count(*) filter (where purchase and subscription))::int as subscription_orders, \
-         (count(*) filter (where revenue is null))::int as unvalued_orders from f group by day",
-    );
-    for (part, value, rows) in [
-        (
-            "customers",
-            "now::text",
-            "(select distinct now, customer_no from f where purchase and customer_no is not null)",
-        ),
-        ("method", "method", "(select method from f where now and purchase)"),
-        ("status", "status", "(select status from f where now)"),
-    ] {
-        sql.push(format_args!(
-            " union all select '{part}', {value}, count(*), '1970-01-01'::date, 0, {none} from {rows} x group by {value}"
-        ));
-    }
-    let mut db = table::snapshot(pool).await?;
-    let parts: Vec<Part> = sql.build_query_as().persistent(false).fetch_all(&mut *db).await?;
     let mut found = Overview::default();
-    let mut previous = (Vec::new(), 0);
-    for Part { part, value, n, sums } in parts {
-        let value = value.unwrap_or_default();
-        match part.as_str() {
-            "day" if window.first.is_none_or(|first| sums.day >= first) => found.days.push(sums),
-            "day" => previous.0.push(sums),
-            "customers" if value == "true" => found.customers = n,
-            "customers" => previous.1 = n,
-            "method" => drop(found.methods.insert(value, n)),
-            _ => drop(found.statuses.insert(value, n)),
+    let mut previous: (Vec<Day>, HashSet<i64>) = Default::default();
+    let mut customers = HashSet::new();
+    let first = before.map_or(window.first, |before| before.first);
+    each_day(pool, window, (first, window.last), false, |day, orders, _| {
+        let now = window.first.is_none_or(|first| day >= first);
+        if !now && before.is_none_or(|before| day > before.last) {
+            return true;
         }
-    }
-    found.days.sort_unstable_by_key(|day| day.day);
-    found.previous = before.map(|_| previous);
+        let purchases = || (orders.chosen.iter().copied()).filter(|order| orders.purchase.get(*order) == 1);
+        let (days, customers) = if now {
+            (&mut found.days, &mut customers)
+        } else {
+            (&mut previous.0, &mut previous.1)
+        };
+        days.push(sums(day, orders));
+        customers.extend(
+            purchases()
+                .map(|order| orders.customer.get(order))
+                .filter(|customer| *customer != 0),
+        );
+        if now {
+            let value = |texts: &Texts<'_>, order| {
+                texts.values[texts.codes.get(order) as usize]
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            for order in purchases() {
+                *found.methods.entry(value(&orders.method, order)).or_default() += 1;
+            }
+            for order in orders.chosen.iter().copied() {
+                *found.statuses.entry(value(&orders.status, order)).or_default() += 1;
+            }
+        }
+        true
+    })
+    .await?;
+    found.days.reverse();
+    previous.0.reverse();
+    found.customers = customers.len() as i64;
+    found.previous = before.map(|_| (previous.0, previous.1.len() as i64));
     Ok(found)
 }
 
-/// What sold best, from the orders themselves, which alone hold their items.
+/// What sold best.
 pub(super) async fn items(pool: &PgPool, window: &Window, limit: i64) -> sqlx::Result<Vec<Item>> {
-    let mut sql = QueryBuilder::new(
-        "select item, max(name) as name, sum(quantity) as quantity, coalesce(sum(amount), 0) as amount, count(*) as orders from ( \
-         select item, order_id, max(name) as name, sum(quantity) as quantity, sum(round(quantity * price * rate, 4)) as amount from ( \
-         select order_id, rate, coalesce(i ->> 'sku', i ->> 'product_id', i ->> 'name') as item, i ->> 'name' as name, \
-         coalesce((i ->> 'quantity')::numeric, 1) as quantity, (i ->> 'price')::numeric as price from ( \
-         select o.order_id, o.rate, jsonb_array_elements(o.items) as i from orders o where o.items is not null \
-         and o.payment_status in ('paid', 'partially_refunded') and o.site_id = ",
-    );
-    sql.push_bind(window.site_id);
-    sql.push(" and o.created_at < ")
-        .push_bind(start_of_day(window.last + Days::new(1), window.time_zone));
-    if let Some(first) = window.first {
-        sql.push(" and o.created_at >= ")
-            .push_bind(start_of_day(first, window.time_zone));
+    #[derive(Default)]
+    struct Sum {
+        name: Option<String>,
+        quantity: i128,
+        amount: i128,
+        orders: i64,
     }
-    filters(&mut sql, window);
-    sql.push(") e) sold group by item, order_id) orders_of group by item order by amount desc, item limit ")
-        .push_bind(limit);
-    let mut db = table::snapshot(pool).await?;
-    // How many items an order has is not known to the planner, which would prepare for a hundred each.
-    sqlx::query("set local work_mem = '64MB'").execute(&mut *db).await?;
-    sql.build_query_as().persistent(false).fetch_all(&mut *db).await
+    let mut sums: HashMap<String, Sum> = HashMap::new();
+    each_day(pool, window, (window.first, window.last), true, |_, orders, items| {
+        let Some(items) = items else { return true };
+        // By the day's own numbers of them first: an item is met many times a day.
+        let mut of_day: Vec<Sum> = items.item.values.iter().map(|_| Sum::default()).collect();
+        let chosen: HashSet<usize> = orders.chosen.iter().copied().collect();
+        for row in (0..items.rows).filter(|row| chosen.contains(&(items.order.get(*row) as usize))) {
+            let sum = &mut of_day[items.item.codes.get(row) as usize];
+            let name = items.name.values[items.name.codes.get(row) as usize];
+            if sum.name.as_deref() < name {
+                sum.name = name.map(str::to_owned);
+            }
+            sum.quantity += i128::from(items.quantity.get(row));
+            sum.amount += i128::from(items.amount.get(row));
+            sum.orders += 1;
+        }
+        for (item, of_day) in items.item.values.iter().zip(of_day).filter(|(_, sum)| sum.orders > 0) {
+            let sum = sums.entry(item.unwrap_or_default().to_owned()).or_default();
+            sum.name = sum.name.take().max(of_day.name);
+            sum.quantity += of_day.quantity;
+            sum.amount += of_day.amount;
+            sum.orders += of_day.orders;
+        }
+        true
+    })
+    .await?;
+    let mut items: Vec<Item> = (sums.into_iter())
+        .map(|(item, sum)| Item {
+            item,
+            name: sum.name,
+            quantity: decimal(sum.quantity),
+            amount: decimal(sum.amount),
+            orders: sum.orders,
+        })
+        .collect();
+    items.sort_unstable_by(|a, b| b.amount.cmp(&a.amount).then_with(|| a.item.cmp(&b.item)));
+    items.truncate(usize::try_from(limit).unwrap_or(0));
+    Ok(items)
 }
 
 pub(super) async fn streams(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<StreamSum>> {
-    let mut sql = QueryBuilder::new(
-        "select o.stream, coalesce(sum(o.revenue), 0) as amount, count(*) as transactions from order_facts o",
-    );
-    within(&mut sql, window);
-    sql.push(" and o.purchase group by o.stream order by amount desc, o.stream");
-    let mut db = table::snapshot(pool).await?;
-    sql.build_query_as().persistent(false).fetch_all(&mut *db).await
+    let mut sums: BTreeMap<String, StreamSum> = BTreeMap::new();
+    for day in stream_days(pool, window).await? {
+        let sum = sums.entry(day.stream.clone()).or_insert(StreamSum {
+            stream: day.stream,
+            amount: Decimal::ZERO,
+            transactions: 0,
+        });
+        sum.amount += day.amount;
+        sum.transactions += i64::from(day.transactions);
+    }
+    let mut streams: Vec<StreamSum> = sums.into_values().collect();
+    streams.sort_by(|a, b| b.amount.cmp(&a.amount));
+    Ok(streams)
 }
 
 pub(super) async fn stream_days(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<StreamDay>> {
-    let mut sql = QueryBuilder::new(
-        "select o.day, o.stream, coalesce(sum(o.revenue), 0) as amount, count(*)::int as transactions from order_facts o",
-    );
-    within(&mut sql, window);
-    sql.push(" and o.purchase group by o.day, o.stream order by o.day, o.stream");
-    let mut db = table::snapshot(pool).await?;
-    sql.build_query_as().persistent(false).fetch_all(&mut *db).await
+    let mut days = Vec::new();
+    each_day(pool, window, (window.first, window.last), false, |day, orders, _| {
+        let mut sums: BTreeMap<&str, (i128, i32)> = BTreeMap::new();
+        for order in (orders.chosen.iter().copied()).filter(|order| orders.purchase.get(*order) == 1) {
+            let stream = orders.stream.values[orders.stream.codes.get(order) as usize];
+            let sum = sums.entry(stream.unwrap_or_default()).or_default();
+            sum.0 += i128::from(orders.revenue.get(order));
+            sum.1 += 1;
+        }
+        // Its order is turned round below.
+        days.extend(
+            sums.into_iter()
+                .rev()
+                .map(|(stream, (amount, transactions))| StreamDay {
+                    day,
+                    stream: stream.to_owned(),
+                    amount: decimal(amount),
+                    transactions,
+                }),
+        );
+        true
+    })
+    .await?;
+    days.reverse();
+    Ok(days)
 }
 
 pub(super) async fn recent_orders(pool: &PgPool, window: &Window, limit: i64) -> sqlx::Result<Vec<RecentOrder>> {
+    // On which day the last of them lies: of rare ones the index would find it by reading all others.
+    let (mut known, mut since) = (0, None);
+    each_day(pool, window, (None, NaiveDate::MAX), false, |day, orders, _| {
+        known += orders.chosen.len() as i64;
+        since = Some(day);
+        known < limit
+    })
+    .await?;
     let mut sql = QueryBuilder::new(
         "select o.order_id, o.order_number, o.created_at, o.payment_status, o.payment_method, o.total, o.currency, o.revenue, \
          o.utm_source, o.utm_campaign from orders o where o.site_id = ",
     );
     sql.push_bind(window.site_id);
-    filters(&mut sql, window);
+    let since = since.unwrap_or(window.last);
+    sql.push(" and o.created_at >= ")
+        .push_bind(start_of_day(since, window.time_zone) - TimeDelta::hours(2));
+    for (dimension, choice) in window.filters.iter() {
+        chosen(&mut sql, dimension.sql(Side::Orders), choice);
+    }
     sql.push(" order by o.created_at desc, o.order_id limit ")
         .push_bind(limit);
     sql.build_query_as().persistent(false).fetch_all(pool).await

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! orders ──mark──▶ order_facts ──▶ customer_contacts ──▶ customer_metrics
-//!                       └──▶ daily_analytics_snapshots, revenue_streams, campaign_performance
+//!                       └──▶ daily_analytics_snapshots, revenue_streams, campaign_performance, order_blocks
 //! ```
 //!
 //! Whoever changes an order leaves a mark in the same transaction. [`upkeep`] takes the marks every second or two and, in one
@@ -21,6 +21,7 @@ pub mod figures;
 pub mod filtered;
 mod influenced;
 pub mod metrics;
+mod order_blocks;
 pub mod people;
 pub mod repeat;
 pub mod segments;

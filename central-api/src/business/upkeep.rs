@@ -6,7 +6,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
-use super::{customers, days, facts, metrics};
+use super::{customers, days, facts, metrics, order_blocks};
 use crate::db::order_marks;
 use crate::orders::identity::{ContactHash, Identifier};
 use crate::reports::period::start_of_day;
@@ -44,10 +44,11 @@ impl Rules {
         let segments = &site.settings.customer_segments;
         Self {
             join: format!(
-                "4 {} {} {}",
+                "4 {} {} {} {}",
                 site.time_zone.name(),
                 site.currency,
-                hex(&list.finalize()[..16])
+                hex(&list.finalize()[..16]),
+                order_blocks::layout()
             ),
             segments: format!("3 {segments:?} {:?}", site.settings.ltv_bands),
             blocked,
