@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{Days, NaiveDate};
-use sqlx::{PgPool, Postgres, QueryBuilder};
+use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 
 use super::people::{Group, Makeup, Month, Move, Section, SegmentSum, Whom};
 use super::segments::SegmentRules;
@@ -45,6 +45,14 @@ fn at_risk(sql: &mut QueryBuilder<Postgres>, day: NaiveDate, rules: &SegmentRule
     sql.push(" and o.last_day >= ").push_bind(before(rules.lost_after_days));
 }
 
+/// Groups in memory: customers fall into a few hundred groups, but the planner, which cannot know, would sort them all on disk.
+async fn hashed(db: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::raw_sql("set local work_mem = '64MB'; set local enable_sort = off")
+        .execute(db)
+        .await
+        .map(|_| ())
+}
+
 /// Customers that are alike in source, tier and worth, and in their segments on two days.
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct Alike {
@@ -66,7 +74,7 @@ pub(super) async fn alike(
 ) -> sqlx::Result<Vec<Alike>> {
     let settings = &whom.site.settings;
     let mut sql = QueryBuilder::new(
-        "select coalesce(o.utm_source, '') as utm_source, coalesce(o.vip_tier, '') as vip_tier, width_bucket(o.revenue, ",
+        "select coalesce(o.utm_source, '') collate \"C\" as utm_source, coalesce(o.vip_tier, '') collate \"C\" as vip_tier, width_bucket(o.revenue, ",
     );
     sql.push_bind(&settings.ltv_bands);
     sql.push("::numeric[]) as band, o.segments[width_bucket(")
@@ -84,6 +92,7 @@ pub(super) async fn alike(
     within(&mut sql, whom);
     sql.push(" group by 1, 2, 3, 4, 5");
     let mut db = table::snapshot(pool).await?;
+    hashed(&mut db).await?;
     sql.build_query_as().persistent(false).fetch_all(&mut *db).await
 }
 
@@ -153,5 +162,6 @@ pub(super) async fn months(pool: &PgPool, whom: Whom<'_>, (first, last): (i32, i
     sql.push(" and ").push_bind(last);
     sql.push(" group by month");
     let mut db = table::snapshot(pool).await?;
+    hashed(&mut db).await?;
     sql.build_query_as().persistent(false).fetch_all(&mut *db).await
 }

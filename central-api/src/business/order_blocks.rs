@@ -174,12 +174,8 @@ fn pack_sold(sold: &[(usize, Sold)]) -> Vec<u8> {
     writer.finish()
 }
 
-/// The orders of a day.
+/// The orders of a day: the columns of `order_facts`, 0 where they are null and 1 for true.
 #[derive(Debug)]
-#[expect(
-    missing_docs,
-    reason = "the columns of order_facts; 0 where they are null, and 1 for true"
-)]
 pub struct Orders<'a> {
     /// Those that the filters admit, the earliest first.
     pub chosen: Vec<usize>,

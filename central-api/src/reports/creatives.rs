@@ -17,6 +17,9 @@ use crate::rollup::plan::Ranges;
 /// With more ranges of time than this to look for first and last sessions in, all sessions of the period are read.
 const MOST_RANGES: usize = 40;
 
+/// The payers of a shorter time are read by one connection.
+const WORTH_TWO: TimeDelta = TimeDelta::days(60);
+
 /// One creative.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Creative {
@@ -66,18 +69,62 @@ async fn that_ran(pool: &PgPool, question: &Question<'_>) -> sqlx::Result<BTreeM
         .collect()
 }
 
-/// What each creative's paying sessions brought, ascending. It takes as long as all the rest of the test, so it is asked beside it.
-async fn that_paid(pool: &PgPool, scope: &Scope) -> sqlx::Result<Vec<(String, Vec<i64>)>> {
-    let mut tx = table::snapshot(pool).await?;
-    let rows = paying(scope).build().persistent(false).fetch_all(&mut *tx).await?;
-    rows.iter()
-        .map(|row| {
-            let TenThousandths(mut revenues) = row.try_get("paying")?;
-            // Here rather than there, where it takes longer than all the rest.
-            revenues.sort_unstable();
-            Ok((row.try_get("utm_content")?, revenues))
-        })
-        .collect()
+/// What each creative's paying sessions brought, ascending. It takes longer than all the rest of the test, so it is asked beside it, and by two
+/// connections, each for a half of the sessions.
+async fn that_paid(pool: &PgPool, scope: &Scope) -> sqlx::Result<BTreeMap<String, Vec<i64>>> {
+    let mut first = table::snapshot(pool).await?;
+    let mut paid: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    let mut take = |part: Vec<(String, TenThousandths)>| {
+        for (name, TenThousandths(revenues)) in part {
+            paid.entry(name).or_default().extend(revenues);
+        }
+    };
+    let halves = halves(&mut first, scope).await?;
+    let second = match halves {
+        // One moment for both: a late event that makes a session begin earlier must not move it from one half to the other.
+        Some(_) => table::beside(pool, &mut first).await?,
+        None => None,
+    };
+    match (halves, second) {
+        (Some(halves), Some(mut second)) => {
+            let [mut earlier, mut later] = halves.each_ref().map(paying);
+            let (earlier, later) = tokio::try_join!(
+                earlier.build_query_as().persistent(false).fetch_all(&mut *first),
+                later.build_query_as().persistent(false).fetch_all(&mut *second)
+            )?;
+            take(earlier);
+            take(later);
+        }
+        _ => take(
+            paying(scope)
+                .build_query_as()
+                .persistent(false)
+                .fetch_all(&mut *first)
+                .await?,
+        ),
+    }
+    // Here rather than there, where it takes longer than all the rest.
+    paid.values_mut().for_each(|revenues| revenues.sort_unstable());
+    Ok(paid)
+}
+
+/// The scope before and after the middle of the time in which its sessions lie; none where that is too short to be worth a second connection.
+async fn halves(db: &mut PgConnection, scope: &Scope) -> sqlx::Result<Option<[Scope; 2]>> {
+    let site = "select min(first_seen) from sessions where site_id = $1";
+    let from = match scope.period.from {
+        Some(from) => Some(from),
+        None => sqlx::query_scalar(site).bind(scope.site.id).fetch_one(db).await?,
+    };
+    let Some(long) = from
+        .map(|from| scope.period.to - from)
+        .filter(|long| *long >= WORTH_TWO)
+    else {
+        return Ok(None);
+    };
+    let (mut earlier, mut later) = (scope.clone(), scope.clone());
+    let middle = scope.period.to - long / 2;
+    (earlier.period.to, later.period.from) = (middle, Some(middle));
+    Ok(Some([earlier, later]))
 }
 
 /// Where the first and last session of every creative lie: the first and last of its days of which the sums are up to date, and all time

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, PgPool, PgTransaction, Postgres, QueryBuilder, Row as _};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, PgTransaction, Postgres, QueryBuilder, Row as _};
 
 use super::counted;
 use super::figure::Figure;
@@ -115,6 +115,24 @@ const BEGIN: &str = "begin isolation level repeatable read read only; set local 
 /// The database's.
 pub async fn snapshot(pool: &PgPool) -> sqlx::Result<PgTransaction<'static>> {
     pool.begin_with(BEGIN).await
+}
+
+/// Another one that sees the same moment as `first`, if a connection is free: whoever holds one and waits for a second could wait for another
+/// who does the same.
+///
+/// # Errors
+/// The database's.
+pub async fn beside(pool: &PgPool, first: &mut PgConnection) -> sqlx::Result<Option<PgTransaction<'static>>> {
+    let Some(mut second) = pool.try_begin_with(BEGIN).await? else {
+        return Ok(None);
+    };
+    let moment: String = sqlx::query_scalar("select pg_export_snapshot()")
+        .fetch_one(first)
+        .await?;
+    sqlx::raw_sql(AssertSqlSafe(format!("set transaction snapshot '{moment}'")))
+        .execute(&mut *second)
+        .await?;
+    Ok(Some(second))
 }
 
 /// The statement that answers the question from whatever answers it fastest at this moment.
