@@ -135,6 +135,51 @@ test("a table sorts by the server, pages and finds", async () => {
   assert.deepEqual(page.complaints, []);
 });
 
+test("recent sessions turn round and are searched by the server, page after page, and the address keeps both", async () => {
+  const page = await open(browser, shop.url, "/?period=month");
+  const panel = page.locator("#sessions");
+  await panel.getByRole("button", { name: "Початок" }).click();
+  await page.waitForURL(/sessions\.sort=first_seen/);
+  await settled(page);
+  assert.equal(await panel.locator("thead [aria-sort]").getAttribute("aria-sort"), "ascending");
+  assert.equal(await panel.locator("thead button").count(), 1, "no head offers an order that there is none by");
+  const oldest = await ask(page, "/api/utm/sessions", { period: "month", sort: "first_seen", limit: 30 });
+  const figures = () => panel.locator("tbody tr").evaluateAll((rows) => rows.map((row) => ["points", "page_views"].map((key) => row.querySelector(`[data-column=${key}]`).innerText)));
+  const areThose = (shown, sessions) => shown.every(([points, views], index) => same(points, sessions[index].points) && same(views, sessions[index].page_views));
+  assert.ok(areThose(await figures(), oldest.sessions));
+  await panel.getByRole("searchbox").pressSequentially("lviv", { delay: 5 });
+  await page.waitForURL(/sessions\.search=lviv/);
+  await settled(page);
+  const wanted = await ask(page, "/api/utm/sessions", { period: "month", sort: "first_seen", search: "lviv", limit: 1000 });
+  assert.ok(wanted.sessions.length > 30, "more than a page");
+  assert.equal((await figures()).length, 30);
+  await panel.getByRole("button", { name: "Показати ще" }).click();
+  await page.waitForFunction(() => document.querySelectorAll("#sessions tbody tr").length > 30);
+  const shown = await figures();
+  assert.ok(areThose(shown, wanted.sessions), shown.join());
+  assert.equal(shown.length, Math.min(60, wanted.sessions.length));
+  await page.reload();
+  await settled(page);
+  assert.equal(await panel.getByRole("searchbox").inputValue(), "lviv");
+  await panel.getByRole("searchbox").fill(wanted.sessions[3].id);
+  await page.waitForFunction(() => document.querySelectorAll("#sessions tbody tr").length === 1);
+  await panel.getByRole("searchbox").fill("no such session");
+  await panel.getByText("Нічого не знайдено.").waitFor();
+  // What a search of a very large site is told when it stopped half way.
+  await page.route(/api\/utm\/sessions.*search=far/, async (route) => {
+    const url = new URL(route.request().url());
+    if (!url.searchParams.has("after")) url.searchParams.set("look_at", "5");
+    url.searchParams.set("search", url.searchParams.has("after") ? "" : "no such session");
+    await route.fulfill({ response: await route.fetch({ url: url.href }) });
+  });
+  await panel.getByRole("searchbox").fill("far");
+  await panel.getByText(/^Переглянуто до .+\.$/).waitFor();
+  assert.equal(await panel.locator("tbody tr").count(), 0);
+  await panel.getByRole("button", { name: "Шукати далі" }).click();
+  await page.waitForFunction(() => document.querySelectorAll("#sessions tbody tr").length === 30);
+  assert.deepEqual(page.complaints, []);
+});
+
 test("another filter or period begins every list anew", async () => {
   page = await open(browser, shop.url, "/?campaigns.page=2&geo.kind=cities&geo.page=2&campaigns.sort=-revenue");
   const [source] = (await ask(page, "/api/utm/sources", { limit: 1 })).sources;

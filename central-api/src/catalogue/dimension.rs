@@ -1,6 +1,7 @@
 //! The table of dimensions.
 
 use shared::channel::Channel;
+use shared::event::DeviceKind;
 
 use super::Text;
 
@@ -80,13 +81,60 @@ pub struct NamedValue {
     pub definition: Text,
 }
 
+const fn device(kind: DeviceKind, label: Text, definition: Text) -> NamedValue {
+    NamedValue {
+        key: kind.name(),
+        label,
+        definition,
+    }
+}
+
+/// The kinds of devices in words.
+const DEVICES: [NamedValue; 6] = {
+    const fn text(uk: &'static str, en: &'static str) -> Text {
+        Text { uk, en }
+    }
+    [
+        device(
+            DeviceKind::Desktop,
+            text("Комп'ютер", "Desktop"),
+            text("Настільний комп'ютер або ноутбук.", "A desktop computer or a laptop."),
+        ),
+        device(
+            DeviceKind::Mobile,
+            text("Телефон", "Phone"),
+            text("Мобільний телефон.", "A mobile phone."),
+        ),
+        device(
+            DeviceKind::Tablet,
+            text("Планшет", "Tablet"),
+            text("Планшетний комп'ютер.", "A tablet computer."),
+        ),
+        device(
+            DeviceKind::Tv,
+            text("Телевізор", "TV"),
+            text("Телевізор або приставка до нього.", "A television or a box beside it."),
+        ),
+        device(
+            DeviceKind::Console,
+            text("Ігрова консоль", "Console"),
+            text("Ігрова консоль.", "A game console."),
+        ),
+        device(
+            DeviceKind::Other,
+            text("Інше", "Other"),
+            text(
+                "Годинник, автомобіль, електронна книга та решта.",
+                "A watch, a car, an e-reader and the rest.",
+            ),
+        ),
+    ]
+};
+
 impl Dimension {
     /// Its values in words, where the values are ours; empty where they are the shop's or the platforms'.
     pub fn named_values(self) -> Vec<NamedValue> {
-        if self != Self::Channel {
-            return Vec::new();
-        }
-        let channels = Channel::ALL.into_iter().map(|channel| NamedValue {
+        let of_channel = |channel: Channel| NamedValue {
             key: channel.name(),
             label: Text {
                 uk: channel.label_uk(),
@@ -96,8 +144,12 @@ impl Dimension {
                 uk: channel.sentence_uk(),
                 en: channel.sentence_en(),
             },
-        });
-        channels.collect()
+        };
+        match self {
+            Self::Channel => Channel::ALL.into_iter().map(of_channel).collect(),
+            Self::DeviceType => DEVICES.to_vec(),
+            _ => Vec::new(),
+        }
     }
 
     /// The table's row.

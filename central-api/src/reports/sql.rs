@@ -12,7 +12,7 @@ use super::scope::{AttributionDate, Bots, Scope};
 use super::search::Search;
 use super::spend_rows::spend_rows;
 use super::visitors::{rolled_visitors, visitors_by_first};
-use crate::catalogue::{CONVERTED, Dimension, Formula, Metric, Side};
+use crate::catalogue::{Dimension, Formula, Metric, Side};
 use crate::rollup::plan::{Plan, Ranges};
 
 /// What to count.
@@ -579,60 +579,4 @@ pub fn chosen(sql: &mut QueryBuilder<Postgres>, expression: &str, choice: &Choic
             .push_bind(texts)
             .push("))");
     }
-}
-
-/// Where a page of sessions begins: after this one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct After {
-    /// Its first event, UTC.
-    pub first_seen: chrono::DateTime<chrono::Utc>,
-    /// Its visitor.
-    pub visitor_id: uuid::Uuid,
-    /// Itself.
-    pub session_id: uuid::Uuid,
-}
-
-/// The columns of a session in a list; those of [`super::session::SessionRow`].
-const SESSION_COLUMNS: &str = concat!(
-    "s.session_id, s.visitor_id, s.first_seen, s.last_seen, s.visit_count::int4 as visit_count, s.event_count, s.page_views, s.points, ",
-    "s.orders, s.revenue, s.event_revenue, s.utm_source, s.utm_medium, s.utm_campaign, s.utm_content, s.utm_term, s.channel, ",
-    "s.click_platform, s.referrer_host, s.landing_path, s.device_type, s.device_brand, s.device_model, s.os_name, s.browser_name, ",
-    "s.in_app, s.language, s.country, s.region, s.city, s.bot_reason, s.human_seen"
-);
-
-/// Sessions of a scope, newest first; all of them, or a page after one of them.
-pub fn sessions(scope: &Scope, after: Option<After>, limit: Option<i64>) -> QueryBuilder<Postgres> {
-    let mut sql = QueryBuilder::new("select ");
-    sql.push(format_args!(
-        "{CONVERTED} as is_converted, {SESSION_COLUMNS} from sessions s where "
-    ));
-    sessions_where(&mut sql, scope);
-    if let Some(After {
-        first_seen,
-        visitor_id,
-        session_id,
-    }) = after
-    {
-        sql.push(" and (s.first_seen, s.visitor_id, s.session_id) < (")
-            .push_bind(first_seen);
-        sql.push(", ").push_bind(visitor_id);
-        sql.push(", ").push_bind(session_id).push(")");
-    }
-    sql.push(" order by s.first_seen desc, s.visitor_id desc, s.session_id desc");
-    if let Some(limit) = limit {
-        sql.push(" limit ").push_bind(limit);
-    }
-    sql
-}
-
-/// One session by its full key.
-pub fn session(site_id: i32, visitor_id: uuid::Uuid, session_id: uuid::Uuid) -> QueryBuilder<Postgres> {
-    let mut sql = QueryBuilder::new("select ");
-    sql.push(format_args!(
-        "{CONVERTED} as is_converted, {SESSION_COLUMNS} from sessions s where "
-    ));
-    sql.push("s.site_id = ").push_bind(site_id);
-    sql.push(" and s.visitor_id = ").push_bind(visitor_id);
-    sql.push(" and s.session_id = ").push_bind(session_id);
-    sql
 }

@@ -5,6 +5,8 @@ use central_api::reports::counted::count;
 use central_api::reports::filter::Filters;
 use central_api::reports::period::Period;
 use central_api::reports::scope::{AttributionDate, Bots, Scope};
+use central_api::reports::search::Search;
+use central_api::reports::session::{self, Order};
 use central_api::reports::sql::{self, Question};
 use central_api::reports::table::{rolled, snapshot};
 use central_api::rollup::statements::{days_from_hours, hours_from_sessions};
@@ -99,7 +101,10 @@ async fn a_weeks_figures_read_a_weeks_rows() {
                     (format!("{dimension:?}"), sql::statement(&question, None, None))
                 })
                 .collect();
-            statements.push(("sessions".into(), sql::sessions(&scope, None, Some(30))));
+            statements.push((
+                "sessions".into(),
+                session::sessions(&scope, Order::NewestFirst, None, Some(30)),
+            ));
             for (name, statement) in statements {
                 let told = format!("{name} {attribution_date:?}");
                 let mut found = Vec::new();
@@ -123,6 +128,45 @@ async fn a_weeks_figures_read_a_weeks_rows() {
         }
     }
     assert_eq!(asked, 4 * (Dimension::all().count() + 1));
+}
+
+#[tokio::test]
+async fn a_search_among_sessions_looks_at_as_many_as_it_may_and_at_no_more_than_it_needs() {
+    let app = TestApp::start().await;
+    let site = app.site("shop").await;
+    fill(&app.db.pool, site.id).await;
+    let day = |text: &str| text.parse().unwrap();
+    let scope = Scope {
+        period: Period::of_days(day("2025-12-01"), day("2026-11-19"), site.time_zone),
+        site,
+        filters: Filters::default(),
+        bots: Bots::Exclude,
+        confirmed: false,
+        attribution_date: AttributionDate::Session,
+    };
+    let id = "00000000-0000-0000-0000-000000000000";
+    for order in [Order::NewestFirst, Order::OldestFirst] {
+        // Each seventh session has this source; nobody has the others.
+        for (text, look_at, most) in [
+            ("source3", 50_000, 1_000.0),
+            ("nowhere", 2_000, 2_200.0),
+            (id, 2_000, 10.0),
+        ] {
+            let search = Search::parse(text).unwrap().unwrap();
+            let statement = session::search(&scope, &search, order, None, 31, look_at);
+            let mut found = Vec::new();
+            scans(&plan(&app.db.pool, statement).await, &mut found);
+            let read: Vec<_> = found
+                .iter()
+                .filter(|scan| scan.1 == "sessions" || !scan.2.is_empty())
+                .collect();
+            assert!(!read.is_empty(), "{text}: {found:?}");
+            for (kind, _, index, rows) in read {
+                assert_ne!(kind, "Seq Scan", "{text}: {found:?}");
+                assert!(*rows <= most, "{text} reads {rows} rows of {index}: {found:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -137,3 +137,133 @@ async fn the_query_searches_likewise_and_says_where_it_cannot() {
         assert_eq!((status, &body["error"]["field"]), (400, &json!("search")), "{body}");
     }
 }
+
+/// Values of a session as the API shows it that a search looks in.
+const OF_SESSION: [&str; 15] = [
+    "utm_source",
+    "utm_medium",
+    "utm_campaign",
+    "utm_content",
+    "utm_term",
+    "channel",
+    "referrer",
+    "landing_page",
+    "region",
+    "city",
+    "device_type",
+    "device_brand",
+    "device_model",
+    "os_name",
+    "browser_name",
+];
+
+/// All pages of the sessions' list, joined.
+async fn all_pages(shop: &Shop, query: &[(&str, &str)]) -> Vec<Value> {
+    let mut found: Vec<Value> = Vec::new();
+    let mut after = None::<String>;
+    for _ in 0..1_000 {
+        let mut query = query.to_vec();
+        query.extend(after.as_deref().map(|after| ("after", after)));
+        let (rows, body) = shop.rows("sessions", &query).await;
+        let limit = usize::try_from(body["limit"].as_i64().unwrap()).unwrap();
+        assert!(rows.len() <= limit);
+        // A page that is not full either ends the list or says how far it looked.
+        let stopped = rows.len() < limit && !body["next"].is_null();
+        assert_eq!(!body["searched_to"].is_null(), stopped, "{body}");
+        found.extend(rows);
+        match body["next"].as_str() {
+            Some(next) => after = Some(next.to_owned()),
+            None => return found,
+        }
+    }
+    panic!("the pages do not end");
+}
+
+#[tokio::test]
+async fn sessions_are_searched_page_by_page_in_either_order_without_gap_or_repeat() {
+    let shop = Shop::open().await;
+    let devices = "update sessions set device_type = case when event_count % 2 = 0 then 'mobile' else 'tablet' end";
+    sqlx::query(devices).execute(&shop.app.db.pool).await.unwrap();
+    let mut all = all_pages(&shop, &[("limit", "1000")]).await;
+    assert!(all.len() > 100);
+    let oldest = all_pages(&shop, &[("limit", "7"), ("sort", "first_seen")]).await;
+    all.reverse();
+    assert_eq!(oldest, all);
+    all.reverse();
+    let contains = |text: &str| {
+        let text = text.to_lowercase();
+        move |row: &Value| {
+            OF_SESSION.iter().any(|key| {
+                row[*key]
+                    .as_str()
+                    .is_some_and(|value| value.to_lowercase().contains(&text))
+            })
+        }
+    };
+    type Wanted = Box<dyn Fn(&Value) -> bool>;
+    let searches: [(&str, Wanted); 9] = [
+        ("ЗИМА", Box::new(contains("ЗИМА"))),
+        ("oo", Box::new(contains("oo"))),
+        ("b,c&%", Box::new(contains("b,c&%"))),
+        ("LVIV", Box::new(contains("LVIV"))),
+        ("польщ", Box::new(|row| row["country"] == "PL")),
+        ("телефон", Box::new(|row| row["device_type"] == "mobile")),
+        (
+            "пошук",
+            Box::new(|row| {
+                ["organic_search", "paid_search"]
+                    .iter()
+                    .any(|one| row["channel"] == *one)
+            }),
+        ),
+        (
+            "(not set)",
+            // Some campaigns are called so.
+            Box::new(move |row| {
+                let absent = ["utm_source", "utm_campaign", "channel"]
+                    .iter()
+                    .any(|key| row[*key].is_null());
+                absent || contains("(not set)")(row)
+            }),
+        ),
+        ("a\u{1f}b", Box::new(|_| false)),
+    ];
+    for (text, wanted) in &searches {
+        let mut wanted: Vec<_> = all.iter().filter(|row| wanted(row)).cloned().collect();
+        assert_eq!(wanted.is_empty(), *text == "a\u{1f}b", "{text}");
+        for sort in ["-first_seen", "first_seen"] {
+            // Pages that end where they are full, where the search stops, where both come together, and one for all.
+            for (limit, look_at) in [
+                ("7", "100000"),
+                ("40", "13"),
+                ("9", "9"),
+                ("5", "12"),
+                ("1000", "100000"),
+            ] {
+                let query = [("limit", limit), ("look_at", look_at), ("sort", sort), ("search", text)];
+                assert_eq!(all_pages(&shop, &query).await, wanted, "{query:?}");
+            }
+            wanted.reverse();
+        }
+    }
+    let one = &all[all.len() / 2];
+    for key in ["id", "visitor_id"] {
+        let wanted: Vec<_> = all.iter().filter(|row| row[key] == one[key]).cloned().collect();
+        let id = one[key].as_str().unwrap().to_uppercase();
+        assert_eq!(
+            all_pages(&shop, &[("limit", "1"), ("search", &id)]).await,
+            wanted,
+            "{key}"
+        );
+    }
+    for (name, value, told) in [
+        ("sort", "-revenue", "allowed are -first_seen, first_seen"),
+        ("search", "a\0", "NUL"),
+        ("look_at", "0", "1 to 100000"),
+        ("look_at", "100001", "1 to 100000"),
+    ] {
+        let (status, body) = shop.ask("sessions", &[(name, value)]).await;
+        assert_eq!((status, &body["error"]["field"]), (400, &json!(name)), "{body}");
+        assert!(body["error"]["message"].as_str().unwrap().contains(told), "{body}");
+    }
+}

@@ -18,8 +18,7 @@ use super::sessions::SessionAnswer;
 use crate::db::session_detail as db;
 use crate::error::ApiError;
 use crate::reports::figure::Figure;
-use crate::reports::session::SessionRow;
-use crate::reports::sql;
+use crate::reports::session::{self, SessionRow};
 
 /// Actions shown at most; a session seldom has a hundred.
 const MAX_ACTIONS: i64 = 1_000;
@@ -248,7 +247,7 @@ async fn session_detail(Path(id): Path<String>, asked: Asked) -> Result<Json<Det
     const NOT_FOUND: ApiError = ApiError::NotFound("there is no such session");
     let more = db::more(pool, site.id, id).await?.ok_or(NOT_FOUND)?;
     let visitor = more.visitor_id;
-    let mut statement = sql::session(site.id, visitor, id);
+    let mut statement = session::session(site.id, visitor, id);
     let (session, visits, actions, orders, touches) = tokio::try_join!(
         statement.build_query_as::<SessionRow>().fetch_optional(pool),
         db::visits(pool, site.id, visitor, id),

@@ -14,8 +14,7 @@ use super::geo::CountryName;
 use crate::error::ApiError;
 use crate::reports::figure::Figure;
 use crate::reports::scope::ScopeAnswer;
-use crate::reports::session::SessionRow;
-use crate::reports::sql::{self, After};
+use crate::reports::session::{self, After, LookedAt, MAX_LOOKED_AT, Order, SessionRow};
 use crate::site::Site;
 
 const DEFAULT_LIMIT: i64 = 30;
@@ -140,6 +139,7 @@ struct Answer {
     sessions: Vec<SessionAnswer>,
     limit: i64,
     next: Option<String>,
+    searched_to: Option<DateTime<Utc>>,
 }
 
 /// A page's end as text: microseconds since 1970, visitor, session.
@@ -160,9 +160,51 @@ fn after(text: &str) -> Option<After> {
     (parts.next().is_none() && storable).then_some(after)
 }
 
+const ORDERS: [(&str, Order); 2] = [("-first_seen", Order::NewestFirst), ("first_seen", Order::OldestFirst)];
+
+/// One page of a list.
+struct Page {
+    rows: Vec<SessionRow>,
+    /// Where the next one begins; none after the last.
+    next: Option<String>,
+    /// How far a search looked that did not fill the page, UTC; none where it looked at everything or the page is full.
+    searched_to: Option<DateTime<Utc>>,
+}
+
+/// The page of rows of which one more than fits was asked for.
+fn page(mut rows: Vec<SessionRow>, limit: usize) -> Page {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    Page {
+        next: rows.last().filter(|_| more).map(token),
+        rows,
+        searched_to: None,
+    }
+}
+
+/// The page of a search that asked for one row more than fits and looked at so many sessions at most.
+fn page_of_search(mut looked_at: Vec<LookedAt>, limit: usize, look_at: i64) -> Page {
+    let stopped = looked_at.len() <= limit || looked_at.last().is_some_and(|last| !last.found);
+    let last = looked_at.last().filter(|last| stopped && last.place == look_at);
+    let stopped_at = last.map(|last| (token(&last.row), last.row.first_seen));
+    looked_at.retain(|one| one.found);
+    let found = page(looked_at.into_iter().map(|one| one.row).collect(), limit);
+    match stopped_at {
+        Some((next, first_seen)) => Page {
+            next: Some(next),
+            searched_to: (found.rows.len() < limit).then_some(first_seen),
+            ..found
+        },
+        None => found,
+    }
+}
+
 async fn sessions(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
     let scope = asked.scope()?;
     let limit = asked.params.number("limit", 1..=MAX_LIMIT, DEFAULT_LIMIT)?;
+    let order = asked.params.choice("sort", &ORDERS, Order::default())?;
+    let search = asked.search()?;
+    let look_at = asked.params.number("look_at", 1..=MAX_LOOKED_AT, MAX_LOOKED_AT)?;
     let from = match asked.params.one("after")? {
         Some(text) => Some(
             after(&text)
@@ -171,24 +213,23 @@ async fn sessions(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
         None => None,
     };
     asked.params.finish()?;
-    let mut statement = sql::sessions(&scope, from, Some(limit + 1));
-    let mut rows: Vec<SessionRow> = statement
-        .build_query_as()
-        .persistent(false)
-        .fetch_all(&asked.pool)
-        .await?;
-    let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
-    if more {
-        rows.pop();
-    }
+    let fits = usize::try_from(limit).unwrap_or(usize::MAX);
+    let page = if let Some(search) = search {
+        let mut statement = session::search(&scope, &search, order, from, limit + 1, look_at);
+        let query = statement.build_query_as().persistent(false);
+        page_of_search(query.fetch_all(&asked.pool).await?, fits, look_at)
+    } else {
+        let mut statement = session::sessions(&scope, order, from, Some(limit + 1));
+        let query = statement.build_query_as().persistent(false);
+        page(query.fetch_all(&asked.pool).await?, fits)
+    };
+    let sessions = page.rows.into_iter();
     Ok(Json(Answer {
         scope: scope.describe(),
-        next: rows.last().filter(|_| more).map(token),
-        sessions: rows
-            .into_iter()
-            .map(|row| SessionAnswer::of(row, &asked.site))
-            .collect(),
+        sessions: sessions.map(|row| SessionAnswer::of(row, &asked.site)).collect(),
         limit,
+        next: page.next,
+        searched_to: page.searched_to,
     }))
 }
 
@@ -201,7 +242,24 @@ pub(super) fn endpoint() -> Endpoint {
         (1, MAX_LIMIT),
         "Sessions at most; 30 unless given.",
     ));
-    parameters.push(describe::text("after", "The `next` of the page before."));
+    parameters.push(describe::choice(
+        "sort",
+        &ORDERS.map(|(name, _)| name),
+        "By the first event: -first_seen, newest first, unless given; first_seen, oldest first. There is no other order: it would have to read the whole period for each page.",
+    ));
+    parameters.push(describe::text(
+        "search",
+        "Only sessions of which source, medium, campaign, content, term, channel, referrer's host, landing path, region, city, device, operating system or browser contains this text, in whatever case, or of which channel, country or kind of device has it in its name in either language; (not set) finds those without source, campaign or channel. The whole id of a session or visitor finds it.",
+    ));
+    parameters.push(describe::number(
+        "look_at",
+        (1, MAX_LOOKED_AT),
+        "Sessions of the period that a search looks at at most for one page; 100,000 unless given. Where it stops there, `searched_to` says how far it came, and the page after `next` looks on.",
+    ));
+    parameters.push(describe::text(
+        "after",
+        "The `next` of the page before, under the same sort and search.",
+    ));
     Endpoint {
         path: "sessions",
         alias: None,
@@ -209,7 +267,7 @@ pub(super) fn endpoint() -> Endpoint {
         operations: describe::get(describe::operation(
             "sessions",
             "Recent sessions",
-            "Newest first, by their first event. New sessions do not shift the pages: the next one begins after `next`.",
+            "Newest first, by their first event, unless sorted otherwise. New sessions do not shift the pages: the next one begins after `next`. A search looks through a limited number of sessions at once: a page of it may have fewer sessions than asked for, or none, and still a `next`.",
             parameters,
             describe::scoped([
                 ("sessions", describe::array_of(describe::reference::<SessionAnswer>())),
@@ -217,6 +275,12 @@ pub(super) fn endpoint() -> Endpoint {
                 (
                     "next",
                     describe::nullable_text("Where the next page begins; null on the last."),
+                ),
+                (
+                    "searched_to",
+                    describe::nullable_text(
+                        "First event of the last session that the search looked at, UTC, where it stopped before the page was full and before the period was searched whole; else null.",
+                    ),
                 ),
             ]),
         )),

@@ -184,7 +184,12 @@ export const dispatcher = {
   breakEven: { uk: "Покупок до окупності", en: "Purchases to break even" },
   breakEvenCpa: { uk: "CPA окупності", en: "Break-even CPA" },
   sessions: { uk: "Останні сесії", en: "Recent sessions" },
-  sessionsAbout: { uk: "Найновіші сесії періоду. Натисніть рядок, щоб побачити весь шлях.", en: "The period's newest sessions. Click a row to see the whole path." },
+  sessionsAbout: {
+    uk: "Сесії періоду за часом початку. Пошук дивиться джерело, кампанію, сторінку входу, місце, пристрій і повний ідентифікатор. Натисніть рядок, щоб побачити весь шлях.",
+    en: "The period's sessions by when they began. The search looks at source, campaign, landing page, place, device and the whole id. Click a row to see the whole path.",
+  },
+  searchedTo: { uk: "Переглянуто до {when}.", en: "Searched as far as {when}." },
+  searchOn: { uk: "Шукати далі", en: "Search on" },
   began: { uk: "Початок", en: "Began" },
   place: { uk: "Місце", en: "Place" },
   device: { uk: "Пристрій", en: "Device" },

@@ -1,15 +1,7 @@
-// Names of values that the API tells by key. A channel's are the catalogue's.
+// Names of values that the API tells by key. Those of channels and kinds of devices are the catalogue's.
 import type { Text } from "../app/language.svelte";
 
 export const VALUES: Record<string, Record<string, Text>> = {
-  device_type: {
-    desktop: { uk: "Комп'ютер", en: "Desktop" },
-    mobile: { uk: "Телефон", en: "Phone" },
-    tablet: { uk: "Планшет", en: "Tablet" },
-    tv: { uk: "Телевізор", en: "TV" },
-    console: { uk: "Ігрова консоль", en: "Console" },
-    other: { uk: "Інше", en: "Other" },
-  },
   visitor_type: {
     new: { uk: "Нові", en: "New" },
     returning: { uk: "Повторні", en: "Returning" },

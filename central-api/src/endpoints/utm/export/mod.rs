@@ -25,7 +25,7 @@ use crate::error::ApiError;
 use crate::reports::csv::Chunks;
 use crate::reports::filter::NOT_SET;
 use crate::reports::scope::Scope;
-use crate::reports::session::SessionRow;
+use crate::reports::session::{self, Order, SessionRow};
 use crate::reports::sheet::{Cell, Column, Part};
 use crate::reports::sql::{self, Question, Sort};
 use crate::reports::table;
@@ -170,7 +170,7 @@ impl Export {
             Stream::Sessions => {
                 let columns = session_columns();
                 totals = columns.iter().map(|_| Cell::Nothing).collect();
-                let mut statement = sql::sessions(&self.scope, None, None);
+                let mut statement = session::sessions(&self.scope, Order::NewestFirst, None, None);
                 let mut rows = statement
                     .build_query_as::<SessionRow>()
                     .persistent(false)
