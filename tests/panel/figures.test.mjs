@@ -179,6 +179,10 @@ test("the A/B panel names the winner and colours confidence by threshold", async
   assert.equal(answer.winner, "video_ad_1");
   assert.equal(await page.locator("#ab-test [data-winner]").getAttribute("data-winner"), "video_ad_1");
   assert.match(await text("#ab-test [data-winner]"), /Переможець: video_ad_1/);
+  assert.match(await text("#ab-test [data-winner] p"), /на \d+,\d %/);
+  assert.doesNotMatch(await text("#ab-test"), /\d\.\d|\p{Extended_Pictographic}/u);
+  const marked = page.locator("#ab-test tbody tr").filter({ has: page.locator("svg") });
+  assert.deepEqual([await marked.count(), (await marked.locator("th").innerText()).replace("\n", "")], [1, "video_ad_1, переможець"]);
   assert.ok(same((await text("#ab-test [data-winner] span")).replace("+", ""), answer.winner_lift));
   const shown = await cells("#ab-test tbody tr");
   shown.forEach((row, index) => {

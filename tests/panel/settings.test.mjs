@@ -159,3 +159,18 @@ test("a viewer sees no settings", async () => {
   await page.getByText("лише адміністратори").waitFor();
   assert.equal(await page.locator("form").count(), 0);
 });
+
+test("what was refused says why in the reader's language, and so does what came of sending it again", async () => {
+  const [{ site_id }] = await shop.sql("select site_id from sites where site_key = $1", SITE);
+  await shop.sql("delete from dead_letters");
+  const payload = JSON.stringify({ note: "a payload" });
+  await shop.sql("insert into dead_letters (site_id, kind, code, message, payload) values ($1, 'orders', 'invalid_field', 'items[0].price: must be an amount', convert_to($2, 'UTF8'))", site_id, payload);
+  await at("/dead-letters");
+  const panel = page.locator("#dead-letters");
+  await panel.getByText("Значення не підходить: items[0].price").waitFor();
+  assert.ok(!(await panel.locator("li").innerText()).includes("must be"), "no English in sight");
+  await panel.locator("summary").click();
+  assert.ok((await panel.locator("li").innerText()).includes("items[0].price: must be an amount"), "the server's own words are beside the payload");
+  await panel.getByRole("button", { name: "Надіслати ще раз" }).click();
+  await page.getByRole("status").filter({ hasText: /Після повтору: [А-Яа-яіїєґ ]+$/u }).waitFor();
+});

@@ -54,7 +54,7 @@ pub fn words(analysis: &Analysis, names: &[&str]) -> Words {
             let lift = 100.0 * lift;
             words
                 .uk
-                .push_str(&format!(" Конверсія на {lift:.1} % вища, ніж у {}.", name(other)));
+                .push_str(&format!(" Конверсія на {} % вища, ніж у {}.", in_uk(lift), name(other)));
             words.en.push_str(&format!(
                 " Its conversion rate is {lift:.1} % above that of {}.",
                 name(other)
@@ -71,6 +71,11 @@ pub fn words(analysis: &Analysis, names: &[&str]) -> Words {
     Words { uk, en }
 }
 
+/// With one decimal, as it is written in Ukrainian.
+fn in_uk(number: f64) -> String {
+    format!("{number:.1}").replace('.', ",")
+}
+
 fn sentence<'a>(missing: &Missing, analysis: &Analysis, name: &dyn Fn(usize) -> &'a str) -> (String, String) {
     match *missing {
         Missing::SecondVariant => (
@@ -85,7 +90,7 @@ fn sentence<'a>(missing: &Missing, analysis: &Analysis, name: &dyn Fn(usize) -> 
             // Rounded up, so that waiting as long as it says is enough.
             let days = (more.num_seconds() as f64 / 8_640.0).ceil() / 10.0;
             (
-                format!("Варіанти мають іти поруч ще {days} дн."),
+                format!("Варіанти мають іти поруч ще {} дн.", days.to_string().replace('.', ",")),
                 format!("The variants must run side by side for another {days} days."),
             )
         }
@@ -105,7 +110,10 @@ fn sentence<'a>(missing: &Missing, analysis: &Analysis, name: &dyn Fn(usize) -> 
                 Ok(confidence) => {
                     let confidence = (confidence * 10.0).floor() / 10.0;
                     (
-                        format!("Різниця між {leader} та {other} може бути випадковою: впевненість {confidence:.1} %."),
+                        format!(
+                            "Різниця між {leader} та {other} може бути випадковою: впевненість {} %.",
+                            in_uk(confidence)
+                        ),
                         format!(
                             "The difference between {leader} and {other} may be chance: confidence {confidence:.1} %."
                         ),
@@ -161,7 +169,7 @@ mod tests {
             words.en,
             "Winner: video. Its conversion rate is 66.7 % above that of photo."
         );
-        assert_eq!(words.uk, "Переможець: video. Конверсія на 66.7 % вища, ніж у photo.");
+        assert_eq!(words.uk, "Переможець: video. Конверсія на 66,7 % вища, ніж у photo.");
     }
 
     #[test]
@@ -175,6 +183,25 @@ mod tests {
                 .en
                 .contains("cannot be compared: nobody converted")
         );
+    }
+
+    #[test]
+    fn ukrainian_has_a_comma_before_the_decimals_and_english_a_point() {
+        for (groups, days) in [
+            (&[(100, 1_000), (60, 1_000)][..], 5),
+            (&[(70, 1_000), (60, 1_000)], 9),
+            (&[(70, 1_000), (60, 1_000)], 1),
+        ] {
+            let words = said(groups, days);
+            let point = |text: &str, mark: char| {
+                let digits: Vec<char> = text.chars().collect();
+                digits
+                    .windows(3)
+                    .any(|w| w[0].is_ascii_digit() && w[1] == mark && w[2].is_ascii_digit())
+            };
+            assert!(point(&words.uk, ',') && !point(&words.uk, '.'), "{}", words.uk);
+            assert!(point(&words.en, '.') && !point(&words.en, ','), "{}", words.en);
+        }
     }
 
     #[test]

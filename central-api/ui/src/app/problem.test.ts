@@ -4,7 +4,7 @@ import { beforeAll, expect, test } from "vitest";
 
 import { CODES, FIELDS, SENTENCES } from "../texts/problems";
 import { actions } from "../texts/settings";
-import type { problem as Problem, rowProblem as RowProblem } from "./problem";
+import type { letterProblem as LetterProblem, problem as Problem, rowProblem as RowProblem } from "./problem";
 
 const root = join(import.meta.dirname, "../../..");
 const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
@@ -82,10 +82,11 @@ test("every field that the panel can send has its rule", () => {
 
 let problem: typeof Problem;
 let rowProblem: typeof RowProblem;
+let letterProblem: typeof LetterProblem;
 beforeAll(async () => {
   // What a browser has and this runtime has not.
   Object.assign(globalThis, { localStorage: { getItem: () => "uk", setItem: () => {} }, location: new URL("http://panel.example/") });
-  ({ problem, rowProblem } = await import("./problem"));
+  ({ letterProblem, problem, rowProblem } = await import("./problem"));
 });
 
 test("a field's rule comes before the server's sentence, that before its code, and its own words are the last resort", () => {
@@ -103,4 +104,11 @@ test("why a row was refused is said in the reader's language, without the column
   expect(rowProblem({ field: "Day", message: "Day must be a day like 2026-11-20" })).toBe("Має бути день на кшталт 2026-11-20.");
   expect(rowProblem({ message: "the row has 9 cells, the header 7" })).toBe("У рядку клітинок 9, у заголовку 7.");
   expect(rowProblem({ field: "x", message: "x has a reason of tomorrow" })).toBe("has a reason of tomorrow");
+});
+
+test("why something that arrived was not stored is said in the reader's language, with the field at fault", () => {
+  expect(letterProblem({ code: "invalid_field", message: "items[2].price: must be an amount" })).toBe("Значення не підходить: items[2].price");
+  expect(letterProblem({ code: "too_old", message: "occurred_at: its time is more than 7 days back" })).toBe("Подія застаріла: occurred_at");
+  expect(letterProblem({ code: "invalid_json", message: "expected value at line 1 column 1" })).toBe("Сервер не зрозумів запит.");
+  for (const code of Object.keys(CODES)) expect(letterProblem({ code, message: "words of the server" })).not.toContain("words");
 });

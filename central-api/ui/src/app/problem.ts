@@ -44,3 +44,13 @@ export function rowProblem(row: { field?: string | null; message: string }): str
   }
   return reason;
 }
+
+/** Why something that arrived was not stored: by its code, with the field at fault, which the server's words begin with. */
+export function letterProblem({ code, message }: { code: string; message: string }): string {
+  const known = CODES[code];
+  if (!known) return message;
+  const said = t(known);
+  if (!said.endsWith(":")) return said;
+  const [, field] = /^([\w.[\]]+): /.exec(message) ?? [];
+  return field ? `${said} ${field}` : `${said.slice(0, -1)}.`;
+}

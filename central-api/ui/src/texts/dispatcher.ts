@@ -152,6 +152,7 @@ export const dispatcher = {
   abNoVariants: { uk: "У цієї кампанії немає креативів за період. Позначайте оголошення через utm_content.", en: "This campaign has no content in the period. Tag its ads with utm_content." },
   abNone: { uk: "За період немає кампаній. Додайте utm_campaign до посилань.", en: "No campaigns in the period. Add utm_campaign to your links." },
   winner: { uk: "Переможець: {name}", en: "Winner: {name}" },
+  isWinner: { uk: "переможець", en: "the winner" },
   lift: { uk: "{lift} проти найкращого з решти", en: "{lift} against the best of the others" },
   moreWords: { uk: "Докладніше", en: "Details" },
   creative: { uk: "Креатив", en: "Content" },

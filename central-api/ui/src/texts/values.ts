@@ -43,6 +43,16 @@ export const VALUES: Record<string, Record<string, Text>> = {
     unknown_contact: { uk: "контакт ще не траплявся", en: "the contact was not seen before" },
     no_session_in_look_back: { uk: "останній візит задавній", en: "the last visit is too long ago" },
   },
+  dead_letter: {
+    ingest: { uk: "Подія воркера", en: "Event from the worker" },
+    server_events: { uk: "Подія із сервера магазину", en: "Event from the shop's server" },
+    orders: { uk: "Замовлення", en: "Order" },
+  },
+  replay_outcome: {
+    accepted: { uk: "прийнято", en: "accepted" },
+    duplicate: { uk: "уже є", en: "was there already" },
+    empty: { uk: "без подій", en: "without events" },
+  },
   consent: {
     granted: { uk: "згода", en: "granted" },
     limited: { uk: "обмежена згода", en: "limited" },
