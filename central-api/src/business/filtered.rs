@@ -205,7 +205,7 @@ pub(super) async fn streams(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<
         sum.transactions += i64::from(day.transactions);
     }
     let mut streams: Vec<StreamSum> = sums.into_values().collect();
-    streams.sort_by(|a, b| b.amount.cmp(&a.amount));
+    streams.sort_by_key(|stream| std::cmp::Reverse(stream.amount));
     Ok(streams)
 }
 
