@@ -36,6 +36,7 @@ test("every page of the settings opens, in both languages, and fits a phone", as
       await page.goto(`/settings${path}?site=${SITE}`);
       await settled(page);
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true, `${path} scrolls sideways`);
+      if (path === "/keys") for (const list of ["#api-keys", "#ingest-keys"]) assert.match(await page.locator(list).innerText(), language === "uk" ? /ще немає.+(створіть)/is : /There (is|are) no keys? yet.+create/is, "nothing yet, and what to do");
       await picture(page, `settings${path.replace("/", "-")}-${language}-phone`);
     }
     if (language === "uk") await page.context().close();

@@ -17,7 +17,8 @@ import { freePort } from "../../stack/process.mjs";
 /** Points of a hundred. */
 const LEAST = 95;
 const FULL = "/?period=month&view.compare=1&ab.campaign=brand_always_on&ab.period=all_time&roi.spend=25000";
-const PAGES = [FULL, "/analytics", "/analytics/customers", "/reports", "/settings", "/settings/keys", "/account"];
+const PARTS = { analytics: ["", "/revenue-streams", "/customers", "/campaigns"], settings: ["", "/sources", "/worker", "/users", "/keys", "/spend", "/dead-letters", "/privacy", "/log", "/check"] };
+const PAGES = [FULL, ...PARTS.analytics.map((part) => `/analytics${part}`), "/reports", ...PARTS.settings.map((part) => `/settings${part}`), "/account"];
 
 const { values: args } = parseArgs({ options: { out: { type: "string" }, sessions: { type: "string", default: "4000" } } });
 process.env.UD_TEST_DATABASE_URL ??= process.env.UD_BENCH_DATABASE_URL;

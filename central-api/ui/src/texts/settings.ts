@@ -125,6 +125,8 @@ export const settings = {
 
   apiKeys: { uk: "Ключі API", en: "API keys" },
   apiKeysAbout: { uk: "Для програм магазину: замовлення, події, звіти.", en: "For the shop's programs: orders, events, reports." },
+  noApiKeys: { uk: "Ключів ще немає. Назвіть програму магазину, оберіть її права та створіть ключ.", en: "There are no keys yet. Name the shop's program, choose what it may do, and create its key." },
+  noIngestKeys: { uk: "Ключа ще немає: воркер не може надсилати візити. Створіть ключ і вкажіть його у воркері.", en: "There is no key yet, so the worker cannot send visits. Create one and put it into the worker." },
   ingestKeys: { uk: "Ключі воркера", en: "Worker's keys" },
   ingestKeysAbout: {
     uk: "Ними воркер підписує події. Заміна без перерви: створіть другий, задайте його воркеру як UD_INGEST_KEY, тоді відкличте перший.",
