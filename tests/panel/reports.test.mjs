@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
+import { pathToFileURL } from "node:url";
 
+import { apiKey } from "../stack/centre.mjs";
 import { ADMIN, ask, install, launch, open, picture, settled, SITE, VIEWER } from "./panel.mjs";
 
 let shop, browser, page;
@@ -93,4 +95,25 @@ test("a viewer sees a report and no schedules, and a phone needs no sideways scr
   await settled(page);
   assert.equal((await page.request.get(`/api/v1/report-schedules?site=${SITE}`)).status(), 403);
   assert.deepEqual(page.complaints.filter((text) => !text.includes("403")), []);
+});
+
+test("the mail of a large shop needs no sideways scroll, at its full width and on a phone", async () => {
+  const key = apiKey(shop.env, SITE, "orders");
+  const [{ session_id, visitor_id }] = await shop.sql("select session_id, visitor_id from sessions where bot_reason is null and utm_source is not null order by first_seen desc limit 1");
+  const now = new Date().toISOString();
+  const order = { order_id: "huge-1", session_id, visitor_id, total: "1234567890.12", currency: "UAH", payment_status: "paid", created_at: now, paid_at: now, updated_at: now };
+  const sent = await fetch(`${shop.url}/api/v1/orders`, { method: "POST", headers: { authorization: `Bearer ${key}`, "content-type": "application/json" }, body: JSON.stringify(order) });
+  assert.equal(sent.status, 200, await sent.text());
+  for (const language of ["uk", "en"]) {
+    const file = join(shop.folder, `mail-${language}.html`);
+    shop.command("send-report", "--site", SITE, "--period", "week", "--lang", language, "--recipients", "owner@shop.example", "--out", file);
+    assert.match(readFileSync(file, "utf8"), /1.2\d\d.\d{3}.\d{3}/, "the order is in it");
+    for (const width of [600, 390]) {
+      const mail = await browser.newPage({ viewport: { width, height: 900 } });
+      await mail.goto(pathToFileURL(file).href);
+      assert.equal(await mail.evaluate(() => document.documentElement.scrollWidth), width, language);
+      await picture(mail, `mail-${language}-${width}`);
+      await mail.close();
+    }
+  }
 });

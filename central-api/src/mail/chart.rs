@@ -87,7 +87,8 @@ fn draw(points: &[Point], pixels: &mut [u8], size: (u32, u32), scale: u32) -> Re
     };
 
     let mut chart = ChartBuilder::on(&root)
-        .margin_top(px(8))
+        // Half of the uppermost label's height stands above the axis.
+        .margin_top(px(12))
         .margin_left(px(2))
         .margin_right(px(2))
         .x_label_area_size(px(26))
@@ -114,6 +115,7 @@ fn draw(points: &[Point], pixels: &mut [u8], size: (u32, u32), scale: u32) -> Re
         })
         .axis_style(TRANSPARENT)
         .x_labels(points.len().clamp(2, 6))
+        .set_tick_mark_size(LabelAreaPosition::Bottom, px(9))
         .y_labels(4)
         .x_label_formatter(&day)
         .y_label_formatter(&|value| short(*value))
