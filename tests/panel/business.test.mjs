@@ -189,6 +189,9 @@ test("a viewer sees the figures, no customer's number and no way to change a cam
     await page.goto(`/analytics/${one}`);
     await settled(page);
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${one} at 390 px`);
+    // Nor does what only screen readers see reach out: a table under a long name did.
+    const wide = await page.locator("main .unseen").evaluateAll((all) => all.filter((one) => one.getBoundingClientRect().width > 2).map((one) => `${one.tagName} ${one.textContent.slice(0, 40)}`));
+    assert.deepEqual(wide, [], one);
     const words = (await page.locator("main").innerText()).match(/[а-яіїєґ]{3,}/giu) ?? [];
     assert.deepEqual(words.filter((word) => !["Осінній", "розпродаж"].includes(word)), [], `${one} in English, but for what people named`);
   }
