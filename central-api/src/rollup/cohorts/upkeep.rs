@@ -23,15 +23,15 @@ impl Take {
     /// Visitors brought up to date in one transaction: beside writers so few that they do not wait for it.
     const fn visitors_at_once(self) -> i64 {
         match self {
-            Self::Due => 500,
+            Self::Due => 100,
             Self::Closed => 20_000,
         }
     }
 
-    /// Sessions whose visitors' rows are made in one transaction when a site is begun anew.
+    /// Sessions whose visitors' rows are made in one transaction when a site is begun anew; beside writers likewise.
     const fn sessions_at_once(self) -> i64 {
         match self {
-            Self::Due => 20_000,
+            Self::Due => 2_000,
             Self::Closed => 100_000,
         }
     }
