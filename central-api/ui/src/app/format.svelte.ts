@@ -91,6 +91,15 @@ export function compact(value: number, unit: Unit, currency?: string): string {
   return numbers({ notation: "compact", minimumFractionDigits: 0, maximumFractionDigits: 1, ...style }).format(value);
 }
 
+/** Characters of a figure that fit on a card. */
+const FITS = 11;
+
+/** What stands on a card: the whole figure where it fits, else a short one; and all of it, for the tooltip. */
+export function onCard(value: Figure, unit: Unit, currency: string): { text: string; exact: string } {
+  const whole = figure(value, unit, { currency });
+  return { text: value == null || whole.length <= FITS ? whole : compact(value, unit, currency), exact: figure(value, unit, { exact: true, currency }) };
+}
+
 function times(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
   const where = locale();
   return kept(`${where} ${JSON.stringify(options)}`, () => new Intl.DateTimeFormat(where, options));
