@@ -56,7 +56,7 @@ pub struct Args {
     #[arg(long, default_value_t = 8)]
     connections: usize,
     /// Requests at once when each holds one event.
-    #[arg(long, default_value_t = 512)]
+    #[arg(long, default_value_t = 256)]
     single_connections: usize,
     /// A database on that server that is filled already, with the bench's secret, for the last part; it is written to.
     #[arg(long)]
