@@ -45,12 +45,15 @@ fn at_risk(sql: &mut QueryBuilder<Postgres>, day: NaiveDate, rules: &SegmentRule
     sql.push(" and o.last_day >= ").push_bind(before(rules.lost_after_days));
 }
 
-/// Groups in memory: customers fall into a few hundred groups, but the planner, which cannot know, would sort them all on disk.
+/// Groups in memory: customers fall into a few hundred groups, but the planner, which cannot know, would sort them all on disk. And by one
+/// process: a page asks two of these at once, and workers would hand each customer over instead of grouping their own.
 async fn hashed(db: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::raw_sql("set local work_mem = '64MB'; set local enable_sort = off")
-        .execute(db)
-        .await
-        .map(|_| ())
+    sqlx::raw_sql(
+        "set local work_mem = '64MB'; set local enable_sort = off; set local max_parallel_workers_per_gather = 0",
+    )
+    .execute(db)
+    .await
+    .map(|_| ())
 }
 
 /// Customers that are alike in source, tier and worth, and in their segments on two days.
