@@ -45,15 +45,12 @@ fn at_risk(sql: &mut QueryBuilder<Postgres>, day: NaiveDate, rules: &SegmentRule
     sql.push(" and o.last_day >= ").push_bind(before(rules.lost_after_days));
 }
 
-/// Groups in memory: customers fall into a few hundred groups, but the planner, which cannot know, would sort them all on disk. And by one
-/// process: a page asks two of these at once, and workers would hand each customer over instead of grouping their own.
+/// Groups in memory: customers fall into a few hundred groups, but the planner, which cannot know, would sort them all on disk.
 async fn hashed(db: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::raw_sql(
-        "set local work_mem = '64MB'; set local enable_sort = off; set local max_parallel_workers_per_gather = 0",
-    )
-    .execute(db)
-    .await
-    .map(|_| ())
+    sqlx::raw_sql("set local work_mem = '64MB'; set local enable_sort = off")
+        .execute(db)
+        .await
+        .map(|_| ())
 }
 
 /// Customers that are alike in source, tier and worth, and in their segments on two days.
@@ -166,5 +163,9 @@ pub(super) async fn months(pool: &PgPool, whom: Whom<'_>, (first, last): (i32, i
     sql.push(" group by month");
     let mut db = table::snapshot(pool).await?;
     hashed(&mut db).await?;
+    // By one process: a page asks for the groups at the same time, whose workers it would take the cores from.
+    sqlx::raw_sql("set local max_parallel_workers_per_gather = 0")
+        .execute(&mut *db)
+        .await?;
     sql.build_query_as().persistent(false).fetch_all(&mut *db).await
 }
