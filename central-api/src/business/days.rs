@@ -89,14 +89,8 @@ async fn items(conn: &mut PgConnection, site_id: i32, days: &[NaiveDate]) -> sql
     .await?;
     sqlx::query!(
         "insert into daily_item_sales (site_id, day, item, name, quantity, amount, orders)
-        select $1, day, item, max(name), sum(quantity), coalesce(sum(round(quantity * price * rate, 4)), 0), count(distinct order_id)
-        from (
-            select f.day, f.order_id, o.rate, coalesce(i ->> 'sku', i ->> 'product_id', i ->> 'name') as item, i ->> 'name' as name,
-                coalesce((i ->> 'quantity')::numeric, 1) as quantity, (i ->> 'price')::numeric as price
-            from order_facts f join orders o on o.site_id = f.site_id and o.order_id = f.order_id
-            cross join lateral jsonb_array_elements(o.items) as i
-            where f.site_id = $1 and f.day = any($2) and f.purchase and o.items is not null
-        ) sold
+        select $1, day, item, max(name), sum(quantity), coalesce(sum(amount), 0), count(distinct order_id)
+        from sold_items where site_id = $1 and day = any($2)
         group by day, item",
         site_id,
         days

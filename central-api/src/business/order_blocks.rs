@@ -146,15 +146,9 @@ struct Sold {
 async fn sold_on(conn: &mut PgConnection, site_id: i32, days: &[NaiveDate]) -> sqlx::Result<Vec<Sold>> {
     sqlx::query_as!(
         Sold,
-        r#"select day, order_id, item as "item!", max(name) as name, round(sum(quantity) * 10000)::bigint as "quantity!",
-            (coalesce(sum(round(quantity * price * rate, 4)), 0) * 10000)::bigint as "amount!"
-        from (
-            select f.day, f.order_id, o.rate, coalesce(i ->> 'sku', i ->> 'product_id', i ->> 'name') as item, i ->> 'name' as name,
-                coalesce((i ->> 'quantity')::numeric, 1) as quantity, (i ->> 'price')::numeric as price
-            from order_facts f join orders o on o.site_id = f.site_id and o.order_id = f.order_id
-            cross join lateral jsonb_array_elements(o.items) as i
-            where f.site_id = $1 and f.day = any($2) and f.purchase and o.items is not null
-        ) sold
+        r#"select day as "day!", order_id as "order_id!", item as "item!", max(name) as name, round(sum(quantity) * 10000)::bigint as "quantity!",
+            (coalesce(sum(amount), 0) * 10000)::bigint as "amount!"
+        from sold_items where site_id = $1 and day = any($2)
         group by day, order_id, item
         order by day, order_id, item"#,
         site_id,

@@ -26,18 +26,18 @@ pub fn spend_rows(sql: &mut QueryBuilder<Postgres>, scope: &Scope, dimensions: &
     }
     sql.push(" union all ");
     converted(sql, scope);
-    sql.push(") a where true");
-    for (dimension, choice) in scope.filters.iter() {
-        if let Some(expression) = dimension.spend_sql() {
-            chosen(sql, expression, choice);
-        }
-    }
+    of_filters(sql, scope);
 }
 
 /// The scope's spend in other currencies as rows `a` like those of [`spend_rows`], with the `currency`, the `amount` in it, and `in_site_currency` what that is.
 pub fn spend_in_other_currencies(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
     sql.push("(select y.*, x.amount as in_site_currency from ");
     rows_in_other_currencies(sql, scope);
+    of_filters(sql, scope);
+}
+
+/// Ends the rows `a` and adds the condition on them.
+fn of_filters(sql: &mut QueryBuilder<Postgres>, scope: &Scope) {
     sql.push(") a where true");
     for (dimension, choice) in scope.filters.iter() {
         if let Some(expression) = dimension.spend_sql() {
