@@ -6,17 +6,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder, Row as _};
 
 use super::rolled::Rolled;
-use super::scope::Scope;
+use super::scope::{Bots, Scope};
 use super::sql::{Question, chosen, sessions_where, windows};
 use super::table;
 use crate::catalogue::Dimension;
-use crate::rollup::plan::Ranges;
+use crate::rollup::plan::{Plan, Ranges, plan};
+use crate::rollup::{payers, upkeep};
 
-/// With more ranges of time than this to look for first and last sessions in, all sessions of the period are read.
+/// With more ranges of time than this to look for sessions in, all of the period are read.
 const MOST_RANGES: usize = 40;
-
-/// The payers of a shorter time are read by one connection.
-const WORTH_TWO: TimeDelta = TimeDelta::days(60);
 
 /// One creative.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,62 +65,41 @@ async fn that_ran(pool: &PgPool, question: &Question<'_>) -> sqlx::Result<BTreeM
         .collect()
 }
 
-/// What each creative's paying sessions brought, ascending. It takes longer than all the rest of the test, so it is asked beside it, and by two
-/// connections, each for a half of the sessions.
+/// What each creative's paying sessions brought, ascending: whole clean days from their packed payers, other time from its sessions.
 async fn that_paid(pool: &PgPool, scope: &Scope) -> sqlx::Result<BTreeMap<String, Vec<i64>>> {
-    let mut first = table::snapshot(pool).await?;
-    let mut paid: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-    let mut take = |part: Vec<(String, Vec<i64>)>| {
-        for (name, revenues) in part {
-            paid.entry(name).or_default().extend(revenues);
+    let mut tx = table::snapshot(pool).await?;
+    let (mut paid, rest) = match plan_of_days(&mut tx, scope).await? {
+        Some(plan) => {
+            let by_event = scope.site.settings.revenue_from_events;
+            let of_days = payers::of_days(&mut tx, scope.site.id, &plan.days, &scope.filters, by_event).await?;
+            (of_days, Some(plan.hours.into_iter().chain(plan.sessions).collect()))
         }
+        None => (BTreeMap::new(), None),
     };
-    let halves = halves(&mut first, scope).await?;
-    let second = match halves {
-        // One moment for both: a late event that makes a session begin earlier must not move it from one half to the other.
-        Some(_) => table::beside(pool, &mut first).await?,
-        None => None,
-    };
-    match (halves, second) {
-        (Some(halves), Some(mut second)) => {
-            let [mut earlier, mut later] = halves.each_ref().map(paying);
-            let (earlier, later) = tokio::try_join!(
-                earlier.build_query_as().persistent(false).fetch_all(&mut *first),
-                later.build_query_as().persistent(false).fetch_all(&mut *second)
-            )?;
-            take(earlier);
-            take(later);
-        }
-        _ => take(
-            paying(scope)
-                .build_query_as()
-                .persistent(false)
-                .fetch_all(&mut *first)
-                .await?,
-        ),
+    let of_sessions: Vec<(String, Vec<i64>)> = paying(scope, rest.as_ref())
+        .build_query_as()
+        .persistent(false)
+        .fetch_all(&mut *tx)
+        .await?;
+    for (name, revenues) in of_sessions {
+        paid.entry(name).or_default().extend(revenues);
     }
     // Here rather than there, where it takes longer than all the rest.
     paid.values_mut().for_each(|revenues| revenues.sort_unstable());
     Ok(paid)
 }
 
-/// The scope before and after about the middle of its sessions, of which there are more and more a day in most shops; none where that is too short to be worth a second connection.
-async fn halves(db: &mut PgConnection, scope: &Scope) -> sqlx::Result<Option<[Scope; 2]>> {
-    let site = "select min(first_seen) from sessions where site_id = $1";
-    let from = match scope.period.from {
-        Some(from) => Some(from),
-        None => sqlx::query_scalar(site).bind(scope.site.id).fetch_one(db).await?,
-    };
-    let Some(long) = from
-        .map(|from| scope.period.to - from)
-        .filter(|long| *long >= WORTH_TWO)
-    else {
+/// Which days of the period have packed payers that tell what is asked; none where the sessions have to be read anyhow.
+async fn plan_of_days(db: &mut PgConnection, scope: &Scope) -> sqlx::Result<Option<Plan>> {
+    if scope.bots != Bots::Exclude || scope.confirmed || !payers::know(&scope.filters) {
         return Ok(None);
-    };
-    let (mut earlier, mut later) = (scope.clone(), scope.clone());
-    let middle = scope.period.to - long * 9 / 20;
-    (earlier.period.to, later.period.from) = (middle, Some(middle));
-    Ok(Some([earlier, later]))
+    }
+    let (from, to) = (scope.period.from.unwrap_or_default(), scope.period.to);
+    let mut left_out = upkeep::dirty(&mut *db, scope.site.id, from, to).await?;
+    // An hour of the day, which keeps it from being read as a whole.
+    left_out.extend(payers::outdated(&mut *db, scope.site.id, from, to).await?);
+    let plan = plan(from, to, &left_out, true);
+    Ok((plan.hours.len() + plan.sessions.len() <= MOST_RANGES).then_some(plan))
 }
 
 /// Where the first and last session of every creative lie: the first and last of its days of which the sums are up to date, and all time
@@ -160,22 +137,27 @@ fn times(scope: &Scope, ranges: Option<Ranges>) -> QueryBuilder<Postgres> {
          where s.utm_content is not null and ",
     );
     sessions_where(&mut sql, scope);
-    if let Some(ranges) = ranges {
-        // Each by itself and not joined, so that the planner knows how few sessions they hold.
-        sql.push(" and (false");
-        for (from, to) in ranges {
-            sql.push(" or (s.first_seen >= ").push_bind(from);
-            sql.push(" and s.first_seen < ").push_bind(to).push(")");
-        }
-        sql.push(")");
-    }
+    within(&mut sql, ranges.as_ref());
     sql.push(" group by 1");
     sql
 }
 
-/// Columns `utm_content`, `paying`: in whole ten-thousandths, which is how far `numeric(18, 4)` reaches, since the database gathers and sends a
+/// The condition that sessions `s` began in some ranges; none where there is no choice of ranges.
+fn within(sql: &mut QueryBuilder<Postgres>, ranges: Option<&Ranges>) {
+    if let Some(ranges) = ranges {
+        // Each by itself and not joined, so that the planner knows how few sessions they hold.
+        sql.push(" and (false");
+        for (from, to) in ranges {
+            sql.push(" or (s.first_seen >= ").push_bind(*from);
+            sql.push(" and s.first_seen < ").push_bind(*to).push(")");
+        }
+        sql.push(")");
+    }
+}
+
+/// Columns `utm_content`, `paying`, from the sessions of some ranges of the period where given: in whole ten-thousandths, which is how far `numeric(18, 4)` reaches, since the database gathers and sends a
 /// hundred thousand numerics in more than twice the time.
-fn paying(scope: &Scope) -> QueryBuilder<Postgres> {
+fn paying(scope: &Scope, ranges: Option<&Ranges>) -> QueryBuilder<Postgres> {
     let revenue = if scope.site.settings.revenue_from_events {
         "s.event_revenue"
     } else {
@@ -186,6 +168,7 @@ fn paying(scope: &Scope) -> QueryBuilder<Postgres> {
          where s.utm_content is not null and {revenue} <> 0 and "
     ));
     sessions_where(&mut sql, scope);
+    within(&mut sql, ranges);
     sql.push(" group by 1");
     sql
 }

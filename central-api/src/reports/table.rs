@@ -1,12 +1,11 @@
 //! Runs a question and computes its ratios.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, PgTransaction, Postgres, QueryBuilder, Row as _};
+use sqlx::{PgConnection, PgPool, PgTransaction, Postgres, QueryBuilder, Row as _};
 
 use super::counted;
 use super::figure::Figure;
@@ -116,29 +115,6 @@ const BEGIN: &str = "begin isolation level repeatable read read only; set local 
 /// The database's.
 pub async fn snapshot(pool: &PgPool) -> sqlx::Result<PgTransaction<'static>> {
     pool.begin_with(BEGIN).await
-}
-
-/// Another one that sees the same moment as `first`, if the pool has a connection left: whoever holds one and waits for a second could wait
-/// for another who does the same, so nobody waits long.
-///
-/// # Errors
-/// The database's.
-pub async fn beside(pool: &PgPool, first: &mut PgConnection) -> sqlx::Result<Option<PgTransaction<'static>>> {
-    const LONGEST_WAIT: Duration = Duration::from_millis(100);
-    if pool.num_idle() == 0 && pool.size() >= pool.options().get_max_connections() {
-        return Ok(None);
-    }
-    let mut second = match tokio::time::timeout(LONGEST_WAIT, snapshot(pool)).await {
-        Ok(second) => second?,
-        Err(_) => return Ok(None),
-    };
-    let moment: String = sqlx::query_scalar("select pg_export_snapshot()")
-        .fetch_one(first)
-        .await?;
-    sqlx::raw_sql(AssertSqlSafe(format!("set transaction snapshot '{moment}'")))
-        .execute(&mut *second)
-        .await?;
-    Ok(Some(second))
 }
 
 /// The statement that answers the question from whatever answers it fastest at this moment.

@@ -10,13 +10,14 @@
 //! hour says then also depends on earlier hours: whoever changes where a session stands among its visitor's sessions marks the hours
 //! of the visitor's later sessions as well (`db::rollup_marks::insert_later`).
 //!
-//! What no rollup holds (bots, filters and splits outside [`SPLITS`]) is added up session by session from [`blocks`].
+//! What no rollup holds (bots, filters and splits outside [`SPLITS`]) is added up session by session from [`blocks`]; [`payers`] is what A/B tests need of them.
 
 pub mod blocks;
 pub mod cohorts;
 pub mod collect;
 mod fold;
 pub mod order_sums;
+pub mod payers;
 pub mod plan;
 mod recompute;
 pub mod statements;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::fold::{Code, Fold, Sessions, Texts};
 use super::statements::{Kind, dimensions, insert_days, kind, sessions_before, sessions_of_hours, table_columns};
-use super::{blocks, columns, order_sums, split_numbers};
+use super::{blocks, columns, order_sums, payers, split_numbers};
 use crate::db::copy::{self, Rows};
 
 /// Sessions held in memory at once, unless a single hour has more: some 20 MiB.
@@ -68,6 +68,7 @@ pub(super) async fn recompute(db: &mut PgConnection, site_id: i32, hours: &[Date
         .execute(&mut *db)
         .await?;
     blocks::recompute(&mut *db, site_id, hours).await?;
+    payers::recompute(&mut *db, site_id, &starts).await?;
     order_sums::recompute(db, site_id, hours, &starts).await
 }
 

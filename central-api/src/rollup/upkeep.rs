@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool};
 
 use super::recompute::recompute;
 use super::statements::{days_from_hours, hours_from_sessions, table_columns};
-use super::{blocks, collect, order_sums, split_numbers};
+use super::{blocks, collect, order_sums, payers, split_numbers};
 use crate::db::data_versions;
 
 /// Which dirty hours a round takes. None takes an hour that has not ended.
@@ -20,7 +20,7 @@ pub enum Take {
     Closed,
 }
 
-/// Blocks made anew in one transaction.
+/// Blocks (of hours, or then of days) made anew in one transaction.
 const RENEWED_AT_ONCE: i64 = 24;
 
 /// Any fixed number: one process at a time keeps rollups.
@@ -84,7 +84,10 @@ pub async fn renew(pool: &PgPool, now: DateTime<Utc>, which: Take) -> sqlx::Resu
     }
     let Some((site_id, hours)) = take(&mut tx, now, which).await? else {
         // What stands there is right, and some of it only lacks its block.
-        let renewed = blocks::renew(&mut tx, RENEWED_AT_ONCE).await?;
+        let mut renewed = blocks::renew(&mut tx, RENEWED_AT_ONCE).await?;
+        if renewed == 0 {
+            renewed = payers::renew(&mut tx, RENEWED_AT_ONCE).await?;
+        }
         // Not left to the pool, which would keep the lock a moment longer.
         tx.commit().await?;
         return Ok(Some(Round {
@@ -134,6 +137,8 @@ pub async fn mark_period(pool: &PgPool, site_id: i32, from: DateTime<Utc>, to: D
              select start from rollups where site_id = $1 and hours = 1 and split = 0 and start >= $2 and start < $3
              union
              select start from session_blocks where site_id = $1 and start >= $2 and start < $3
+             union
+             select start from payer_blocks where site_id = $1 and start >= $2 and start < $3
              union
              select date_trunc('hour', created_at, 'UTC') from orders where site_id = $1 and created_at >= $2 and created_at < $3
              union
@@ -240,6 +245,7 @@ pub async fn verify(
             &[]
         };
         wrong.extend(blocks::differing(&mut tx, site_id, &clean).await?);
+        wrong.extend(payers::differing(&mut tx, site_id, clean_day).await?);
         wrong.extend(order_sums::differing(&mut tx, site_id, &clean, clean_day).await?);
         if !clean_day.is_empty() {
             let found: Vec<DateTime<Utc>> = sqlx::query_scalar(AssertSqlSafe(of_day.clone()))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use central_api::auth::Scope;
 use central_api::clock::Clock;
+use central_api::rollup::upkeep;
 use central_api::site::Site;
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
@@ -347,6 +348,78 @@ async fn a_clear_test_names_its_winner_in_the_original_shape() {
             .unwrap()
             .contains("not split as planned")
     );
+}
+
+#[tokio::test]
+async fn what_creatives_brought_is_the_same_from_packed_days_and_from_the_sessions() {
+    const ASKED: [&str; 5] = [
+        "ab-test?campaign=winter&period=month",
+        "ab-test?campaign=winter&period=all_time",
+        "ab-test?campaign=winter&period=all_time&utm_content=!b",
+        "ab-test?campaign=winter&period=all_time&bots=include",
+        "ab-test?campaign=winter&period=all_time&utm_source=facebook",
+    ];
+    let shop = Shop::open().await;
+    let (pool, from) = (&shop.app.db.pool, now() - TimeDelta::days(30));
+    shop.creative(Some("a"), 900, 100, 1_300, 14).await;
+    shop.creative(Some("b"), 800, 120, 900, 13).await;
+    shop.creative(Some("c"), 300, 7, -40, 10).await;
+    shop.creative(None, 50, 20, 70, 10).await;
+    for statement in [
+        "update sessions set bot_reason = 1 where utm_content = 'a' and extract(minute from first_seen) < 10",
+        "update sessions set utm_campaign = 'spring' where utm_content = 'b' and extract(minute from first_seen) < 5",
+        "update sessions set revenue = revenue + extract(minute from first_seen) / 100 where revenue > 0",
+    ] {
+        sqlx::query(statement).execute(pool).await.unwrap();
+    }
+    shop.mark().await;
+    let ask_all = async || {
+        let mut answers = Vec::new();
+        for path in ASKED {
+            answers.push(shop.ok(path).await["variants"].clone());
+        }
+        answers
+    };
+    let from_sessions = ask_all().await;
+    assert!(from_sessions[0][0]["revenue_test"]["mean"].as_f64().unwrap() > 1.0);
+
+    upkeep::catch_up(pool, now(), |_| {}).await.unwrap();
+    assert_eq!(ask_all().await, from_sessions);
+    let verify = async || upkeep::verify(pool, shop.site.id, from, now(), |_| {}).await.unwrap();
+    assert!(verify().await.is_empty());
+
+    // They are what is read: without one day of them its revenue is missed, and the difference is found.
+    let day: DateTime<Utc> = sqlx::query_scalar("delete from payer_blocks where start = '2026-11-18T00:00:00Z' returning start")
+        .fetch_one(pool)
+        .await
+        .unwrap();
+    assert_ne!(ask_all().await[..3], from_sessions[..3]);
+    assert_eq!(Vec::from_iter(verify().await), [day]);
+    upkeep::mark_period(pool, shop.site.id, from, now()).await.unwrap();
+    assert_eq!(ask_all().await, from_sessions);
+    upkeep::catch_up(pool, now(), |_| {}).await.unwrap();
+    assert_eq!(ask_all().await, from_sessions);
+
+    // After an upgrade: not read, and made anew when nothing else is to be done.
+    let outdated = "update payer_blocks set layout = 0, data = ''";
+    sqlx::query(outdated).execute(pool).await.unwrap();
+    assert_eq!(ask_all().await, from_sessions);
+    upkeep::catch_up(pool, now(), |_| {}).await.unwrap();
+    assert_eq!(ask_all().await, from_sessions);
+    let waiting: i64 = sqlx::query_scalar("select count(*) from payer_blocks where layout = 0")
+        .fetch_one(pool)
+        .await
+        .unwrap();
+    assert_eq!(waiting, 0);
+
+    let refund = "update sessions set revenue = 0 where session_id = (
+        select session_id from sessions where revenue > 0 and first_seen < '2026-11-19' and bot_reason is null and utm_campaign = 'winter' and utm_content = 'a' limit 1)";
+    sqlx::query(refund).execute(pool).await.unwrap();
+    shop.mark().await;
+    let refunded = ask_all().await;
+    assert_ne!(refunded, from_sessions);
+    upkeep::catch_up(pool, now(), |_| {}).await.unwrap();
+    assert_eq!(ask_all().await, refunded);
 }
 
 #[tokio::test]
