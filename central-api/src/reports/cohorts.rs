@@ -150,12 +150,12 @@ fn from_kept(scope: &Scope, bucket: Bucket, activity: bool, dirty: &[Uuid]) -> Q
     };
     sql.push(format_args!(
         "people as (select {}, count(*) as visitors",
-        facts::PEOPLE
+        facts::people(&parts)
     ));
     kept(&mut sql);
     sql.push(format_args!(
         " group by {}), ordered as (select {}",
-        facts::PEOPLE,
+        facts::people(&parts),
         facts::ORDERS
     ));
     kept(&mut sql);

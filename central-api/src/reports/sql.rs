@@ -555,16 +555,19 @@ pub fn chosen(sql: &mut QueryBuilder<Postgres>, expression: &str, choice: &Choic
     };
     if !choice.include.is_empty() {
         let (mut texts, absent) = split(&choice.include);
+        sql.push(" and (");
         match (texts.pop(), texts.is_empty()) {
+            // Only the absent value, which an index finds by itself.
+            (None, _) => drop(sql.push("false")),
             // Equal to one value: then an index on it also tells the order of what follows.
-            (Some(only), true) => sql.push(format_args!(" and (({expression}) = ")).push_bind(only),
-            (last, _) => {
-                texts.extend(last);
-                sql.push(format_args!(" and (({expression}) = any("))
+            (Some(only), true) => drop(sql.push(format_args!("({expression}) = ")).push_bind(only)),
+            (Some(last), false) => {
+                texts.push(last);
+                sql.push(format_args!("({expression}) = any("))
                     .push_bind(texts)
-                    .push(")")
+                    .push(")");
             }
-        };
+        }
         if absent {
             sql.push(format_args!(" or ({expression}) is null"));
         }

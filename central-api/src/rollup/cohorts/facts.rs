@@ -169,8 +169,14 @@ pub fn by_order(metric: Metric) -> &'static str {
     }
 }
 
-/// What of a visitor decides who is counted when. Many visitors have it in common.
-pub const PEOPLE: &str = "first_day, converted, active_days";
+/// What of a visitor decides who is counted when in these sums. Many visitors have it in common, the more the less of it is asked.
+pub fn people(parts: &[Part]) -> &'static str {
+    if parts.iter().any(|part| matches!(part, Part::Active(_))) {
+        "first_day, converted, active_days"
+    } else {
+        "first_day, converted"
+    }
+}
 
 /// What of a visitor decides the money.
 pub const ORDERS: &str = "first_day, order_days, order_counts, order_revenue";
@@ -243,7 +249,7 @@ impl Part {
 }
 
 /// What visitors add to some sums, with columns `part, first_day, at, visitors, orders, revenue`. Rows of `people` tell of so many `visitors` who
-/// have the same of [`PEOPLE`]; rows of `orders` have [`ORDERS`] of one.
+/// have the same of [`people`]; rows of `orders` have [`ORDERS`] of one.
 pub fn sums(parts: &[Part], people: &str, orders: &str) -> String {
     let parts: Vec<_> = parts.iter().map(|part| part.select(people, orders)).collect();
     parts.join(" union all ")
