@@ -2,7 +2,7 @@
 
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
-use axum::http::{StatusCode, request::Parts};
+use axum::http::{HeaderMap, StatusCode, request::Parts};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -116,11 +116,8 @@ impl FromRequestParts<AppState> for ClientAddress {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Self::Rejection> {
-        // The last element is the one that the operator's own proxy added; what stands before it is the client's to invent.
-        let forwarded = state.config.client_address_header.as_ref().and_then(|name| {
-            let value = parts.headers.get_all(name.as_str()).iter().next_back()?.to_str().ok()?;
-            value.rsplit(',').next().map(|last| last.trim().to_owned())
-        });
+        let header = state.config.client_address_header.as_ref();
+        let forwarded = header.and_then(|name| last_hop(&parts.headers, name.as_str()));
         let peer = || {
             parts
                 .extensions
@@ -131,10 +128,20 @@ impl FromRequestParts<AppState> for ClientAddress {
     }
 }
 
+/// The last element of a header that proxies append to: the one that the operator's own proxy added. What stands before it is the client's
+/// to invent, in whatever bytes.
+fn last_hop(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get_all(name).iter().next_back()?;
+    let last = value.as_bytes().rsplit(|byte| *byte == b',').next()?;
+    std::str::from_utf8(last).ok().map(|last| last.trim().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
+    use axum::http::HeaderValue;
     use axum::http::header::CONTENT_TYPE;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -199,6 +206,34 @@ mod tests {
                 matches!(&error, ApiError::Invalid { field: Some(field), .. } if field == "limit"),
                 "{query}: {error:?}"
             );
+        }
+    }
+
+    /// Bytes that a header may hold.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(prop_oneof![32u8..127, 128u8.., Just(b','), Just(b'\t')], 0..30)
+    }
+
+    proptest! {
+        #[test]
+        fn the_address_that_the_own_proxy_added_counts_whatever_the_client_sent(
+            sent in prop::collection::vec(bytes(), 0..4), address: std::net::IpAddr, appended: bool, gap in " {0,2}",
+        ) {
+            let mut headers = HeaderMap::new();
+            for value in &sent {
+                headers.append("x-forwarded-for", HeaderValue::from_bytes(value).unwrap());
+            }
+            let added = match sent.last() {
+                Some(last) if appended => {
+                    // Proxies join what came into one value.
+                    headers.remove("x-forwarded-for");
+                    [last, &b","[..], gap.as_bytes(), address.to_string().as_bytes()].concat()
+                }
+                _ => address.to_string().into_bytes(),
+            };
+            headers.append("x-forwarded-for", HeaderValue::from_bytes(&added).unwrap());
+            prop_assert_eq!(last_hop(&headers, "x-forwarded-for"), Some(address.to_string()));
+            prop_assert_eq!(last_hop(&headers, "x-real-ip"), None);
         }
     }
 }

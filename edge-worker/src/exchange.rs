@@ -55,3 +55,38 @@ pub(crate) fn with(bytes: usize, decide: impl FnOnce([u8; RANDOM_BYTES], &str, &
         answer.len()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Writes as JavaScript does and answers with the request itself.
+    fn echo(random: [u8; RANDOM_BYTES], request: &[u8]) -> (Vec<u8>, usize) {
+        exchange(RANDOM_BYTES + request.len());
+        EXCHANGE.with_borrow_mut(|exchange| {
+            exchange.request[..RANDOM_BYTES].copy_from_slice(&random);
+            exchange.request[RANDOM_BYTES..RANDOM_BYTES + request.len()].copy_from_slice(request);
+        });
+        let bytes = with(request.len(), |random, text, answer| {
+            answer.extend_from_slice(&random);
+            answer.extend_from_slice(text.as_bytes());
+        });
+        (EXCHANGE.with_borrow(|exchange| exchange.answer.clone()), bytes)
+    }
+
+    proptest! {
+        #[test]
+        fn each_request_is_answered_for_itself_and_one_that_is_no_text_is_empty(
+            random: u8, requests in prop::collection::vec(prop_oneof!["(?s).{0,200}".prop_map(String::into_bytes), prop::collection::vec(any::<u8>(), 0..40)], 1..6),
+        ) {
+            for (n, request) in requests.iter().enumerate() {
+                let random = [random.wrapping_add(n as u8); RANDOM_BYTES];
+                let text = std::str::from_utf8(request).unwrap_or_default();
+                let expected = [&random, text.as_bytes()].concat();
+                prop_assert_eq!(echo(random, request), (expected.clone(), expected.len()));
+            }
+        }
+    }
+}

@@ -119,3 +119,53 @@ fn is_crowded(hit: &Hit, now_ms: i64, first: bool) -> bool {
 pub fn sign(body: &str, now_ms: f64) -> String {
     site().sign(body, now_ms)
 }
+
+#[cfg(test)]
+mod tests {
+    use edge_core::settings::{Secrets, Settings};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: i64 = 1_763_600_000_000;
+
+    fn settings() -> Settings {
+        let secrets = Secrets::parse(&format!("k1:{}", "a".repeat(32)), &"h".repeat(32)).unwrap();
+        Settings::new(r#"{"site":"shop","hosts":["shop.ua"],"meta_cookies":true}"#, secrets).unwrap()
+    }
+
+    /// What a line can hold: anything but its end.
+    fn line() -> impl Strategy<Value = String> {
+        "[^\n]{0,40}|(%0[ad]|%22|[a-z=;.\"\\\\]){0,20}"
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_the_answer_comes_apart_into_its_lines(
+            v in prop::collection::vec(line(), 6), method in "GET|POST", dest in "document|", refused in "1|", status in prop_oneof![Just(200), Just(302), Just(404), any::<u16>()], is_html: bool,
+        ) {
+            let url = format!("https://shop.ua/{}?utm_campaign={}&fbclid={}&gclid=x", v[0], v[1], v[2]);
+            let agent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
+            let text = [
+                &method, &url, agent, &v[3], &v[4], &v[5], "navigate", "none", "", "", &refused, "", "203.0.113.7", "", "", "", "", "", &dest,
+            ].join("\n");
+            let hit = request::read(&text);
+            let decided = || landing::decide(&hit, &settings(), NOW, [7; 64]);
+            let (kind, visitor, session) = (decided().kind, decided().visitor, decided().session);
+            let outcome = decided().outcome(status, is_html);
+
+            let mut answer = Vec::new();
+            write(decided(), status, is_html, &mut answer);
+            let answer = String::from_utf8(answer).expect("text");
+            let lines: Vec<&str> = answer.split('\n').collect();
+            let id = |id: Option<Uuid>| id.map_or(String::new(), |id| id.to_string());
+            let (visitor, session) = (id(visitor), id(session));
+            prop_assert_eq!(&lines[..3], &[if kind == Kind::Track { "track" } else { "pass" }, &visitor, &session]);
+            prop_assert_eq!(lines[3], if outcome.accept_ch { ACCEPT_CH } else { "" });
+            prop_assert_eq!(&lines[4..lines.len() - 1], &outcome.set_cookies[..]);
+            let event = lines.last().filter(|line| !line.is_empty());
+            let event = event.map(|json| serde_json::from_str::<shared::event::Event>(json).expect("an event"));
+            prop_assert_eq!(event, outcome.event);
+        }
+    }
+}

@@ -126,6 +126,8 @@ pub(crate) fn random(bytes: &[u8]) -> [u8; RANDOM_BYTES] {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -168,6 +170,64 @@ mod tests {
         for text in ["", "\n\n\n\n", "GET", "GET\n/\n\nx", &"\n".repeat(1_000)] {
             let hit = read(text);
             assert!(hit.host.is_none() && hit.cookie.is_none() && hit.cf.country.is_none());
+        }
+    }
+
+    /// The lines of a hit in the order of [`HEADERS`] and [`PLACE`].
+    fn lines<'a>(hit: &Hit<'a>) -> Vec<&'a str> {
+        let cf = hit.cf;
+        let fields = [
+            hit.user_agent,
+            hit.referer,
+            hit.cookie,
+            hit.accept_language,
+            hit.sec_fetch_mode,
+            hit.sec_fetch_site,
+            hit.sec_purpose,
+            hit.purpose,
+            hit.sec_gpc,
+            hit.dnt,
+            hit.ip,
+            hit.sec_ch_ua,
+            hit.sec_ch_ua_mobile,
+            hit.sec_ch_ua_platform,
+            hit.sec_ch_ua_platform_version,
+            hit.sec_ch_ua_model,
+            hit.sec_fetch_dest,
+            hit.accept,
+            hit.x_moz,
+            hit.x_requested_with,
+            hit.host,
+            hit.origin,
+            hit.content_type,
+            cf.country,
+            cf.region,
+            cf.city,
+            cf.timezone,
+            cf.continent,
+            cf.asn,
+            cf.as_organization,
+            cf.verified_bot_category,
+            cf.bot_score,
+            cf.verified_bot,
+        ];
+        [hit.method, hit.url]
+            .into_iter()
+            .chain(fields.map(Option::unwrap_or_default))
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_line_by_line_with_nothing_lost_added_or_moved(
+            text in prop_oneof!["(?s).{0,300}", "[\n\r a-zї\u{0}]{0,200}", prop::collection::vec("[^\n]{0,12}", 0..40).prop_map(|lines| lines.join("\n"))],
+        ) {
+            let hit = read(&text);
+            let mut given: Vec<&str> = text.split('\n').collect();
+            // What a text leaves out is missing, and what it has too much is nobody's.
+            given.resize(35, "");
+            prop_assert_eq!(lines(&hit), given);
+            prop_assert!(!hit.crowded);
         }
     }
 }

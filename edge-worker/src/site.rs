@@ -160,3 +160,77 @@ fn keep(site: Site) -> Result<String, String> {
     SITE.set(Some(Rc::new(site)));
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: f64 = 1_763_600_000_000.0;
+    const SECRET: &[u8] = b"the secret of the ingest key";
+
+    fn deploy() {
+        let keys = format!("k1:{}", "a".repeat(32));
+        let ingest = format!("k_1:{}", std::str::from_utf8(SECRET).unwrap());
+        let deployed = r#"{"site":"shop","hosts":["shop.ua"]}"#;
+        configure(deployed, "https://centre.example/", &keys, &ingest, &"h".repeat(32), "").unwrap();
+    }
+
+    fn signed(answer: &str) -> String {
+        signature::sign("k_1", SECRET, NOW as i64 / 1_000, answer.as_bytes())
+    }
+
+    /// `text` with the character at `at` replaced.
+    fn changed(text: &str, at: prop::sample::Index, by: &str) -> String {
+        let at = at.index(text.len());
+        format!("{}{by}{}", &text[..at], &text[at + 1..])
+    }
+
+    proptest! {
+        #[test]
+        fn settings_are_followed_only_as_the_centre_signed_them(
+            in_header: bool, at in any::<prop::sample::Index>(), by in "[ -~]", late in -400i64..400,
+        ) {
+            deploy();
+            let answer = r#"{"version":"7","settings":{"bots":"drop"}}"#;
+            let header = signed(answer);
+            let (other_answer, other_header) =
+                if in_header { (answer.to_owned(), changed(&header, at, &by)) } else { (changed(answer, at, &by), header.clone()) };
+            // A header's hex digits may be capitals.
+            prop_assume!(other_answer != answer || !other_header.eq_ignore_ascii_case(&header));
+            prop_assert!(adopt(&other_answer, &other_header, NOW).is_err(), "{other_answer} {other_header}");
+            prop_assert_eq!(&site().version, "");
+
+            let followed = adopt(answer, &header, NOW + late as f64 * 1_000.0);
+            prop_assert_eq!(followed.is_ok(), late.abs() <= 300, "{:?}", followed);
+            prop_assert_eq!(&site().version, if late.abs() <= 300 { "7" } else { "" });
+        }
+
+        #[test]
+        fn whatever_the_centre_signs_is_followed_whole_or_changes_nothing(
+            text in "(?s).{0,60}", whole: bool, version in ".{1,5}", prefix in "/[a-z]{1,4}/|/[a-z/ ї]{0,4}", hosts in prop::collection::vec("[a-z]{1,4}\\.ua|[a-z.ї ]{0,6}", 0..3), other in prop::option::weighted(0.3, "[a-z_]{1,6}"),
+        ) {
+            deploy();
+            let before = format!("{:?}", site().settings);
+            let mut served = json!({"version": version, "settings": {"site": "other", "script_prefix": prefix, "hosts": hosts}});
+            if let Some(other) = other {
+                served["settings"][other] = text.clone().into();
+            }
+            let answer = if whole { served.to_string() } else { text };
+            let adopted = adopt(&answer, &signed(&answer), NOW);
+            let site = site();
+            match adopted {
+                Ok(_) => {
+                    prop_assert_eq!(&site.settings.script_prefix, &prefix);
+                    prop_assert_eq!((site.settings.site.as_str(), &site.version), ("shop", &version));
+                }
+                Err(reason) => {
+                    prop_assert!(!reason.is_empty() && !reason.contains("aaaa"), "{reason}");
+                    prop_assert_eq!((format!("{:?}", site.settings), site.version.as_str()), (before, ""));
+                }
+            }
+        }
+    }
+}

@@ -31,6 +31,19 @@ pub struct KnownKey {
     touched_ms: AtomicI64,
 }
 
+#[cfg(test)]
+impl KnownKey {
+    /// A key of a site.
+    pub(super) fn of(site_id: i32, scopes: Vec<Scope>) -> Self {
+        Self {
+            key_id: "k_test".into(),
+            site_id,
+            scopes,
+            touched_ms: AtomicI64::new(0),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Ring {
     read_at: DateTime<Utc>,
@@ -52,10 +65,7 @@ impl KeyRing {
     /// 401 when it is unknown or revoked; 503 when the list is stale and the database does not answer.
     pub async fn api_key(&self, state: &AppState, token: &str) -> Result<Arc<KnownKey>, ApiError> {
         const UNKNOWN: ApiError = ApiError::Unauthorized("this API key is unknown or revoked");
-        if !token.starts_with(token::API_PREFIX) {
-            return Err(UNKNOWN);
-        }
-        let digest = token::digest(token);
+        let digest = token::api_digest(token).ok_or(UNKNOWN)?;
         let key = self
             .find(state, |ring| ring.api.get(&digest).cloned())
             .await?

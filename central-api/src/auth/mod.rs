@@ -240,15 +240,17 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
+        // One by one: a neighbour may hold letters that are not ASCII.
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='))
         .find(|(key, _)| *key == name)
         .map(|(_, value)| value)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn headers(name: header::HeaderName, values: &[&str]) -> HeaderMap {
@@ -287,5 +289,108 @@ mod tests {
         }
         assert_eq!(Scope::from_name("Read"), None);
         assert_eq!(Role::from_name("root"), None);
+    }
+
+    fn site(id: i32) -> Site {
+        Site {
+            id,
+            key: format!("shop{id}"),
+            name: "Shop".into(),
+            domains: Vec::new(),
+            time_zone: chrono_tz::Tz::Europe__Kyiv,
+            currency: "UAH".into(),
+            country: "UA".into(),
+            language: "uk".into(),
+            not_sources: Vec::new(),
+            settings: crate::site::SiteSettings::default(),
+        }
+    }
+
+    fn user(role: Role, site_id: Option<i32>) -> Session {
+        Session {
+            token_hash: [0; 32],
+            user_id: uuid::Uuid::nil(),
+            email: "ann@shop.example".into(),
+            role,
+            site_id,
+            expires_at: chrono::DateTime::UNIX_EPOCH,
+        }
+    }
+
+    /// Bytes that a header may hold.
+    fn bytes(longest: usize) -> impl Strategy<Value = Vec<u8>> {
+        let byte = prop_oneof![8 => 32u8..127, 3 => 128u8.., 1 => Just(b'\t'), 1 => Just(b'='), 1 => Just(b' ')];
+        prop::collection::vec(byte, 0..longest)
+    }
+
+    fn header_of(name: header::HeaderName, values: &[Vec<u8>]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(&name, header::HeaderValue::from_bytes(value).unwrap());
+        }
+        headers
+    }
+
+    proptest! {
+        #[test]
+        fn the_panels_cookie_is_found_beside_cookies_of_any_bytes(
+            random: [u8; 32], secure: bool, before in prop::collection::vec(bytes(20), 0..3), after in prop::collection::vec(bytes(20), 0..3), several: bool,
+        ) {
+            let token = token::session_token(random);
+            let set = session::set_cookie(&token, secure).unwrap();
+            let pair = set.as_bytes().split(|byte| *byte == b';').next().unwrap().to_vec();
+            // A semicolon in one of the others begins another one, which is as good.
+            let pairs = [before, vec![pair], after].concat();
+            let values = if several { pairs } else { vec![pairs.join(&b"; "[..])] };
+            let sent = header_of(header::COOKIE, &values);
+            prop_assert_eq!(cookie(&sent, session::COOKIE), Some(token.expose()));
+        }
+
+        #[test]
+        fn a_cookie_of_another_name_is_never_the_panels(name in "[a-z_]{0,4}ud_admin[a-z_]{0,4}|[a-zA-Z_]{0,9}", value in "[!-:<-~]{0,12}", others in bytes(40)) {
+            prop_assume!(name != session::COOKIE);
+            let sent = header_of(header::COOKIE, &[[name.as_bytes(), b"=", value.as_bytes(), b";", &others].concat()]);
+            prop_assert_eq!(cookie(&sent, session::COOKIE), None);
+        }
+
+        #[test]
+        fn an_authorization_of_any_bytes_is_a_bearers_token_or_refused(
+            scheme in "[Bb]earer|BEARER|bearer2|Basic|[!-~]{0,8}", gap in " {0,2}", token in "[!-~]{1,80}", any in bytes(60),
+        ) {
+            let sent = |value: &[u8]| header_of(header::AUTHORIZATION, &[value.to_vec()]);
+            let good = sent(format!("{scheme}{gap}{token}").as_bytes());
+            let expected = (scheme.eq_ignore_ascii_case("bearer") && !gap.is_empty()).then_some(token.as_str());
+            prop_assert_eq!(bearer(&good).ok().flatten(), expected);
+            if let Ok(found) = bearer(&sent(&any)) {
+                let text = std::str::from_utf8(&any).unwrap();
+                prop_assert!(text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")));
+                prop_assert_eq!(found, Some(text[7..].trim()));
+            }
+        }
+
+        #[test]
+        fn whoever_belongs_to_one_site_gets_that_one_or_nothing(
+            ids in prop::collection::btree_set(1i32..6, 0..5), own in 1i32..6, asked in prop::option::of("shop[1-6]|.{0,5}"),
+            scopes in prop::sample::subsequence(vec![Scope::Read, Scope::Orders, Scope::Events], 0..=3), role in prop::sample::select(vec![Role::Admin, Role::Viewer]),
+        ) {
+            let sites = Sites::default();
+            sites.replace(ids.iter().copied().map(site).collect());
+            let key = ApiKey(Arc::new(KnownKey::of(own, scopes.clone())));
+            for scope in [Scope::Read, Scope::Orders, Scope::Events] {
+                let found = key.site(&sites, scope).ok().map(|site| site.id);
+                prop_assert_eq!(found, (scopes.contains(&scope) && ids.contains(&own)).then_some(own));
+            }
+            for viewer in [Viewer::Key(key.clone()), Viewer::User(user(role, Some(own)))] {
+                let meant = asked.as_ref().is_none_or(|key| *key == format!("shop{own}"));
+                let found = viewer.site(&sites, asked.as_deref()).ok().map(|site| site.id);
+                prop_assert_eq!(found, (meant && ids.contains(&own)).then_some(own));
+                let listed: Vec<i32> = viewer.sites(&sites).iter().map(|site| site.id).collect();
+                prop_assert_eq!(listed, ids.get(&own).copied().into_iter().collect::<Vec<_>>());
+            }
+            let everywhere = Viewer::User(user(role, None)).site(&sites, asked.as_deref()).ok();
+            let one_of = |key: &str| ids.iter().copied().find(|id| format!("shop{id}") == key);
+            let only = ids.first().copied().filter(|_| ids.len() == 1);
+            prop_assert_eq!(everywhere.map(|site| site.id), asked.as_deref().map_or(only, one_of));
+        }
     }
 }

@@ -24,16 +24,18 @@ pub fn link(origin: &str, secret: &Secret, schedule_id: i64, address: &str) -> S
 
 /// Whose link it is, of a schedule's recipients.
 pub fn owner<'a>(secret: &Secret, schedule_id: i64, recipients: &'a [String], token: &str) -> Option<&'a str> {
-    let bytes: Vec<u8> = (0..token.len())
-        .step_by(2)
-        .map(|at| {
-            token
-                .get(at..at + 2)
-                .and_then(|digits| u8::from_str_radix(digits, 16).ok())
-        })
-        .collect::<Option<_>>()?;
-    if bytes.len() != LENGTH {
+    if token.len() != 2 * LENGTH {
         return None;
+    }
+    // Only as [`link`] writes them: a link has one spelling.
+    let digit = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let mut bytes = [0; LENGTH];
+    for (byte, pair) in bytes.iter_mut().zip(token.as_bytes().chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
     }
     let fits = |address: &&String| mac(secret, schedule_id, address).verify_truncated_left(&bytes).is_ok();
     recipients.iter().find(fits).map(String::as_str)
@@ -41,6 +43,8 @@ pub fn owner<'a>(secret: &Secret, schedule_id: i64, recipients: &'a [String], to
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -64,6 +68,32 @@ mod tests {
             &"00".repeat(16),
         ] {
             assert_eq!(owner(&secret, 7, &people, bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_link_is_its_recipients_in_its_schedule_only_and_any_other_text_nobodys(
+            schedule: i64, apart in 1i64..50, names in prop::collection::btree_set("[a-z0-9]{1,6}", 1..5), whose in any::<prop::sample::Index>(),
+            at in any::<prop::sample::Index>(), by in "[+0-9a-fA-F]|(?s).", text in "(?s).{0,40}|[0-9a-f]{32}",
+        ) {
+            let secret = Secret::new("installation");
+            let people: Vec<String> = names.into_iter().map(|name| format!("{name}@x.example")).collect();
+            let address = &people[whose.index(people.len())];
+            let link = link("https://utm.x.example", &secret, schedule, address);
+            let token = link.strip_prefix(&format!("https://utm.x.example/unsubscribe/{schedule}/")).unwrap();
+            prop_assert_eq!(owner(&secret, schedule, &people, token), Some(address.as_str()));
+            prop_assert_eq!(owner(&secret, schedule.wrapping_add(apart), &people, token), None);
+            prop_assert_eq!(owner(&Secret::new("another"), schedule, &people, token), None);
+            let others: Vec<String> = people.iter().filter(|person| *person != address).cloned().collect();
+            prop_assert_eq!(owner(&secret, schedule, &others, token), None);
+            let at = at.index(token.len());
+            let changed = format!("{}{by}{}", &token[..at], &token[at + 1..]);
+            // As the standard library reads numbers too.
+            let signs = token.as_bytes().chunks(2).map(|pair| if pair[0] == b'0' { ['+', pair[1].into()] } else { [pair[0].into(), pair[1].into()] });
+            for changed in [changed, text, token.to_uppercase(), signs.flatten().collect()] {
+                prop_assert_eq!(owner(&secret, schedule, &people, &changed).is_some(), changed == token, "{}", changed);
+            }
         }
     }
 }

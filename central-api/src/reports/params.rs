@@ -121,6 +121,8 @@ impl Params {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -154,5 +156,46 @@ mod tests {
         }
         // Broken escapes and bytes that are no UTF-8 are text like any other.
         assert_eq!(Params::new("a=%ff%zz&a=+").all("a"), ["\u{fffd}%zz", " "]);
+    }
+
+    proptest! {
+        #[test]
+        fn each_parameter_comes_out_as_it_was_sent_and_what_is_left_is_named(
+            sent in prop::collection::vec(("a|b|c|[a-d]{2}|(?s).{0,70}", "(?s).{0,12}"), 0..6),
+        ) {
+            let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&sent).finish();
+            let mut params = Params::new(&query);
+            let values = |wanted: &str| -> Vec<String> {
+                sent.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.clone()).collect()
+            };
+            prop_assert_eq!(params.all("a"), values("a"));
+            match params.one("b") {
+                Ok(value) => prop_assert_eq!(value.into_iter().collect::<Vec<_>>(), values("b")),
+                Err(error) => prop_assert!(values("b").len() > 1, "{error:?}"),
+            }
+            let left = sent.iter().map(|(name, _)| name).find(|name| !["a", "b"].contains(&name.as_str()));
+            match (params.finish(), left) {
+                (Ok(()), None) => {}
+                (Err(ApiError::Invalid { field: Some(field), .. }), Some(name)) => {
+                    prop_assert!(field.chars().count() <= 60 && name.starts_with(&field) && (name.len() > 60 || *name == field));
+                }
+                (finished, left) => prop_assert!(false, "{finished:?}, {left:?}"),
+            }
+        }
+
+        #[test]
+        fn a_number_is_between_its_bounds_or_refused_by_name(text in prop_oneof!["(?s).{0,24}", any::<i64>().prop_map(|n| n.to_string()), (-3i64..30).prop_map(|n| n.to_string())], query in "(?s).{0,40}") {
+            let mut params = Params::from_pairs(vec![("limit".into(), text.clone())]);
+            match params.number("limit", 1..=20, 7) {
+                Ok(number) => prop_assert_eq!((text.parse(), (1..=20).contains(&number)), (Ok(number), true)),
+                Err(ApiError::Invalid { field, .. }) => {
+                    prop_assert_eq!(field.as_deref(), Some("limit"));
+                    prop_assert!(text.parse::<i64>().map_or(true, |number| !(1..=20).contains(&number)));
+                }
+                Err(other) => prop_assert!(false, "{other:?}"),
+            }
+            let mut params = Params::new(&query);
+            prop_assert!(params.number("limit", 1..=20, 7).map_or(true, |number| (1..=20).contains(&number)));
+        }
     }
 }

@@ -76,6 +76,16 @@ pub struct After {
     pub session_id: Uuid,
 }
 
+impl From<&SessionRow> for After {
+    fn from(row: &SessionRow) -> Self {
+        Self {
+            first_seen: row.first_seen,
+            visitor_id: row.visitor_id,
+            session_id: row.session_id,
+        }
+    }
+}
+
 /// Which end of the period comes first. Other orders would have to read the whole period for each page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Order {

@@ -329,5 +329,37 @@ mod tests {
             prop_assert_eq!(cookies.visitor(&settings, now), None);
             prop_assert_eq!(cookies.session(id, &settings, now), None);
         }
+
+        #[test]
+        fn any_session_reads_back_among_any_cookies_as_long_as_it_lives(
+            ids: (u128, u128), started in 0i64..1 << 47, lasted in 0i64..DAY_MS, later in 0i64..20 * DAY_MS, visit: u16, mark: (u64, u64, u64),
+            others in prop::collection::vec("[^;]{0,20}", 0..4), place in any::<prop::sample::Index>(),
+        ) {
+            let settings = settings("");
+            let (visitor, id) = (Uuid::from_u128(ids.0), Uuid::from_u128(ids.1));
+            let (last, now) = (started + lasted, started + lasted + later);
+            let mark = TouchMark { click: mark.0, utm: mark.1, referrer: mark.2 };
+            let session = Session { id, started, last, visit, mark };
+            let cookie = write_session(visitor, &session, &settings, last);
+            let mut pairs: Vec<&str> = others.iter().map(String::as_str).collect();
+            pairs.insert(place.index(pairs.len() + 1), pair(&cookie));
+            let header = pairs.join(";");
+            let found = Cookies::read(Some(&header), &settings).session(visitor, &settings, now);
+            let alive = now - started < settings.session_life_ms;
+            prop_assert_eq!(found, alive.then_some(session));
+            let max_age: i64 = cookie.split("; Max-Age=").nth(1).and_then(|rest| rest.split(';').next()).unwrap().parse().unwrap();
+            prop_assert_eq!(max_age, (started + settings.session_life_ms - last) / 1_000);
+        }
+
+        #[test]
+        fn a_session_cookie_with_one_character_changed_is_none(at in any::<prop::sample::Index>(), by in "[ -~ї]") {
+            let (settings, visitor) = (settings(""), Uuid::from_u128(1));
+            let cookie = write_session(visitor, &session(), &settings, NOW);
+            let pair = pair(&cookie);
+            let at = at.index(pair.len());
+            prop_assume!(pair[at..=at] != by);
+            let changed = format!("{}{by}{}", &pair[..at], &pair[at + 1..]);
+            prop_assert_eq!(Cookies::read(Some(&changed), &settings).session(visitor, &settings, NOW), None, "{}", changed);
+        }
     }
 }

@@ -43,6 +43,8 @@ impl Glob {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -74,6 +76,25 @@ mod tests {
             ("/a*", "/abc/d", true),
         ] {
             assert_eq!(Glob::new(pattern).covers_path(path), covers, "{pattern} {path}");
+        }
+    }
+
+    /// The same by trying every length that a star can stand for.
+    fn fits(pattern: &[char], text: &[char]) -> bool {
+        match pattern.split_first() {
+            None => text.is_empty(),
+            Some(('*', rest)) => (0..=text.len()).any(|taken| fits(rest, &text[taken..])),
+            Some((first, rest)) => text
+                .split_first()
+                .is_some_and(|(c, text)| c == first && fits(rest, text)),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn stars_of_any_number_fit_where_some_choice_of_lengths_does(pattern in "[aї*]{0,7}", text in "[aї]{0,9}") {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            prop_assert_eq!(Glob::new(&pattern).matches(&text), fits(&chars(&pattern), &chars(&text)));
         }
     }
 }

@@ -144,6 +144,8 @@ impl<'a> Hit<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -164,6 +166,27 @@ mod tests {
         ] {
             let parts = split_url(url);
             assert_eq!((parts.host, parts.path, parts.query), (host, path, query), "{url}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_url_that_is_put_together_comes_apart_into_the_same_parts(
+            scheme in "[a-zA-Z][a-z0-9+.-]{0,8}", user in "([a-z:%0-9@]{0,6}@)?", host in "[a-z0-9.:ї\\[\\]-]{0,20}",
+            path in "(/(?s)[^?#]{0,30})?", query in "((?s)[^#]{0,30})", fragment in "(?s)(#.{0,20})?",
+        ) {
+            let url = format!("{scheme}://{user}{host}{path}?{query}{fragment}");
+            prop_assert_eq!(split_url(&url), UrlParts { scheme: &scheme, host: &host, path: &path, query: &query });
+        }
+
+        #[test]
+        fn whatever_a_url_is_its_host_and_path_end_where_the_next_part_begins(url in "(?s).{0,60}|([a-z]|://|[:/?#@.]){0,12}") {
+            let parts = split_url(&url);
+            prop_assert!(!parts.scheme.contains([':', '/', '?', '#']));
+            prop_assert!(!parts.host.contains(['/', '?', '#', '@']));
+            prop_assert!(!parts.path.contains(['?', '#']) && !parts.query.contains('#'));
+            // Without a scheme it is a path: a text in a header cannot pass for a host.
+            prop_assert!(!parts.scheme.is_empty() || parts.host.is_empty());
         }
     }
 }

@@ -45,6 +45,8 @@ pub(crate) fn read(
             .find_map(|pair| pair.strip_prefix("fbclid="))
             .filter(|value| shared::click_id::is_valid(value))
     });
+    // Meta's ids have no dot. One that has would be cut at it when the fbc is read, and pass for another click on every page.
+    let fbclid = fbclid.filter(|value| !value.contains('.'));
     // Replaced only when the click differs: the time in it is the time of the click.
     if let Some(fbclid) = fbclid
         && ids.fbc.as_deref().and_then(click_segment) != Some(fbclid)
@@ -106,6 +108,8 @@ fn segments(value: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::settings::tests::settings;
 
@@ -223,5 +227,21 @@ mod tests {
             None,
         );
         assert_eq!((mended.set_cookies.len(), mended.ttp), (1, None));
+    }
+
+    proptest! {
+        #[test]
+        fn the_click_of_an_fbc_that_was_built_is_known_again(click in "[A-Za-z0-9_~%-]{1,40}|[A-Za-z0-9_.~%-]{1,40}", later in "[A-Za-z0-9_-]{1,40}") {
+            let built = ids(r#""meta_cookies":true"#, "https://shop.ua/", "", "", Some(&click));
+            prop_assert_eq!(built.fbc.is_none(), click.contains('.'));
+            let header = format!("a=b; _fbc={}; _fbp={}", built.fbc.clone().unwrap_or_default(), built.fbp.clone().unwrap());
+            let again = |click: Option<&str>| ids(r#""meta_cookies":true"#, "https://shop.ua/", "", &header, click);
+            for next in [again(None), again(Some(&click))] {
+                prop_assert_eq!((&next.fbc, &next.fbp), (&built.fbc, &built.fbp));
+                prop_assert!(next.set_cookies.is_empty(), "{:?}", next.set_cookies);
+            }
+            let replaced = again(Some(&later)).fbc.unwrap();
+            prop_assert_eq!(replaced.split_once(".1763600000000."), Some(("fb.1", later.as_str())));
+        }
     }
 }

@@ -44,6 +44,8 @@ fn two_letters(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -99,5 +101,31 @@ mod tests {
             255
         );
         assert_eq!(Place::read(&Cf::default()), Place::default());
+    }
+
+    proptest! {
+        #[test]
+        fn a_field_of_any_text_is_what_it_should_be_or_left_out(
+            text in "(?s).{0,80}|[a-zA-Z]{2}|[xX]{2}|[A-Za-z]{1,8}/[A-Za-z_+0-9-]{1,70}|[0-9]{1,12}|[-0-9.]{0,12}", repeat in 1usize..400,
+        ) {
+            let text = if repeat > 390 { text.repeat(repeat) } else { text };
+            let some = Some(text.as_str());
+            let place = Place::read(&Cf {
+                country: some, region: some, city: some, timezone: some, continent: some, asn: some, as_organization: some, ..Cf::default()
+            });
+            for code in [&place.country, &place.continent].into_iter().flatten() {
+                prop_assert!(code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase()), "{code:?}");
+                prop_assert!(code.eq_ignore_ascii_case(&text));
+            }
+            prop_assert_ne!(place.country.as_deref(), Some("XX"));
+            for name in [&place.region, &place.city, &place.as_organization].into_iter().flatten() {
+                prop_assert!((1..=MAX_UTM_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control), "{name:?}");
+            }
+            if let Some(zone) = place.timezone {
+                prop_assert!(zone == text && zone.len() <= 64 && zone.is_ascii() && !zone.contains([' ', '"', '<', '\\', '\'']), "{zone:?}");
+            }
+            let number = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u128>().ok()).flatten();
+            prop_assert_eq!(place.asn.map(u128::from), number.filter(|number| *number <= u128::from(u32::MAX)));
+        }
     }
 }

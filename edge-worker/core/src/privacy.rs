@@ -165,6 +165,8 @@ fn is_phone(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::settings::tests::settings;
 
@@ -243,6 +245,36 @@ mod tests {
             ("sku", "123456"),
         ] {
             assert!(keeps_parameter(name, value), "{name}={value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_in_any_notation_is_kept_as_its_network_with_one_hash(v4: u32, v6: u128, bit in 0u32..32) {
+            let (full, truncated) = (settings(r#""ip":"full""#), settings(""));
+            let (ip, of_v6) = (std::net::Ipv4Addr::from(v4), std::net::Ipv6Addr::from(v6).to_canonical());
+            let mapped = format!("::ffff:{ip}");
+            for text in [ip.to_string(), format!(" {ip} "), mapped] {
+                let (kept, hash) = address(Some(&text), &truncated);
+                let octets = ip.octets();
+                prop_assert_eq!(kept, Some(format!("{}.{}.{}.0", octets[0], octets[1], octets[2])));
+                prop_assert_eq!(address(Some(&text), &full), (Some(ip.to_string()), hash));
+            }
+            let kept: IpAddr = address(Some(&of_v6.to_string()), &truncated).0.unwrap().parse().unwrap();
+            if let (IpAddr::V6(whole), IpAddr::V6(kept)) = (of_v6, kept) {
+                prop_assert_eq!(&kept.segments()[..3], &whole.segments()[..3]);
+                prop_assert_eq!(&kept.segments()[3..], &[0; 5]);
+            }
+            let hash = |ip: u32| address(Some(&std::net::Ipv4Addr::from(ip).to_string()), &truncated).1;
+            prop_assert_ne!(hash(v4), hash(v4 ^ 1 << bit));
+        }
+
+        #[test]
+        fn what_is_no_address_leaves_neither_address_nor_hash(text in "(?s).{0,60}|[0-9a-f.:%/\\[\\]]{0,45}") {
+            let (kept, hash) = address(Some(&text), &settings(r#""ip":"full""#));
+            prop_assert_eq!(kept.is_some(), text.trim().parse::<IpAddr>().is_ok());
+            prop_assert_eq!(kept.is_some(), hash.is_some());
+            prop_assert_eq!(address(Some(&text), &settings(r#""ip":"none""#)), (None, None));
         }
     }
 }

@@ -143,9 +143,9 @@ struct Answer {
 }
 
 /// A page's end as text: microseconds since 1970, visitor, session.
-fn token(row: &SessionRow) -> String {
-    let micros = row.first_seen.timestamp_micros();
-    format!("{micros}.{}.{}", row.visitor_id.simple(), row.session_id.simple())
+fn token(end: After) -> String {
+    let micros = end.first_seen.timestamp_micros();
+    format!("{micros}.{}.{}", end.visitor_id.simple(), end.session_id.simple())
 }
 
 fn after(text: &str) -> Option<After> {
@@ -176,7 +176,7 @@ fn page(mut rows: Vec<SessionRow>, limit: usize) -> Page {
     let more = rows.len() > limit;
     rows.truncate(limit);
     Page {
-        next: rows.last().filter(|_| more).map(token),
+        next: rows.last().filter(|_| more).map(|row| token(row.into())),
         rows,
         searched_to: None,
     }
@@ -186,7 +186,7 @@ fn page(mut rows: Vec<SessionRow>, limit: usize) -> Page {
 fn page_of_search(mut looked_at: Vec<LookedAt>, limit: usize, look_at: i64) -> Page {
     let stopped = looked_at.len() <= limit || looked_at.last().is_some_and(|last| !last.found);
     let last = looked_at.last().filter(|last| stopped && last.place == look_at);
-    let stopped_at = last.map(|last| (token(&last.row), last.row.first_seen));
+    let stopped_at = last.map(|last| (token((&last.row).into()), last.row.first_seen));
     looked_at.retain(|one| one.found);
     let found = page(looked_at.into_iter().map(|one| one.row).collect(), limit);
     match stopped_at {
@@ -290,6 +290,8 @@ pub(super) fn endpoint() -> Endpoint {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -306,6 +308,28 @@ mod tests {
             "\0",
         ] {
             assert_eq!(after(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_end_of_a_page_reads_back_from_its_token(micros in -62_167_219_200_000_000i64..253_402_300_800_000_000, ids: (u128, u128)) {
+            let end = After {
+                first_seen: DateTime::from_timestamp_micros(micros).unwrap(),
+                visitor_id: Uuid::from_u128(ids.0),
+                session_id: Uuid::from_u128(ids.1),
+            };
+            prop_assert_eq!(after(&token(end)), Some(end));
+        }
+
+        #[test]
+        fn any_page_token_is_a_place_that_the_database_can_hold_or_none(
+            text in "(?s).{0,60}|[-+]?[0-9]{1,20}\\.[0-9a-f]{32}\\.[0-9a-f]{32}(\\..{0,3})?|[-+]?[0-9]{1,20}\\.[0-9a-f-]{30,40}\\.[0-9a-f-]{30,40}(\\..{0,3})?",
+        ) {
+            if let Some(end) = after(&text) {
+                prop_assert!((0..=9999).contains(&chrono::Datelike::year(&end.first_seen)), "{:?}", end);
+                prop_assert_eq!((after(&token(end)), text.split('.').count()), (Some(end), 3));
+            }
         }
     }
 }
