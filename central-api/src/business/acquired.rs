@@ -1,4 +1,5 @@
-//! What is known of the customers whose first purchase has some dimensions, counted from their rows: no sums are kept of them.
+//! What is known of the customers whose first purchase has some dimensions, counted from their rows; of them only
+//! months by source are kept as sums.
 //!
 //! A customer is one whatever the later orders came by: acquired through what brought the first purchase, and shown with everything since.
 //! The same definitions as in [`super::people`], which a test compares.
@@ -10,7 +11,8 @@ use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 
 use super::people::{Group, Makeup, Month, Move, Section, SegmentSum, Whom};
 use super::segments::SegmentRules;
-use crate::catalogue::Side;
+use crate::catalogue::{Dimension, Side};
+use crate::reports::filter::Choice;
 use crate::reports::sql::chosen;
 use crate::reports::table;
 
@@ -149,6 +151,10 @@ pub(super) async fn count(pool: &PgPool, whom: Whom<'_>, day: NaiveDate, of: Sec
 }
 
 pub(super) async fn months(pool: &PgPool, whom: Whom<'_>, (first, last): (i32, i32)) -> sqlx::Result<Vec<Month>> {
+    let mut filters = whom.filters.iter();
+    if let (Some((Dimension::UtmSource, choice)), None) = (filters.next(), filters.next()) {
+        return months_of_sources(pool, whom.site.id, choice, (first, last)).await;
+    }
     // Many customers purchased in the same months as often: these are grouped before their months are told apart.
     let mut sql = QueryBuilder::new(
         "select month, sum(customers)::bigint as customers, coalesce(sum(customers) filter (where before = month - 1), 0)::bigint as retained, \
@@ -168,4 +174,23 @@ pub(super) async fn months(pool: &PgPool, whom: Whom<'_>, (first, last): (i32, i
         .execute(&mut *db)
         .await?;
     sql.build_query_as().persistent(false).fetch_all(&mut *db).await
+}
+
+/// From the sums that are kept by source.
+async fn months_of_sources(
+    pool: &PgPool,
+    site_id: i32,
+    choice: &Choice,
+    (first, last): (i32, i32),
+) -> sqlx::Result<Vec<Month>> {
+    let mut sql = QueryBuilder::new(
+        "select c.month, sum(c.customers)::bigint as customers, sum(c.retained)::bigint as retained, sum(c.purchases)::bigint as purchases, \
+         sum(c.new_customers)::bigint as first_purchases from customer_months c where c.site_id = ",
+    );
+    sql.push_bind(site_id).push(" and c.month between ").push_bind(first);
+    sql.push(" and ").push_bind(last);
+    chosen(&mut sql, "nullif(c.utm_source, '')", choice);
+    // What was taken back leaves zeros.
+    sql.push(" group by c.month having sum(c.customers) <> 0");
+    sql.build_query_as().persistent(false).fetch_all(pool).await
 }
