@@ -67,7 +67,8 @@ impl Installation {
             read_pool,
             Clock::system(),
             self.cluster.clone(),
-        );
+        )
+        .context("starting the writers of events")?;
         state.sites.replace(sites::all(&state.pool).await?);
         Ok(state)
     }

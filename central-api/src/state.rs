@@ -61,11 +61,20 @@ pub struct Shared {
 
 impl AppState {
     /// Everything empty but the writers, which start; `sites` is to be filled before the first request. Within a runtime.
-    pub fn new(config: Config, pool: PgPool, read_pool: PgPool, clock: Clock, cluster: Option<Arc<Cluster>>) -> Self {
+    ///
+    /// # Errors
+    /// The writers' threads could not be started.
+    pub fn new(
+        config: Config,
+        pool: PgPool,
+        read_pool: PgPool,
+        clock: Clock,
+        cluster: Option<Arc<Cluster>>,
+    ) -> std::io::Result<Self> {
         crate::site_check::choose_cryptography();
-        Self(Arc::new(Shared {
+        Ok(Self(Arc::new(Shared {
             config: Arc::new(config),
-            ingest: Ingest::start(&pool, clock.clone()),
+            ingest: Ingest::start(&pool, clock.clone())?,
             pool,
             read_pool,
             clock,
@@ -77,6 +86,6 @@ impl AppState {
             cluster,
             mail: Wake::default(),
             shutting_down: AtomicBool::default(),
-        }))
+        })))
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use sqlx::PgPool;
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -75,16 +76,27 @@ pub struct Ingest {
 
 impl Ingest {
     /// Starts as many writers as there are cores, at most four: more connections only wait for each other. They have connections of their
-    /// own, to the database of `pool`.
-    pub fn start(pool: &PgPool, clock: Clock) -> Self {
+    /// own, to the database of `pool`, and threads of their own: in the queue of the requests' threads, each answer of the database would wait
+    /// behind all the requests that the last commit let go.
+    ///
+    /// # Errors
+    /// The threads could not be started.
+    pub fn start(pool: &PgPool, clock: Clock) -> std::io::Result<Self> {
         let (jobs, receiver) = mpsc::unbounded_channel();
         let receiver = Arc::new(Mutex::new(receiver));
         let agents = KnownAgents::default();
         let writers = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(writers)
+            .thread_name("ingest")
+            .enable_all()
+            .build()?;
+        let of_writers = runtime.enter();
         let pool = connections(pool, writers);
+        let mut running = JoinSet::new();
         for _ in 0..writers {
             let (pool, clock, agents, receiver) = (pool.clone(), clock.clone(), agents.clone(), receiver.clone());
-            tokio::spawn(async move {
+            running.spawn(async move {
                 // A panic costs the requests in its hands a 503 and no more: the next writer takes its place.
                 loop {
                     let run = run(pool.clone(), clock.clone(), agents.clone(), receiver.clone());
@@ -95,12 +107,18 @@ impl Ingest {
                 }
             });
         }
-        Self {
+        let known_sessions = KnownSessions::start(pool);
+        drop(of_writers);
+        // Their threads end with the writers, which end when nobody is left who could hand them anything.
+        std::thread::Builder::new()
+            .name("ingest-end".into())
+            .spawn(move || runtime.block_on(running.join_all()))?;
+        Ok(Self {
             admission: Admission::default(),
             devices: Devices::default(),
-            known_sessions: KnownSessions::start(pool),
+            known_sessions,
             jobs,
-        }
+        })
     }
 
     /// Stores a delivery and answers after the commit, a verdict for each item.

@@ -186,7 +186,10 @@ pub(super) async fn differing(
     )
     .fetch_all(&mut *db)
     .await?;
-    let kept: BTreeMap<_, _> = kept.into_iter().map(|row| (row.start, (row.layout, row.data))).collect();
+    let kept: BTreeMap<_, _> = kept
+        .into_iter()
+        .map(|row| (row.start, (row.layout, row.data)))
+        .collect();
     let differing = made(db, site_id, days).await?.into_iter().filter(|(day, payers)| {
         let made = payers.as_ref().and_then(Payers::pack).map(|block| (layout(), block));
         let kept = kept.get(day);

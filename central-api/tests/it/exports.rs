@@ -220,7 +220,8 @@ async fn an_export_outlives_the_statement_timeout_and_a_third_one_at_once_is_ask
         impatient,
         shop.app.state.clock.clone(),
         None,
-    );
+    )
+    .unwrap();
     state.sites.replace(sites);
     let (router, _) = central_api::router::build(state);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

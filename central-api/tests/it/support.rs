@@ -127,7 +127,7 @@ impl TestApp {
         let db = TestDb::new().await;
         let mut config = Config::for_tests();
         change(&mut config);
-        let state = AppState::new(config, db.pool.clone(), db.pool.clone(), clock, None);
+        let state = AppState::new(config, db.pool.clone(), db.pool.clone(), clock, None).unwrap();
         state
             .sites
             .replace(central_api::db::sites::all(&db.pool).await.unwrap());

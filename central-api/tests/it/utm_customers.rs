@@ -389,10 +389,11 @@ async fn what_creatives_brought_is_the_same_from_packed_days_and_from_the_sessio
     assert!(verify().await.is_empty());
 
     // They are what is read: without one day of them its revenue is missed, and the difference is found.
-    let day: DateTime<Utc> = sqlx::query_scalar("delete from payer_blocks where start = '2026-11-18T00:00:00Z' returning start")
-        .fetch_one(pool)
-        .await
-        .unwrap();
+    let day: DateTime<Utc> =
+        sqlx::query_scalar("delete from payer_blocks where start = '2026-11-18T00:00:00Z' returning start")
+            .fetch_one(pool)
+            .await
+            .unwrap();
     assert_ne!(ask_all().await[..3], from_sessions[..3]);
     assert_eq!(Vec::from_iter(verify().await), [day]);
     upkeep::mark_period(pool, shop.site.id, from, now()).await.unwrap();

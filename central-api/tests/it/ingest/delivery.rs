@@ -189,7 +189,7 @@ async fn two_applications_on_one_database_lose_nothing_to_deadlocks() {
     let app = Arc::new(app().await);
     let config = (*app.state.config).clone();
     let (pool, clock) = (app.db.pool.clone(), Clock::from_fn(now));
-    let second = central_api::state::AppState::new(config, pool.clone(), pool, clock, None);
+    let second = central_api::state::AppState::new(config, pool.clone(), pool, clock, None).unwrap();
     second
         .sites
         .replace(central_api::db::sites::all(&app.db.pool).await.unwrap());

@@ -20,7 +20,8 @@ async fn fifty_triggers_of_two_processes_send_a_slot_once_to_each() {
         db.pool.clone(),
         state.clock.clone(),
         None,
-    );
+    )
+    .unwrap();
     other
         .sites
         .replace(central_api::db::sites::all(&db.pool).await.unwrap());
