@@ -121,9 +121,9 @@ describe("delivery that fails", () => {
     assert.equal(answer.cookies.length, 2);
     await until("the centre has the event", () => shop.events().length === 1);
     assert.equal(shop.events()[0].touch.utm_source, "Google");
-    const { counters } = await worker.health();
-    assert.equal(counters.events_posted, 1);
-    assert.equal(counters.events_lost, 0);
+    // Once the answer has come back, which is after the centre has the event.
+    await until("it is counted", async () => (await worker.health()).counters.events_posted === 1);
+    assert.equal((await worker.health()).counters.events_lost, 0);
   });
 
   it("a dead queue and a dead centre: visitors notice nothing and the loss is counted", async () => {

@@ -161,7 +161,7 @@ export async function settled(port) {
 
 export async function until(what, condition, ms = 5_000) {
   for (const end = Date.now() + ms; Date.now() < end; ) {
-    const value = condition();
+    const value = await condition();
     if (value) return value;
     await new Promise((done) => setTimeout(done, 10));
   }

@@ -155,8 +155,8 @@ fn within(sql: &mut QueryBuilder<Postgres>, ranges: Option<&Ranges>) {
     }
 }
 
-/// Columns `utm_content`, `paying`, from the sessions of some ranges of the period where given: in whole ten-thousandths, which is how far `numeric(18, 4)` reaches, since the database gathers and sends a
-/// hundred thousand numerics in more than twice the time.
+/// Columns `utm_content`, `paying`, from the sessions of some ranges of the period where given. In whole ten-thousandths, which is how far
+/// `numeric(18, 4)` reaches, since the database gathers and sends a hundred thousand numerics in more than twice the time.
 fn paying(scope: &Scope, ranges: Option<&Ranges>) -> QueryBuilder<Postgres> {
     let revenue = if scope.site.settings.revenue_from_events {
         "s.event_revenue"

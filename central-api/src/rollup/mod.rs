@@ -10,7 +10,8 @@
 //! hour says then also depends on earlier hours: whoever changes where a session stands among its visitor's sessions marks the hours
 //! of the visitor's later sessions as well (`db::rollup_marks::insert_later`).
 //!
-//! What no rollup holds (bots, filters and splits outside [`SPLITS`]) is added up session by session from [`blocks`]; [`payers`] is what A/B tests need of them.
+//! What no rollup holds (bots, filters and splits outside [`SPLITS`]) is added up session by session from [`blocks`];
+//! [`payers`] is what A/B tests need of them.
 
 pub mod blocks;
 pub mod cohorts;

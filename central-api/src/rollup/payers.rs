@@ -93,11 +93,11 @@ async fn made(
     Ok(made)
 }
 
-/// Replaces the blocks of these days by what the blocks of their hours say now.
+/// Replaces the blocks of these days by what the blocks of their hours say now. Answers for how many days that could be told.
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn recompute(db: &mut PgConnection, site_id: i32, days: &[DateTime<Utc>]) -> sqlx::Result<()> {
+pub(super) async fn recompute(db: &mut PgConnection, site_id: i32, days: &[DateTime<Utc>]) -> sqlx::Result<usize> {
     sqlx::query!(
         "delete from payer_blocks where site_id = $1 and start = any($2)",
         site_id,
@@ -106,7 +106,9 @@ pub(super) async fn recompute(db: &mut PgConnection, site_id: i32, days: &[DateT
     .execute(&mut *db)
     .await?;
     let (mut starts, mut layouts, mut data) = (Vec::new(), Vec::new(), Vec::new());
+    let mut told = 0;
     for (day, payers) in made(db, site_id, days).await? {
+        told += usize::from(payers.is_some());
         let (layout, block) = match payers.as_ref().map(Payers::pack) {
             Some(Some(block)) => (layout(), block),
             Some(None) => continue,
@@ -126,7 +128,7 @@ pub(super) async fn recompute(db: &mut PgConnection, site_id: i32, days: &[DateT
     )
     .execute(db)
     .await?;
-    Ok(())
+    Ok(told)
 }
 
 /// Makes some blocks of another layout anew, the latest first, once all hours have theirs. Answers how many.
@@ -145,10 +147,12 @@ pub(super) async fn renew(db: &mut PgConnection, at_most: i64) -> sqlx::Result<u
     for row in &found {
         by_site.entry(row.site_id).or_default().push(row.start);
     }
+    let mut renewed = 0;
     for (site_id, days) in by_site {
-        recompute(&mut *db, site_id, &days).await?;
+        renewed += recompute(&mut *db, site_id, &days).await?;
     }
-    Ok(found.len())
+    // Those that still cannot be told do not count: whoever goes on until none is left would never end.
+    Ok(renewed)
 }
 
 /// Days of a period whose blocks have another layout: they cannot be read.
