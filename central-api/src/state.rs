@@ -63,7 +63,7 @@ impl AppState {
     /// Everything empty but the writers, which start; `sites` is to be filled before the first request. Within a runtime.
     ///
     /// # Errors
-    /// The writers' threads could not be started.
+    /// The writers' thread could not be started.
     pub fn new(
         config: Config,
         pool: PgPool,

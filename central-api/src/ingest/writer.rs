@@ -76,21 +76,17 @@ pub struct Ingest {
 
 impl Ingest {
     /// Starts as many writers as there are cores, at most four: more connections only wait for each other. They have connections of their
-    /// own, to the database of `pool`, and threads of their own: in the queue of the requests' threads, each answer of the database would wait
-    /// behind all the requests that the last commit let go.
+    /// own, to the database of `pool`, and a thread of their own: in the queue of the requests' threads, each answer of the database would wait
+    /// behind all the requests that the last commit let go. One thread is enough for all: the database does most of the work.
     ///
     /// # Errors
-    /// The threads could not be started.
+    /// The thread could not be started.
     pub fn start(pool: &PgPool, clock: Clock) -> std::io::Result<Self> {
         let (jobs, receiver) = mpsc::unbounded_channel();
         let receiver = Arc::new(Mutex::new(receiver));
         let agents = KnownAgents::default();
         let writers = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(writers)
-            .thread_name("ingest")
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let of_writers = runtime.enter();
         let pool = connections(pool, writers);
         let mut running = JoinSet::new();
@@ -109,9 +105,9 @@ impl Ingest {
         }
         let known_sessions = KnownSessions::start(pool);
         drop(of_writers);
-        // Their threads end with the writers, which end when nobody is left who could hand them anything.
+        // It ends with the writers, which end when nobody is left who could hand them anything.
         std::thread::Builder::new()
-            .name("ingest-end".into())
+            .name("ingest".into())
             .spawn(move || runtime.block_on(running.join_all()))?;
         Ok(Self {
             admission: Admission::default(),
