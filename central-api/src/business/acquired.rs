@@ -1,20 +1,24 @@
-//! What is known of the customers whose first purchase has some dimensions, counted from their rows; of them only
-//! months by source are kept as sums.
+//! What is known of the customers whose first purchase has some dimensions, counted from their packed rows: no sums are kept of them.
 //!
 //! A customer is one whatever the later orders came by: acquired through what brought the first purchase, and shown with everything since.
 //! The same definitions as in [`super::people`], which a test compares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use chrono::{Days, NaiveDate};
-use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
+use futures_util::TryStreamExt;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
+use sqlx::{PgPool, Postgres, QueryBuilder};
 
+use super::customer_blocks::{Origins, Pairs, Worth, day_number};
+use super::order_blocks::decimal;
 use super::people::{Group, Makeup, Month, Move, Section, SegmentSum, Whom};
-use super::segments::SegmentRules;
-use crate::catalogue::{Dimension, Side};
-use crate::reports::filter::Choice;
+use super::segments::{Segment, SegmentRules};
+use crate::catalogue::Side;
 use crate::reports::sql::chosen;
-use crate::reports::table;
+use crate::rollup::blocks::format::{Numbers, Texts};
 
 /// The condition on customers `o`, whose columns are named as those of orders.
 pub(super) fn within(sql: &mut QueryBuilder<Postgres>, whom: Whom<'_>) {
@@ -47,150 +51,288 @@ fn at_risk(sql: &mut QueryBuilder<Postgres>, day: NaiveDate, rules: &SegmentRule
     sql.push(" and o.last_day >= ").push_bind(before(rules.lost_after_days));
 }
 
-/// Groups in memory: customers fall into a few hundred groups, but the planner, which cannot know, would sort them all on disk.
-async fn hashed(db: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::raw_sql("set local work_mem = '64MB'; set local enable_sort = off")
-        .execute(db)
-        .await
-        .map(|_| ())
+/// Which columns of the blocks are read.
+#[derive(Clone, Copy)]
+struct Columns {
+    worth: bool,
+    moves: bool,
+    months: bool,
 }
 
-/// Customers that are alike in source, tier and worth, and in their segments on two days.
-#[derive(Debug, sqlx::FromRow)]
-pub(super) struct Alike {
-    #[sqlx(flatten)]
-    group: Group,
-    /// Code of the segment on the later day; none: no customer yet.
-    segment: Option<i16>,
-    /// … on the earlier day.
-    was: Option<i16>,
-    /// How many of them are at risk today.
-    at_risk: i64,
+/// The customers of a block; what was not asked for is `None`.
+struct Block<'a> {
+    origins: Origins<'a>,
+    worth: Option<Worth<'a>>,
+    moves: Option<Pairs<'a>>,
+    months: Option<Pairs<'a>>,
 }
 
-pub(super) async fn alike(
+/// Reads the blocks one after another and hands each that has a customer whom the filters admit to `take`.
+async fn each_block(
+    pool: &PgPool,
+    whom: Whom<'_>,
+    columns: Columns,
+    mut take: impl FnMut(&Block<'_>),
+) -> sqlx::Result<()> {
+    let mut blocks = sqlx::query!(
+        "select first_no, origins, case when $2 then worth end as worth, case when $3 then moves end as moves,
+            case when $4 then months end as months
+        from customer_blocks where site_id = $1",
+        whom.site.id,
+        columns.worth,
+        columns.moves,
+        columns.months
+    )
+    .fetch(pool);
+    while let Some(row) = blocks.try_next().await? {
+        let unreadable =
+            || sqlx::Error::Decode(format!("the customers from {} on cannot be read", row.first_no).into());
+        let origins = Origins::read(&row.origins, whom.filters).ok_or_else(unreadable)?;
+        if !origins.chosen.contains(&true) {
+            continue;
+        }
+        let customers = origins.chosen.len();
+        let worth = row.worth.as_deref().map(|bytes| Worth::read(bytes, customers));
+        let moves = row
+            .moves
+            .as_deref()
+            .map(|bytes| Pairs::read(bytes, &origins.moves, customers));
+        let months = row
+            .months
+            .as_deref()
+            .map(|bytes| Pairs::read(bytes, &origins.months, customers));
+        let known = |unread: Option<Option<_>>| unread.map(|read| read.ok_or_else(unreadable)).transpose();
+        take(&Block {
+            worth: worth.map(|read| read.ok_or_else(unreadable)).transpose()?,
+            moves: known(moves)?,
+            months: known(months)?,
+            origins,
+        });
+    }
+    Ok(())
+}
+
+/// Where each customer's pairs are among a block's.
+fn places<'a>(of_each: &'a Numbers<'_>, customers: usize) -> impl Iterator<Item = (usize, Range<usize>)> + 'a {
+    let mut end = 0;
+    (0..customers).map(move |customer| {
+        let start = end;
+        end = of_each.get(customer).unsigned_abs() as usize + start;
+        (customer, start..end)
+    })
+}
+
+/// Days since 1970 on which the last purchase of those who are at risk on a day was, if no subscription keeps them.
+fn at_risk_days(day: NaiveDate, rules: &SegmentRules) -> Range<i64> {
+    let day = day_number(day);
+    day - i64::from(rules.lost_after_days)..day - i64::from(rules.at_risk_after_days)
+}
+
+impl Worth<'_> {
+    fn is_at_risk(&self, customer: usize, days: &Range<i64>) -> bool {
+        self.subscription_active.get(customer) == 0 && days.contains(&self.last_day.get(customer))
+    }
+}
+
+impl Pairs<'_> {
+    /// The code of the segment on a day of the customer whose moves these are; 0: no customer yet.
+    fn segment_on(&self, day: i64, own: Range<usize>) -> usize {
+        let last = own.take_while(|place| self.when.get(*place) <= day).last();
+        // Codes are below eight; whatever stands there, none is taken for more.
+        last.map_or(0, |place| self.what.get(place) as usize % CODES)
+    }
+}
+
+/// More than the largest code of a segment.
+const CODES: usize = 8;
+
+/// What customers come to; money and points in ten-thousandths.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    customers: i64,
+    revenue: i128,
+    orders: i64,
+    subscribers: i64,
+    loyalty_earned: i128,
+    loyalty_redeemed: i128,
+    referrers: i64,
+    referrals: i64,
+    repeat_customers: i64,
+}
+
+impl Sum {
+    fn add(&mut self, other: &Self) {
+        self.customers += other.customers;
+        self.revenue += other.revenue;
+        self.orders += other.orders;
+        self.subscribers += other.subscribers;
+        self.loyalty_earned += other.loyalty_earned;
+        self.loyalty_redeemed += other.loyalty_redeemed;
+        self.referrers += other.referrers;
+        self.referrals += other.referrals;
+        self.repeat_customers += other.repeat_customers;
+    }
+
+    fn of(worth: &Worth<'_>, customer: usize) -> Self {
+        let (orders, referrals) = (worth.orders.get(customer), worth.referrals.get(customer));
+        Self {
+            customers: 1,
+            revenue: worth.revenue.get(customer).into(),
+            orders,
+            subscribers: worth.subscription_active.get(customer),
+            loyalty_earned: worth.loyalty_earned.get(customer).into(),
+            loyalty_redeemed: worth.loyalty_redeemed.get(customer).into(),
+            referrers: i64::from(referrals > 0),
+            referrals,
+            repeat_customers: i64::from(orders > 1),
+        }
+    }
+
+    fn group(self, (utm_source, vip_tier, band): (String, String, usize)) -> Group {
+        Group {
+            utm_source,
+            vip_tier,
+            band: band as i32,
+            customers: self.customers,
+            revenue: decimal(self.revenue),
+            orders: self.orders,
+            subscribers: self.subscribers,
+            loyalty_earned: decimal(self.loyalty_earned),
+            loyalty_redeemed: decimal(self.loyalty_redeemed),
+            referrers: self.referrers,
+            referrals: self.referrals,
+            repeat_customers: self.repeat_customers,
+        }
+    }
+}
+
+/// The same as [`super::people::makeup`] of some customers.
+pub(super) async fn makeup(
     pool: &PgPool,
     whom: Whom<'_>,
     (before, day): (NaiveDate, NaiveDate),
     today: NaiveDate,
-) -> sqlx::Result<Vec<Alike>> {
+) -> sqlx::Result<Makeup> {
     let settings = &whom.site.settings;
-    let mut sql = QueryBuilder::new(
-        "select coalesce(o.utm_source, '') collate \"C\" as utm_source, coalesce(o.vip_tier, '') collate \"C\" as vip_tier, width_bucket(o.revenue, ",
-    );
-    sql.push_bind(&settings.ltv_bands);
-    sql.push("::numeric[]) as band, o.segments[width_bucket(")
-        .push_bind(day);
-    sql.push("::date, o.move_days)] as segment, o.segments[width_bucket(")
-        .push_bind(before);
-    sql.push("::date, o.move_days)] as was, count(*) filter (where ");
-    at_risk(&mut sql, today, &settings.customer_segments);
-    sql.push(
-        ") as at_risk, count(*) as customers, sum(o.revenue) as revenue, sum(o.orders)::bigint as orders, \
-         count(*) filter (where o.subscription_active) as subscribers, sum(o.loyalty_earned) as loyalty_earned, \
-         sum(o.loyalty_redeemed) as loyalty_redeemed, count(*) filter (where o.referrals > 0) as referrers, \
-         sum(o.referrals)::bigint as referrals, count(*) filter (where o.orders > 1) as repeat_customers from customer_metrics o",
-    );
-    within(&mut sql, whom);
-    sql.push(" group by 1, 2, 3, 4, 5");
-    let mut db = table::snapshot(pool).await?;
-    hashed(&mut db).await?;
-    sql.build_query_as().persistent(false).fetch_all(&mut *db).await
-}
-
-/// Sums them up.
-pub(super) fn makeup(alike: Vec<Alike>) -> Makeup {
-    let mut segments: BTreeMap<i16, SegmentSum> = BTreeMap::new();
-    let mut moves: BTreeMap<(Option<i16>, i16), i64> = BTreeMap::new();
-    let mut groups: BTreeMap<(String, String, i32), Group> = BTreeMap::new();
+    // What the settings allow fits: below a trillion, in hundredths.
+    let in_ten_thousandths = |from: &Decimal| (*from * Decimal::from(10_000)).to_i128().unwrap_or(i128::MAX);
+    let bands: Vec<i128> = settings.ltv_bands.iter().map(in_ten_thousandths).collect();
+    let (before, day) = (day_number(before), day_number(day));
+    let risky = at_risk_days(today, &settings.customer_segments);
+    let mut segments = [Sum::default(); CODES];
+    // From the segment of the first place to that of the second; 0: no customer yet.
+    let mut moves = [[0_i64; CODES]; CODES];
+    let mut groups: BTreeMap<(String, String, usize), Sum> = BTreeMap::new();
     let mut at_risk = 0;
-    for alike in alike {
-        let Alike {
-            group, segment, was, ..
-        } = alike;
-        at_risk += alike.at_risk;
-        let sum = |segment| SegmentSum {
-            segment,
-            ..SegmentSum::default()
+    let columns = Columns {
+        worth: true,
+        moves: true,
+        months: false,
+    };
+    each_block(pool, whom, columns, |block| {
+        let (Some(worth), Some(known)) = (&block.worth, &block.moves) else {
+            return;
         };
-        if let Some(segment) = segment {
-            let own = segments.entry(segment).or_insert_with(|| sum(segment));
-            own.customers += group.customers;
-            own.revenue += group.revenue;
-            own.orders += group.orders;
-            if was != Some(segment) {
-                *moves.entry((was, segment)).or_default() += group.customers;
-            }
+        let Origins { chosen, source, .. } = &block.origins;
+        // By the block's own numbers of sources and tiers first: a block has few.
+        let mut of_block: HashMap<(i64, i64, usize), Sum> = HashMap::new();
+        for (customer, own) in places(&block.origins.moves, chosen.len()).filter(|(customer, _)| chosen[*customer]) {
+            let sum = Sum::of(worth, customer);
+            let (was, is) = (known.segment_on(before, own.clone()), known.segment_on(day, own));
+            moves[was][is] += 1;
+            segments[is].add(&sum);
+            at_risk += i64::from(worth.is_at_risk(customer, &risky));
+            let band = bands.partition_point(|from| *from <= sum.revenue);
+            let key = (source.codes.get(customer), worth.vip_tier.codes.get(customer), band);
+            of_block.entry(key).or_default().add(&sum);
         }
-        if let Some(was) = was {
-            segments.entry(was).or_insert_with(|| sum(was)).before += group.customers;
+        for ((source_code, tier_code, band), sum) in of_block {
+            let text = |texts: &Texts<'_>, code: i64| texts.values[code as usize].unwrap_or_default().to_owned();
+            let key = (text(source, source_code), text(&worth.vip_tier, tier_code), band);
+            groups.entry(key).or_default().add(&sum);
         }
-        let key = (group.utm_source.clone(), group.vip_tier.clone(), group.band);
-        match groups.get_mut(&key) {
-            Some(own) => own.add(&group),
-            None => drop(groups.insert(key, group)),
-        }
-    }
-    let moves = moves
-        .into_iter()
-        .map(|((from, to), customers)| Move { from, to, customers });
-    Makeup {
-        segments: segments.into_values().collect(),
-        moves: moves.collect(),
-        groups: groups.into_values().collect(),
+    })
+    .await?;
+    let named = |segment: &Segment| (segment.code(), segment.code() as usize);
+    let sizes = Segment::ALL.iter().map(named).map(|(segment, place)| SegmentSum {
+        segment,
+        customers: segments[place].customers,
+        revenue: decimal(segments[place].revenue),
+        orders: segments[place].orders,
+        before: moves[place].iter().sum(),
+    });
+    let from = Segment::ALL.iter().map(named).map(|(code, place)| (Some(code), place));
+    let moved = std::iter::once((None, 0)).chain(from).flat_map(|(from, was)| {
+        let moves = &moves;
+        (Segment::ALL.iter().map(named))
+            .filter(move |(_, is)| *is != was)
+            .map(move |(to, is)| Move {
+                from,
+                to,
+                customers: moves[was][is],
+            })
+    });
+    Ok(Makeup {
+        segments: sizes.collect(),
+        moves: moved.filter(|moved| moved.customers != 0).collect(),
+        groups: groups.into_iter().map(|(key, sum)| sum.group(key)).collect(),
         at_risk,
-    }
+    })
 }
 
 pub(super) async fn count(pool: &PgPool, whom: Whom<'_>, day: NaiveDate, of: Section<'_>) -> sqlx::Result<i64> {
-    let mut sql = QueryBuilder::new("select count(*) from customer_metrics o");
-    within(&mut sql, whom);
-    section(&mut sql, day, of);
-    let mut db = table::snapshot(pool).await?;
-    sql.build_query_scalar().persistent(false).fetch_one(&mut *db).await
+    let columns = Columns {
+        worth: matches!(of, Section::AtRisk(_)),
+        moves: matches!(of, Section::In(_)),
+        months: false,
+    };
+    let mut count = 0;
+    each_block(pool, whom, columns, |block| {
+        let chosen = &block.origins.chosen;
+        count += places(&block.origins.moves, chosen.len())
+            .filter(|(customer, own)| {
+                chosen[*customer]
+                    && match of {
+                        Section::All => true,
+                        Section::In(segment) => (block.moves.as_ref()).is_some_and(|moves| {
+                            moves.segment_on(day_number(day), own.clone()) == segment.code() as usize
+                        }),
+                        Section::AtRisk(rules) => (block.worth.as_ref())
+                            .is_some_and(|worth| worth.is_at_risk(*customer, &at_risk_days(day, rules))),
+                    }
+            })
+            .count() as i64;
+    })
+    .await?;
+    Ok(count)
 }
 
 pub(super) async fn months(pool: &PgPool, whom: Whom<'_>, (first, last): (i32, i32)) -> sqlx::Result<Vec<Month>> {
-    let mut filters = whom.filters.iter();
-    if let (Some((Dimension::UtmSource, choice)), None) = (filters.next(), filters.next()) {
-        return months_of_sources(pool, whom.site.id, choice, (first, last)).await;
-    }
-    // Many customers purchased in the same months as often: these are grouped before their months are told apart.
-    let mut sql = QueryBuilder::new(
-        "select month, sum(customers)::bigint as customers, coalesce(sum(customers) filter (where before = month - 1), 0)::bigint as retained, \
-         sum(customers * n)::bigint as purchases, coalesce(sum(customers) filter (where before is null), 0)::bigint as first_purchases from ( \
-         select customers, unnest(months) as month, unnest(array_prepend(null, months)) as before, unnest(counts) as n from ( \
-         select o.purchase_months as months, o.month_purchases as counts, count(*) as customers from customer_metrics o",
-    );
-    within(&mut sql, whom);
-    sql.push(" group by 1, 2) alike) m where month between ")
-        .push_bind(first);
-    sql.push(" and ").push_bind(last);
-    sql.push(" group by month");
-    let mut db = table::snapshot(pool).await?;
-    hashed(&mut db).await?;
-    // By one process: a page asks for the groups at the same time, whose workers it would take the cores from.
-    sqlx::raw_sql("set local max_parallel_workers_per_gather = 0")
-        .execute(&mut *db)
-        .await?;
-    sql.build_query_as().persistent(false).fetch_all(&mut *db).await
-}
-
-/// From the sums that are kept by source.
-async fn months_of_sources(
-    pool: &PgPool,
-    site_id: i32,
-    choice: &Choice,
-    (first, last): (i32, i32),
-) -> sqlx::Result<Vec<Month>> {
-    let mut sql = QueryBuilder::new(
-        "select c.month, sum(c.customers)::bigint as customers, sum(c.retained)::bigint as retained, sum(c.purchases)::bigint as purchases, \
-         sum(c.new_customers)::bigint as first_purchases from customer_months c where c.site_id = ",
-    );
-    sql.push_bind(site_id).push(" and c.month between ").push_bind(first);
-    sql.push(" and ").push_bind(last);
-    chosen(&mut sql, "nullif(c.utm_source, '')", choice);
-    // What was taken back leaves zeros.
-    sql.push(" group by c.month having sum(c.customers) <> 0");
-    sql.build_query_as().persistent(false).fetch_all(pool).await
+    let asked = i64::from(first)..=i64::from(last);
+    let mut found: BTreeMap<i32, Month> = BTreeMap::new();
+    let columns = Columns {
+        worth: false,
+        moves: false,
+        months: true,
+    };
+    each_block(pool, whom, columns, |block| {
+        let Some(months) = &block.months else { return };
+        let chosen = &block.origins.chosen;
+        for (_, own) in places(&block.origins.months, chosen.len()).filter(|(customer, _)| chosen[*customer]) {
+            let mut before = None;
+            for place in own {
+                let month = months.when.get(place);
+                if asked.contains(&month) {
+                    let sum = found.entry(month as i32).or_default();
+                    sum.customers += 1;
+                    sum.retained += i64::from(before == Some(month - 1));
+                    sum.first_purchases += i64::from(before.is_none());
+                    sum.purchases += months.what.get(place);
+                }
+                before = Some(month);
+            }
+        }
+    })
+    .await?;
+    Ok(found.into_iter().map(|(month, sum)| Month { month, ..sum }).collect())
 }

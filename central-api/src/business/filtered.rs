@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use sqlx::{PgPool, QueryBuilder};
 
 use super::figures::{Day, Item, Overview, RecentOrder, StreamDay, StreamSum, Window};
-use super::order_blocks::{DECIMALS, Items, Orders};
+use super::order_blocks::{Items, Orders, decimal};
 use crate::catalogue::Side;
 use crate::reports::period::start_of_day;
 use crate::reports::sql::chosen;
@@ -51,10 +51,6 @@ async fn each_day(
         }
     }
     Ok(())
-}
-
-fn decimal(ten_thousandths: i128) -> Decimal {
-    Decimal::from_i128_with_scale(ten_thousandths, DECIMALS).normalize()
 }
 
 /// The sums of a day's chosen orders, of which there are some.

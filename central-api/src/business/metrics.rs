@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::segments::{History, SegmentRules};
-use super::sums;
+use super::{customer_blocks, sums};
 use crate::site::Site;
 
 /// Customers written in one statement.
@@ -227,6 +227,7 @@ pub async fn recompute(
     }
     count_referrals(conn, site_id, Some(&kept)).await?;
     sums::put_on(conn, site, &kept).await?;
+    customer_blocks::recompute(conn, site_id, &numbers).await?;
     Ok(days)
 }
 
@@ -277,7 +278,8 @@ pub async fn rebuild(conn: &mut PgConnection, site: &Site, progress: impl Fn(usi
         after = last + 1;
     }
     count_referrals(conn, site_id, None).await?;
-    sums::rebuild(conn, site).await
+    sums::rebuild(conn, site).await?;
+    customer_blocks::rebuild(conn, site_id).await
 }
 
 async fn write(conn: &mut PgConnection, rows: &[CustomerMetrics]) -> sqlx::Result<()> {

@@ -2,7 +2,7 @@
 //! nothing is entered twice.
 //!
 //! ```text
-//! orders ──mark──▶ order_facts ──▶ customer_contacts ──▶ customer_metrics
+//! orders ──mark──▶ order_facts ──▶ customer_contacts ──▶ customer_metrics, customer_blocks
 //!                       └──▶ daily_analytics_snapshots, revenue_streams, campaign_performance, order_blocks
 //! ```
 //!
@@ -14,6 +14,7 @@
 
 mod acquired;
 pub mod campaigns;
+pub mod customer_blocks;
 pub mod customers;
 pub mod days;
 pub mod facts;

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use chrono::NaiveDate;
+use rust_decimal::Decimal;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
@@ -16,7 +17,7 @@ use crate::reports::filter::Filters;
 use crate::rollup::blocks::format::{Numbers, Reader, Texts, Writer};
 
 /// Money and quantities stand in ten-thousandths.
-pub const DECIMALS: u32 = 4;
+const DECIMALS: u32 = 4;
 /// Counted up when the columns or their meaning change; beside the dimensions' names it is what the blocks are made by.
 const VERSION: u32 = 1;
 /// Days whose orders are read at once.
@@ -39,6 +40,11 @@ const TEXTS: [(&str, &str); 3] = [
     ("status", "o.payment_status"),
     ("stream", "o.stream"),
 ];
+
+/// The exact decimal of ten-thousandths.
+pub fn decimal(ten_thousandths: i128) -> Decimal {
+    Decimal::from_i128_with_scale(ten_thousandths, DECIMALS).normalize()
+}
 
 /// Tells blocks apart whose columns are other ones.
 pub fn layout() -> String {

@@ -1,5 +1,5 @@
 //! What `customer_metrics` says: customers by segment, source, tier and worth, and lists of them. From the kept sums; where some customers
-//! are left out, from the rows of the others ([`super::acquired`]).
+//! are left out, from the packed rows of the others ([`super::acquired`]).
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
@@ -57,8 +57,7 @@ pub async fn makeup(
 ) -> sqlx::Result<Makeup> {
     let site_id = whom.site.id;
     if whom.is_filtered() {
-        let alike = acquired::alike(pool, whom, (before, day), today).await?;
-        return Ok(acquired::makeup(alike));
+        return acquired::makeup(pool, whom, (before, day), today).await;
     }
     let (segments, groups, at_risk) = tokio::try_join!(
         segments(pool, site_id, day, before),

@@ -1,4 +1,4 @@
-//! Sums over `customer_metrics`: how many came back, segments day by day, who moved between them, tiers and bands, months by source.
+//! Sums over `customer_metrics`: how many came back, segments day by day, who moved between them, tiers and bands.
 //!
 //! A customer's row is taken off the sums before it changes and put on again after, in one transaction; so the sums are those of the rows,
 //! and a page reads a few thousand numbers instead of every customer.
@@ -43,7 +43,6 @@ pub async fn rebuild(conn: &mut PgConnection, site: &Site) -> sqlx::Result<()> {
         sqlx::query!("delete from customer_segment_days where site_id = $1", site.id),
         sqlx::query!("delete from customer_moves where site_id = $1", site.id),
         sqlx::query!("delete from customer_groups where site_id = $1", site.id),
-        sqlx::query!("delete from customer_months where site_id = $1", site.id),
     ] {
         table.execute(&mut *conn).await?;
     }
@@ -107,23 +106,6 @@ async fn add(conn: &mut PgConnection, site: &Site, customers: Option<&[i64]>, si
         customers,
         sign,
         &site.settings.ltv_bands
-    )
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query!(
-        "insert into customer_months as c (site_id, utm_source, month, customers, retained, new_customers, purchases)
-        select $1, coalesce(m.utm_source, '') as source, k.month, $3 * count(*), $3 * count(*) filter (where k.before = k.month - 1),
-            $3 * count(*) filter (where k.before is null), $3 * sum(k.n)
-        from customer_metrics m
-        cross join lateral unnest(m.purchase_months, array_prepend(null::integer, m.purchase_months), m.month_purchases) as k(month, before, n)
-        where m.site_id = $1 and ($2::bigint[] is null or m.customer_no = any($2)) and k.month is not null
-        group by 2, 3 order by 2, 3
-        on conflict (site_id, utm_source, month) do update set customers = c.customers + excluded.customers,
-            retained = c.retained + excluded.retained, new_customers = c.new_customers + excluded.new_customers,
-            purchases = c.purchases + excluded.purchases",
-        site.id,
-        customers,
-        sign
     )
     .execute(&mut *conn)
     .await?;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
-use super::{customers, days, facts, metrics, order_blocks};
+use super::{customer_blocks, customers, days, facts, metrics, order_blocks};
 use crate::db::order_marks;
 use crate::orders::identity::{ContactHash, Identifier};
 use crate::reports::period::start_of_day;
@@ -50,7 +50,11 @@ impl Rules {
                 hex(&list.finalize()[..16]),
                 order_blocks::layout()
             ),
-            segments: format!("3 {segments:?} {:?}", site.settings.ltv_bands),
+            segments: format!(
+                "3 {segments:?} {:?} {}",
+                site.settings.ltv_bands,
+                customer_blocks::layout()
+            ),
             blocked,
         }
     }

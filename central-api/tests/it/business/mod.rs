@@ -99,8 +99,7 @@ impl Shop {
             union all select format('move %s %s %s', day, from_segment, to_segment) from customer_moves
             union all select format('group %s %s', (to_jsonb(g) - '{revenue,loyalty_earned,loyalty_redeemed}'::text[]),
                     array[trim_scale(revenue), trim_scale(loyalty_earned), trim_scale(loyalty_redeemed)])
-                from customer_groups g where customers <> 0
-            union all select 'month ' || to_jsonb(m)::text from customer_months m where customers <> 0";
+                from customer_groups g where customers <> 0";
         let rows = sqlx::query(sql).fetch_all(&self.app.db.pool).await.unwrap();
         let mut rows: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         rows.sort();
