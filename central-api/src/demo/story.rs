@@ -201,7 +201,7 @@ impl Story {
         ((x * x * x) * count as f64) as usize
     }
 
-    fn visitor(&mut self) -> usize {
+    fn visitor(&mut self, start: i64) -> usize {
         if self.visitors.len() > 50 && self.rng.random_bool(RETURNING) {
             // Lately seen ones rather than long gone ones.
             let back = self.long_tail(self.visitors.len());
@@ -209,7 +209,7 @@ impl Story {
         }
         self.customers += 1;
         let visitor = Visitor {
-            id: uuid::Builder::from_random_bytes(self.rng.random()).into_uuid(),
+            id: self.id(start),
             customer: self.customers,
             device: Self::pick(&mut self.rng, &self.devices),
             place: Self::pick(&mut self.rng, &self.places),
@@ -281,7 +281,7 @@ impl Story {
     fn session(&mut self, start: i64) -> Chapter {
         if self.rng.random_bool(BOTS) {
             let visitor = Visitor {
-                id: uuid::Builder::from_random_bytes(self.rng.random()).into_uuid(),
+                id: self.id(start),
                 customer: 0,
                 device: Self::pick(&mut self.rng, &self.devices),
                 place: Self::pick(&mut self.rng, &self.places),
@@ -306,7 +306,7 @@ impl Story {
                 orders: Vec::new(),
             };
         }
-        let index = self.visitor();
+        let index = self.visitor(start);
         self.visitors[index].sessions += 1;
         let visitor = self.visitors[index];
         let source = Self::pick(&mut self.rng, &self.sources);

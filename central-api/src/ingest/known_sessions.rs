@@ -87,7 +87,7 @@ impl KnownSessions {
             return Ok(found);
         }
         // It failed for all who asked together; each learns the reason from a try of its own.
-        sessions::by_ids(&self.pool, site_id, &ids).await
+        Box::pin(sessions::by_ids(&self.pool, site_id, &ids)).await
     }
 }
 

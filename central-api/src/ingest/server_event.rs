@@ -179,6 +179,7 @@ pub async fn places(
     site: &Site,
     events: &[&ServerEvent],
 ) -> sqlx::Result<Vec<Result<Place, FieldError>>> {
+    // Statements are boxed: they are asked rarely here, and every request would make room for all of them.
     let by_id = known
         .find(site.id, events.iter().filter_map(|event| event.session_id))
         .await?;
@@ -194,7 +195,7 @@ pub async fn places(
         Vec::new()
     } else {
         let mut connection = pool.acquire().await?;
-        visitor_contacts::visitors(&mut connection, site.id, &hashes).await?
+        Box::pin(visitor_contacts::visitors(&mut connection, site.id, &hashes)).await?
     };
     let mut visitors: Vec<Uuid> = open
         .iter()
@@ -207,7 +208,7 @@ pub async fn places(
     let earliest = open.iter().map(|event| event.occurred_at).min();
     let of_visitors = match earliest {
         Some(earliest) if !visitors.is_empty() => {
-            sessions::of_visitors(pool, site.id, &visitors, earliest - look_back).await?
+            Box::pin(sessions::of_visitors(pool, site.id, &visitors, earliest - look_back)).await?
         }
         _ => Vec::new(),
     };

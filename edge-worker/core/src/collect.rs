@@ -244,7 +244,7 @@ fn identify(page: Page, collected: &mut Collected) {
         now_ms,
     } = page;
     let found = cookies.visitor(settings, now_ms);
-    let visitor = found.map_or_else(|| entropy.visitor(), |visitor| visitor.id);
+    let visitor = found.map_or_else(|| entropy.visitor(now_ms), |visitor| visitor.id);
     if found.is_none_or(|visitor| visitor.stale) {
         collected
             .set_cookies

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 use shared::ids::uuid_v7;
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
 /// A time that a UUIDv7 can hold (its 48 bits of milliseconds reach the year 10889), so that a broken clock breaks no sum.
 pub(crate) fn possible(now_ms: i64) -> i64 {
@@ -17,8 +17,10 @@ impl Entropy {
         Self(random)
     }
 
-    pub(crate) fn visitor(&self) -> Uuid {
-        Builder::from_random_bytes(self.part(0)).into_uuid()
+    /// Time first, like the others: rows of new visitors then lie side by side in every index that begins with the visitor, where ids
+    /// that are random throughout would each touch a page of their own. 74 random bits keep ids apart; what proves one is the signature.
+    pub(crate) fn visitor(&self, now_ms: i64) -> Uuid {
+        uuid_v7(now_ms, self.part(0))
     }
 
     pub(crate) fn session(&self, now_ms: i64) -> Uuid {

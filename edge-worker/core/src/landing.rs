@@ -184,7 +184,7 @@ fn identified(arrival: Arrival) -> Decision {
     } = arrival;
     let mut set_cookies = Vec::new();
     let found = cookies.visitor(settings, now_ms);
-    let visitor = found.map_or_else(|| entropy.visitor(), |visitor| visitor.id);
+    let visitor = found.map_or_else(|| entropy.visitor(now_ms), |visitor| visitor.id);
     if found.is_none_or(|visitor| visitor.stale) {
         set_cookies.push(cookie::write_visitor(visitor, settings, now_ms));
     }

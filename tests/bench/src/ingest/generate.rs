@@ -163,7 +163,7 @@ impl Generator {
             } else {
                 let started = now - 60_000 - self.below(600_000) as i64;
                 let visit = Visit {
-                    visitor: Uuid::from_u128((u128::from(self.random()) << 64) | u128::from(self.random())),
+                    visitor: self.id(started),
                     session: self.id(started),
                     started,
                 };
