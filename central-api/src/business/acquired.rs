@@ -12,12 +12,13 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
-use super::customer_blocks::{Origins, Pairs, Worth, day_number};
+use super::customer_blocks::{self, Block, Origins, Pairs, Worth, day_number};
 use super::order_blocks::decimal;
 use super::people::{Group, Makeup, Month, Move, Section, SegmentSum, Whom};
 use super::segments::{Segment, SegmentRules};
 use crate::catalogue::Side;
 use crate::reports::sql::chosen;
+use crate::reports::table;
 use crate::rollup::blocks::format::{Numbers, Texts};
 
 /// The condition on customers `o`, whose columns are named as those of orders.
@@ -60,54 +61,68 @@ struct Columns {
 }
 
 /// The customers of a block; what was not asked for is `None`.
-struct Block<'a> {
+struct Known<'a> {
     origins: Origins<'a>,
     worth: Option<Worth<'a>>,
     moves: Option<Pairs<'a>>,
     months: Option<Pairs<'a>>,
 }
 
-/// Reads the blocks one after another and hands each that has a customer whom the filters admit to `take`.
+impl<'a> Known<'a> {
+    /// `None`: these are not the bytes of a block.
+    fn read(block: &'a Block, whom: Whom<'_>, columns: Columns) -> Option<Self> {
+        let origins = Origins::read(&block.origins, whom.filters)?;
+        let customers = origins.chosen.len();
+        let worth = || Worth::read(&block.worth, customers);
+        let moves = || Pairs::read(&block.moves, &origins.moves, customers);
+        let months = || Pairs::read(&block.months, &origins.months, customers);
+        Some(Self {
+            worth: if columns.worth { Some(worth()?) } else { None },
+            moves: if columns.moves { Some(moves()?) } else { None },
+            months: if columns.months { Some(months()?) } else { None },
+            origins,
+        })
+    }
+}
+
+/// Reads the blocks one after another and hands each to `take`.
 async fn each_block(
     pool: &PgPool,
     whom: Whom<'_>,
     columns: Columns,
-    mut take: impl FnMut(&Block<'_>),
+    mut take: impl FnMut(&Known<'_>),
 ) -> sqlx::Result<()> {
-    let mut blocks = sqlx::query!(
-        "select first_no, origins, case when $2 then worth end as worth, case when $3 then moves end as moves,
-            case when $4 then months end as months
-        from customer_blocks where site_id = $1",
+    let mut hand_over = |block: &Block| -> sqlx::Result<()> {
+        let known = Known::read(block, whom, columns);
+        let unreadable = || format!("the customers from {} on cannot be read", block.first_no);
+        take(&known.ok_or_else(|| sqlx::Error::Decode(unreadable().into()))?);
+        Ok(())
+    };
+    let mut db = table::snapshot(pool).await?;
+    let mut blocks = sqlx::query_as!(
+        Block,
+        r#"select first_no, origins, case when $2 then worth else '' end as "worth!", case when $3 then moves else '' end as "moves!",
+            case when $4 then months else '' end as "months!"
+        from customer_blocks where site_id = $1"#,
         whom.site.id,
         columns.worth,
         columns.moves,
         columns.months
     )
-    .fetch(pool);
-    while let Some(row) = blocks.try_next().await? {
-        let unreadable =
-            || sqlx::Error::Decode(format!("the customers from {} on cannot be read", row.first_no).into());
-        let origins = Origins::read(&row.origins, whom.filters).ok_or_else(unreadable)?;
-        if !origins.chosen.contains(&true) {
-            continue;
+    .fetch(&mut *db);
+    let mut packed_before = false;
+    while let Some(block) = blocks.try_next().await? {
+        packed_before = true;
+        hand_over(&block)?;
+    }
+    drop(blocks);
+    if !packed_before {
+        // There are none, or upkeep has not packed them yet since an update of the program.
+        let mut from = 0;
+        while let Some(packed) = customer_blocks::pack_from(&mut db, whom.site.id, from, i64::MAX).await? {
+            hand_over(&packed.block)?;
+            from = packed.next;
         }
-        let customers = origins.chosen.len();
-        let worth = row.worth.as_deref().map(|bytes| Worth::read(bytes, customers));
-        let moves = row
-            .moves
-            .as_deref()
-            .map(|bytes| Pairs::read(bytes, &origins.moves, customers));
-        let months = row
-            .months
-            .as_deref()
-            .map(|bytes| Pairs::read(bytes, &origins.months, customers));
-        let known = |unread: Option<Option<_>>| unread.map(|read| read.ok_or_else(unreadable)).transpose();
-        take(&Block {
-            worth: worth.map(|read| read.ok_or_else(unreadable)).transpose()?,
-            moves: known(moves)?,
-            months: known(months)?,
-            origins,
-        });
     }
     Ok(())
 }

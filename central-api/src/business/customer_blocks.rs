@@ -88,6 +88,39 @@ async fn pack_range(conn: &mut PgConnection, site_id: i32, first: i64, next: i64
     )
     .execute(&mut *conn)
     .await?;
+    let mut from = first;
+    while let Some(Packed { block, next: after }) = pack_from(conn, site_id, from, next).await? {
+        // The first block of a range keeps the range's beginning, so that no number falls between two blocks.
+        let first_no = if from == first { first } else { block.first_no };
+        sqlx::query!(
+            "insert into customer_blocks (site_id, first_no, origins, worth, moves, months) values ($1, $2, $3, $4, $5, $6)",
+            site_id,
+            first_no,
+            block.origins,
+            block.worth,
+            block.moves,
+            block.months
+        )
+        .execute(&mut *conn)
+        .await?;
+        from = after;
+    }
+    Ok(())
+}
+
+/// A block, and the number from which on the next one's customers are.
+pub struct Packed {
+    /// The block.
+    pub block: Block,
+    /// Of no customer of this one.
+    pub next: i64,
+}
+
+/// Packs the first customers from one number to below another, as many as a block has; none where there are none.
+///
+/// # Errors
+/// The database's.
+pub async fn pack_from(conn: &mut PgConnection, site_id: i32, from: i64, to: i64) -> sqlx::Result<Option<Packed>> {
     let columns: Vec<&str> = (WORTH.iter().map(|(_, sql)| *sql))
         .chain(dimensions().map(|dimension| dimension.sql(Side::Orders)))
         .collect();
@@ -97,37 +130,18 @@ async fn pack_range(conn: &mut PgConnection, site_id: i32, first: i64, next: i64
          where o.site_id = $1 and o.customer_no >= $2 and o.customer_no < $3 order by o.customer_no limit $4",
         columns.join(", ")
     );
-    let mut from = first;
-    loop {
-        let rows = sqlx::query(AssertSqlSafe(statement.clone()))
-            .bind(site_id)
-            .bind(from)
-            .bind(next)
-            .bind(CUSTOMERS)
-            .fetch_all(&mut *conn)
-            .await?;
-        let customers = rows.iter().map(Customer::read).collect::<sqlx::Result<Vec<_>>>()?;
-        let Some(last) = customers.last() else { break };
-        // The first block of a range keeps the range's beginning, so that no number falls between two blocks.
-        let first_no = if from == first { first } else { customers[0].number };
-        let packed = pack(&customers);
-        sqlx::query!(
-            "insert into customer_blocks (site_id, first_no, origins, worth, moves, months) values ($1, $2, $3, $4, $5, $6)",
-            site_id,
-            first_no,
-            packed.origins,
-            packed.worth,
-            packed.moves,
-            packed.months
-        )
-        .execute(&mut *conn)
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .bind(site_id)
+        .bind(from)
+        .bind(to)
+        .bind(CUSTOMERS)
+        .fetch_all(conn)
         .await?;
-        if (customers.len() as i64) < CUSTOMERS {
-            break;
-        }
-        from = last.number + 1;
-    }
-    Ok(())
+    let customers = rows.iter().map(Customer::read).collect::<sqlx::Result<Vec<_>>>()?;
+    Ok(customers.last().map(|last| Packed {
+        block: pack(&customers),
+        next: last.number + 1,
+    }))
 }
 
 struct Customer {
@@ -168,14 +182,21 @@ impl Customer {
     }
 }
 
-struct Packed {
-    origins: Vec<u8>,
-    worth: Vec<u8>,
-    moves: Vec<u8>,
-    months: Vec<u8>,
+/// As it stands in the table.
+pub struct Block {
+    /// The number of its first customer, or a smaller one.
+    pub first_no: i64,
+    /// For [`Origins::read`].
+    pub origins: Vec<u8>,
+    /// For [`Worth::read`].
+    pub worth: Vec<u8>,
+    /// For [`Pairs::read`].
+    pub moves: Vec<u8>,
+    /// For [`Pairs::read`].
+    pub months: Vec<u8>,
 }
 
-fn pack(customers: &[Customer]) -> Packed {
+fn pack(customers: &[Customer]) -> Block {
     let numbers = |of: &dyn Fn(&Customer) -> i64| customers.iter().map(of).collect::<Vec<_>>();
     let mut origins = Writer::new(customers.len());
     origins.numbers(&numbers(&|customer| customer.moves.len() as i64));
@@ -190,7 +211,8 @@ fn pack(customers: &[Customer]) -> Packed {
     }
     let tiers: Vec<Option<&str>> = customers.iter().map(|one| one.vip_tier.as_deref()).collect();
     worth.texts(&tiers);
-    Packed {
+    Block {
+        first_no: customers.first().map_or(0, |customer| customer.number),
         origins: origins.finish(),
         worth: worth.finish(),
         moves: pack_pairs(customers.iter().flat_map(|customer| &customer.moves)),

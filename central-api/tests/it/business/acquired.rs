@@ -535,6 +535,11 @@ async fn more_customers_than_one_block_holds_are_each_in_one_whatever_becomes_of
 
     shop.rebuild().await;
     assert_eq!(customers_page(&shop, "&utm_source=!nobody").await, whole);
+    // As after an update of the program, until upkeep has packed them.
+    shop.execute("delete from customer_blocks").await;
+    assert_eq!(customers_page(&shop, "&utm_source=!nobody").await, whole);
+    let listed = shop.get("/api/v1/analytics/customer-metrics?utm_source=!nobody").await;
+    assert_eq!(listed["total_rows"], whole["total_customers"]);
 }
 
 #[tokio::test]
