@@ -1,5 +1,5 @@
--- Customers as packed columns, for their figures under any filter: a row of customer_metrics is a kilobyte, and what most customers have in
--- common asks for nearly all of them. Made with the customers' rows. The sums by source that answered one of the filters are no longer
+-- Customers as packed columns, for their figures under any filter: a row of customer_metrics has some forty columns, and what most
+-- customers have in common asks for nearly all of them. Made with the customers' rows. The sums by source that answered one of the filters are no longer
 -- needed. How they are packed is known to the program alone, which asks for everything anew when it changes that.
 do $$
 begin

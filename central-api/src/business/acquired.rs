@@ -161,63 +161,39 @@ impl Pairs<'_> {
 /// More than the largest code of a segment.
 const CODES: usize = 8;
 
-/// What customers come to; money and points in ten-thousandths.
-#[derive(Clone, Copy, Default)]
-struct Sum {
-    customers: i64,
-    revenue: i128,
-    orders: i64,
-    subscribers: i64,
-    loyalty_earned: i128,
-    loyalty_redeemed: i128,
-    referrers: i64,
-    referrals: i64,
-    repeat_customers: i64,
+/// Customers as they are added up, in ten-thousandths; what they have in common stands elsewhere until it is known.
+type Sum = Group<i128>;
+
+fn sum_of(worth: &Worth<'_>, customer: usize) -> Sum {
+    let (orders, referrals) = (worth.orders.get(customer), worth.referrals.get(customer));
+    Sum {
+        customers: 1,
+        revenue: worth.revenue.get(customer).into(),
+        orders,
+        subscribers: worth.subscription_active.get(customer),
+        loyalty_earned: worth.loyalty_earned.get(customer).into(),
+        loyalty_redeemed: worth.loyalty_redeemed.get(customer).into(),
+        referrers: i64::from(referrals > 0),
+        referrals,
+        repeat_customers: i64::from(orders > 1),
+        ..Sum::default()
+    }
 }
 
-impl Sum {
-    fn add(&mut self, other: &Self) {
-        self.customers += other.customers;
-        self.revenue += other.revenue;
-        self.orders += other.orders;
-        self.subscribers += other.subscribers;
-        self.loyalty_earned += other.loyalty_earned;
-        self.loyalty_redeemed += other.loyalty_redeemed;
-        self.referrers += other.referrers;
-        self.referrals += other.referrals;
-        self.repeat_customers += other.repeat_customers;
-    }
-
-    fn of(worth: &Worth<'_>, customer: usize) -> Self {
-        let (orders, referrals) = (worth.orders.get(customer), worth.referrals.get(customer));
-        Self {
-            customers: 1,
-            revenue: worth.revenue.get(customer).into(),
-            orders,
-            subscribers: worth.subscription_active.get(customer),
-            loyalty_earned: worth.loyalty_earned.get(customer).into(),
-            loyalty_redeemed: worth.loyalty_redeemed.get(customer).into(),
-            referrers: i64::from(referrals > 0),
-            referrals,
-            repeat_customers: i64::from(orders > 1),
-        }
-    }
-
-    fn group(self, (utm_source, vip_tier, band): (String, String, usize)) -> Group {
-        Group {
-            utm_source,
-            vip_tier,
-            band: band as i32,
-            customers: self.customers,
-            revenue: decimal(self.revenue),
-            orders: self.orders,
-            subscribers: self.subscribers,
-            loyalty_earned: decimal(self.loyalty_earned),
-            loyalty_redeemed: decimal(self.loyalty_redeemed),
-            referrers: self.referrers,
-            referrals: self.referrals,
-            repeat_customers: self.repeat_customers,
-        }
+fn group((utm_source, vip_tier, band): (String, String, usize), sum: &Sum) -> Group {
+    Group {
+        utm_source,
+        vip_tier,
+        band: band as i32,
+        customers: sum.customers,
+        revenue: decimal(sum.revenue),
+        orders: sum.orders,
+        subscribers: sum.subscribers,
+        loyalty_earned: decimal(sum.loyalty_earned),
+        loyalty_redeemed: decimal(sum.loyalty_redeemed),
+        referrers: sum.referrers,
+        referrals: sum.referrals,
+        repeat_customers: sum.repeat_customers,
     }
 }
 
@@ -234,7 +210,7 @@ pub(super) async fn makeup(
     let bands: Vec<i128> = settings.ltv_bands.iter().map(in_ten_thousandths).collect();
     let (before, day) = (day_number(before), day_number(day));
     let risky = at_risk_days(today, &settings.customer_segments);
-    let mut segments = [Sum::default(); CODES];
+    let mut segments: [Sum; CODES] = Default::default();
     // From the segment of the first place to that of the second; 0: no customer yet.
     let mut moves = [[0_i64; CODES]; CODES];
     let mut groups: BTreeMap<(String, String, usize), Sum> = BTreeMap::new();
@@ -252,7 +228,7 @@ pub(super) async fn makeup(
         // By the block's own numbers of sources and tiers first: a block has few.
         let mut of_block: HashMap<(i64, i64, usize), Sum> = HashMap::new();
         for (customer, own) in places(&block.origins.moves, chosen.len()).filter(|(customer, _)| chosen[*customer]) {
-            let sum = Sum::of(worth, customer);
+            let sum = sum_of(worth, customer);
             let (was, is) = (known.segment_on(before, own.clone()), known.segment_on(day, own));
             moves[was][is] += 1;
             segments[is].add(&sum);
@@ -290,7 +266,7 @@ pub(super) async fn makeup(
     Ok(Makeup {
         segments: sizes.collect(),
         moves: moved.filter(|moved| moved.customers != 0).collect(),
-        groups: groups.into_iter().map(|(key, sum)| sum.group(key)).collect(),
+        groups: groups.into_iter().map(|(key, sum)| group(key, &sum)).collect(),
         at_risk,
     })
 }

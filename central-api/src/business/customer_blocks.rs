@@ -16,7 +16,7 @@ use crate::rollup::blocks::format::{Numbers, Reader, Texts, Writer};
 /// Counted up when the columns or their meaning change; beside the dimensions' names it is what the blocks are made by.
 const VERSION: u32 = 1;
 /// Customers of one block: a returning customer's order packs as many anew, and a page reads as many at once.
-pub const CUSTOMERS: i64 = 512;
+const CUSTOMERS: i64 = 512;
 
 /// Columns of numbers, in the order in which they stand in `worth`, each with what it is of a row `o` of `customer_metrics`. Money beyond
 /// what 64 bits hold (nine hundred trillion) is taken for that much.
@@ -277,10 +277,6 @@ impl<'a> Origins<'a> {
 
 /// What the customers of a block bought and are: the columns of `customer_metrics`, 1 for true.
 #[derive(Debug)]
-#[expect(
-    missing_docs,
-    reason = "the migration of customer_metrics says what each column means"
-)]
 pub struct Worth<'a> {
     /// In ten-thousandths of the site's currency.
     pub revenue: Numbers<'a>,

@@ -14,7 +14,7 @@
 
 mod acquired;
 pub mod campaigns;
-pub mod customer_blocks;
+mod customer_blocks;
 pub mod customers;
 pub mod days;
 pub mod facts;

@@ -1,6 +1,8 @@
 //! What `customer_metrics` says: customers by segment, source, tier and worth, and lists of them. From the kept sums; where some customers
 //! are left out, from the packed rows of the others ([`super::acquired`]).
 
+use std::ops::AddAssign;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use sqlx::{PgPool, Postgres, QueryBuilder};
@@ -180,25 +182,25 @@ async fn moves(pool: &PgPool, site_id: i32, before: NaiveDate, day: NaiveDate) -
     .await
 }
 
-/// Customers that are alike in source, tier and worth.
-#[derive(Debug, Clone, sqlx::FromRow)]
+/// Customers that are alike in source, tier and worth. `M`: money and points, exact; while they are added up, whole ten-thousandths.
+#[derive(Debug, Clone, Default)]
 #[expect(missing_docs, reason = "the migration says what each column means")]
-pub struct Group {
+pub struct Group<M = Decimal> {
     pub utm_source: String,
     pub vip_tier: String,
     pub band: i32,
     pub customers: i64,
-    pub revenue: Decimal,
+    pub revenue: M,
     pub orders: i64,
     pub subscribers: i64,
-    pub loyalty_earned: Decimal,
-    pub loyalty_redeemed: Decimal,
+    pub loyalty_earned: M,
+    pub loyalty_redeemed: M,
     pub referrers: i64,
     pub referrals: i64,
     pub repeat_customers: i64,
 }
 
-impl Group {
+impl<M: Copy + AddAssign> Group<M> {
     /// Adds other customers who are alike.
     pub fn add(&mut self, other: &Self) {
         self.customers += other.customers;
@@ -328,7 +330,7 @@ pub async fn list(
 }
 
 /// The purchases of a calendar month.
-#[derive(Debug, Clone, Default, sqlx::FromRow)]
+#[derive(Debug, Clone, Default)]
 #[expect(
     missing_docs,
     reason = "customers with a purchase in it; those of them who also purchased in the month before; purchases with a customer; first ones"
