@@ -128,14 +128,14 @@ const copy = (response) => new Response(response.body, response);
 const REWRITTEN = /[^\w\-.~!$&()*+,;=:@%/?[\]]|\/(?:\.|%2e)/i;
 
 /**
- * Asks the origin in the visitor's name. A page's request has no body, so that URL and headers are all there is to copy; a copy of
- * the whole request would cost three times as much.
+ * Asks the origin in the visitor's name. A page's request has no body, so that URL and headers are all there is to copy: a copy of
+ * the whole request would cost three times as much, and fetch makes a Request of its own of whatever it is given.
  */
 function introduce(request, url, { visitor, session }) {
   if (request.body !== null || REWRITTEN.test(url)) return fetch(named(request, visitor, session));
-  const copy = new Request(url, { headers: request.headers, redirect: "manual" });
-  name(copy.headers, visitor, session);
-  return fetch(copy);
+  const headers = new Headers(request.headers);
+  name(headers, visitor, session);
+  return fetch(url, { headers, redirect: "manual" });
 }
 
 /** Where `decide` in src/lib.rs puts what; the cookies follow, and the event is the last line. */

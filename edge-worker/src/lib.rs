@@ -147,7 +147,7 @@ mod tests {
             let url = format!("https://shop.ua/{}?utm_campaign={}&fbclid={}&gclid=x", v[0], v[1], v[2]);
             let agent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
             let text = [
-                &method, &url, agent, &v[3], &v[4], &v[5], "navigate", "none", "", "", &refused, "", "203.0.113.7", "", "", "", "", "", &dest,
+                &method, &url, agent, &v[3], &v[4], &v[5], "none", "", "", &refused, "", "203.0.113.7", "", "", "", "", "", &dest, "navigate",
             ].join("\n");
             let hit = request::read(&text);
             let decided = || landing::decide(&hit, &settings(), NOW, [7; 64]);

@@ -12,7 +12,6 @@ pub(crate) const HEADERS: Headers = Headers {
         "referer",
         "cookie",
         "accept-language",
-        "sec-fetch-mode",
         "sec-fetch-site",
         "sec-purpose",
         "purpose",
@@ -29,6 +28,7 @@ pub(crate) const HEADERS: Headers = Headers {
     ],
     undeclared: [
         "sec-fetch-dest",
+        "sec-fetch-mode",
         "accept",
         "x-moz",
         "x-requested-with",
@@ -42,12 +42,12 @@ pub(crate) const HEADERS: Headers = Headers {
 #[derive(serde::Serialize)]
 pub(crate) struct Headers {
     /// Read of every request; the last of them says whether the next group is there.
-    always: [&'static str; 12],
+    always: [&'static str; 11],
     /// Read where the browser sends client hints at all.
     hints: [&'static str; 4],
     /// Read unless the browser declared a document (`Sec-Fetch-Dest: document`): those that find out what the request is, and those
-    /// that only beacons need. A document's URL names its host.
-    undeclared: [&'static str; 7],
+    /// that only beacons need. A document is a navigation, and its URL names its host.
+    undeclared: [&'static str; 8],
 }
 
 /// Fields of `request.cf` that are read; after them stand the score and the verdict of `request.cf.botManagement`.
@@ -76,7 +76,6 @@ pub(crate) fn read(text: &str) -> Hit<'_> {
         referer: next(),
         cookie: next(),
         accept_language: next(),
-        sec_fetch_mode: next(),
         sec_fetch_site: next(),
         sec_purpose: next(),
         purpose: next(),
@@ -89,6 +88,7 @@ pub(crate) fn read(text: &str) -> Hit<'_> {
         sec_ch_ua_platform_version: next(),
         sec_ch_ua_model: next(),
         sec_fetch_dest: next(),
+        sec_fetch_mode: next(),
         accept: next(),
         x_moz: next(),
         x_requested_with: next(),
@@ -181,7 +181,6 @@ mod tests {
             hit.referer,
             hit.cookie,
             hit.accept_language,
-            hit.sec_fetch_mode,
             hit.sec_fetch_site,
             hit.sec_purpose,
             hit.purpose,
@@ -194,6 +193,7 @@ mod tests {
             hit.sec_ch_ua_platform_version,
             hit.sec_ch_ua_model,
             hit.sec_fetch_dest,
+            hit.sec_fetch_mode,
             hit.accept,
             hit.x_moz,
             hit.x_requested_with,

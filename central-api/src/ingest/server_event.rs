@@ -183,9 +183,14 @@ pub async fn places(
     let by_id = known
         .find(site.id, events.iter().filter_map(|event| event.session_id))
         .await?;
+    // An event that names both opens the session where nobody knows it: nothing else is asked for it.
     let open: Vec<&&ServerEvent> = events
         .iter()
-        .filter(|event| event.session_id.is_none_or(|id| !by_id.contains_key(&id)))
+        .filter(|event| {
+            event
+                .session_id
+                .is_none_or(|id| event.visitor_id.is_none() && !by_id.contains_key(&id))
+        })
         .collect();
     let hashes: Vec<Vec<u8>> = open
         .iter()
