@@ -42,21 +42,23 @@ function choose(request, env) {
   if (url.startsWith(site.prefix, path)) return ownPath(url, path + site.prefix.length);
   if (site.error) return pass;
   const headers = request.headers;
-  // What a current browser says about itself sorts out nearly all of a shop's requests. The finer rules are edge-core's.
+  // What a current browser says about itself sorts out nearly all of a shop's requests: images, styles and the like are no page and
+  // place no order, however they are asked for. The finer rules are edge-core's.
   const destination = headers.get("sec-fetch-dest");
-  const get = request.method === "GET";
-  if (get && destination === DOCUMENT) return landDeclared;
-  if (headers.has("upgrade")) return pass;
-  if (!get) return identify;
   switch (destination) {
+    case DOCUMENT:
     case null:
-      return landUndeclared;
     case "empty":
     case "iframe":
-      return identify;
+    case "frame":
+      break;
     default:
       return pass;
   }
+  const get = request.method === "GET";
+  if (get && destination === DOCUMENT) return landDeclared;
+  if (headers.has("upgrade")) return pass;
+  return get && destination === null ? landUndeclared : identify;
 }
 
 /** To the origin as it came, but for what only we may say. */
