@@ -277,6 +277,8 @@ pub async fn rebuild(conn: &mut PgConnection, site: &Site, progress: impl Fn(usi
         progress(done);
         after = last + 1;
     }
+    // See `upkeep`: who referred whom is joined over all customers.
+    sqlx::query("analyze customer_metrics").execute(&mut *conn).await?;
     count_referrals(conn, site_id, None).await?;
     sums::rebuild(conn, site).await?;
     customer_blocks::rebuild(conn, site_id).await

@@ -255,8 +255,12 @@ async fn rebuild_in(
     order_marks::clear(conn, site.id).await?;
     progress(Stage::Customers);
     customers::rebuild(conn, site.id, &rules.blocked).await?;
+    // The planner takes a site that was filled just now for empty, beside another whose rows it knows, and would join each of its
+    // customers with each. So it is told what was written as soon as it is.
+    sqlx::query("analyze customer_contacts").execute(&mut *conn).await?;
     progress(Stage::Facts);
     facts::rebuild(conn, site.id).await?;
+    sqlx::query("analyze order_facts").execute(&mut *conn).await?;
     metrics::rebuild(conn, site, |done| progress(Stage::Metrics(done))).await?;
     progress(Stage::Days);
     let all = days::all(&mut *conn, site.id).await?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use central_api::auth::Scope;
 use central_api::business::segments::Segment;
 use central_api::orders::identity::{ContactHash, Identifier};
 use central_api::statistics::customers::{OrderGroup, join};
@@ -376,4 +377,36 @@ async fn nobody_with_an_active_subscription_is_at_risk_and_a_cancelled_order_beg
     let before = shop.kept().await;
     shop.rebuild().await;
     assert_eq!(before, shop.kept().await);
+}
+
+#[tokio::test]
+async fn the_planner_knows_the_rows_of_a_site_that_was_filled_beside_another() {
+    let fill = async |shop: &Shop, customers: usize| {
+        let order = |n: usize| {
+            json!({"order_id": format!("{n}"), "customer_id": format!("c{n}"), "total": "10", "payment_status": "paid",
+                "created_at": "2026-11-01T10:00:00Z"})
+        };
+        shop.send(&(0..customers).map(order).collect::<Vec<_>>()).await;
+        shop.rebuild().await;
+    };
+    let first = Shop::open().await;
+    fill(&first, 100).await;
+    first.execute("analyze").await;
+    let Shop { app, .. } = first;
+    let site = app.site("another").await;
+    let client = app.bearer(&site, &[Scope::Read, Scope::Orders]).await;
+    let second = Shop { app, site, client };
+    fill(&second, 300).await;
+    // Without it the planner takes the site for empty, and who referred whom is found by joining each customer with each.
+    let sql = "select tablename::text, (most_common_freqs)[array_position(most_common_vals::text::integer[], $1)] as share
+        from pg_stats where attname = 'site_id' and tablename = any(array['customer_contacts', 'order_facts', 'customer_metrics'])";
+    let known = sqlx::query_as::<_, (String, Option<f32>)>(sql)
+        .bind(second.site.id)
+        .fetch_all(&second.app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(known.len(), 3);
+    for (table, share) in known {
+        assert_eq!(share, Some(0.75), "{table}");
+    }
 }
