@@ -42,8 +42,8 @@ function choose(request, env) {
   if (url.startsWith(site.prefix, path)) return ownPath(url, path + site.prefix.length);
   if (site.error) return pass;
   const headers = request.headers;
-  // What a current browser says about itself sorts out nearly all of a shop's requests: images, styles and the like are no page and
-  // place no order, however they are asked for. The finer rules are edge-core's.
+  // What a current browser says about itself sorts out nearly all of a shop's requests: what a page only shows or runs (images,
+  // styles, scripts) is no page and places no order, however it is asked for. The finer rules are edge-core's.
   const destination = headers.get("sec-fetch-dest");
   switch (destination) {
     case DOCUMENT:
@@ -51,6 +51,8 @@ function choose(request, env) {
     case "empty":
     case "iframe":
     case "frame":
+    case "embed":
+    case "object":
       break;
     default:
       return pass;

@@ -188,6 +188,7 @@ describe("what is not a landing stays without cookies and events", () => {
     "an old prefetch": [TAGGED, { ...NAVIGATION, purpose: "prefetch" }],
     "a frame": [TAGGED, { ...NAVIGATION, "sec-fetch-dest": "iframe" }],
     "an old frame": [TAGGED, { ...NAVIGATION, "sec-fetch-dest": "frame" }],
+    "an embedded page": [TAGGED, { ...NAVIGATION, "sec-fetch-dest": "embed" }],
     "an excluded path": ["/wp-admin/index.php", NAVIGATION],
     "JSON for a client without Sec-Fetch": ["/json", { ...without("sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site"), accept: "application/json" }],
     "an answer that is no page": ["/json", NAVIGATION],

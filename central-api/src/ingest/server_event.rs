@@ -183,7 +183,7 @@ pub async fn places(
     let by_id = known
         .find(site.id, events.iter().filter_map(|event| event.session_id))
         .await?;
-    // An event that names both opens the session where nobody knows it: nothing else is asked for it.
+    // An event that names its session and its visitor opens the session if nobody knows it: no statement could change that.
     let open: Vec<&&ServerEvent> = events
         .iter()
         .filter(|event| {

@@ -95,7 +95,7 @@ try {
   for (const { name, ours: o, reference: r, ratio, budget, met, unit, cpu_ms, cpu_us, cpu_ratio } of results) {
     console.log([name, `${round(o)} ${unit}`, r === null ? "-" : `${round(r)} ${unit}`, ratio === null ? "-" : ratio.toFixed(3), budget ?? "-", met === null ? "-" : met ? "met" : "NOT MET", ...(cpu_ms ? [`CPU ${cpu_ms.ours} / ${cpu_ms.reference} ms`] : []), ...(cpu_us ? [`CPU ${cpu_us.ours} / ${cpu_us.reference} us = ${cpu_ratio.toFixed(3)}`] : [])].join(" | "));
   }
-  console.log(`queue: ${stats.events} events in ${stats.messages} messages; health: ${JSON.stringify(health?.counters)}; ${JSON.stringify(sizes())}`);
+  console.log(`queue: ${stats.events} events in ${stats.messages} messages; health of the last process: ${JSON.stringify(health?.counters)}; ${JSON.stringify(sizes())}`);
 } finally {
   for (const child of children) child.kill("SIGKILL");
   rmSync(folder, { recursive: true, force: true });
