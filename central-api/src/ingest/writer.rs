@@ -1,11 +1,14 @@
 //! Few writers gather what many requests bring: while a transaction runs, whatever arrives waits for the next one, so that a single
-//! event is written at once when nothing else is going on, and in company under load.
+//! event is written at once when nothing else is going on, and in company under load. A second transaction beside the first begins only
+//! when it has enough to do: each costs the database about as much as thirty events.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use sqlx::PgPool;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -22,6 +25,11 @@ use crate::ingest::validate::Refusal;
 
 /// Events that one transaction gathers before it starts; a single request may bring more.
 const GATHER: usize = 1_000;
+
+/// Events that are worth a transaction beside one that runs; fewer wait for its end.
+const COMPANY: usize = 100;
+/// But no longer than this: the one that runs may itself wait, for a row that somebody holds.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Seconds after which a caller may try again when the database is away.
 const RETRY_AFTER_SECONDS: u32 = 5;
@@ -72,6 +80,62 @@ pub struct Ingest {
     /// Sessions that server-side events asked for.
     pub known_sessions: KnownSessions,
     jobs: mpsc::UnboundedSender<Job>,
+    load: Arc<Load>,
+}
+
+/// What waits and what is being written, so that a writer knows whether to begin.
+#[derive(Debug, Default)]
+struct Load {
+    /// Events that no writer has taken.
+    waiting: AtomicUsize,
+    /// Writers with a transaction.
+    writing: AtomicUsize,
+    /// Something changed that a writer may wait for: enough events, or the end of a transaction.
+    changed: Notify,
+}
+
+impl Load {
+    fn add(&self, events: usize) {
+        let before = self.waiting.fetch_add(events, Ordering::Relaxed);
+        if before < COMPANY && before + events >= COMPANY {
+            self.changed.notify_one();
+        }
+    }
+
+    fn take(&self, events: usize) {
+        self.waiting.fetch_sub(events, Ordering::Relaxed);
+    }
+
+    fn is_worth_a_transaction(&self) -> bool {
+        self.writing.load(Ordering::Relaxed) == 0 || self.waiting.load(Ordering::Relaxed) >= COMPANY
+    }
+
+    /// Waits until what waits is worth a transaction, or has waited long enough.
+    async fn worth_a_transaction(&self) {
+        let worth = async {
+            while !self.is_worth_a_transaction() {
+                self.changed.notified().await;
+            }
+        };
+        if !self.is_worth_a_transaction() {
+            let _ = tokio::time::timeout(PATIENCE, worth).await;
+        }
+    }
+
+    fn write(&self) -> Writing<'_> {
+        self.writing.fetch_add(1, Ordering::Relaxed);
+        Writing(self)
+    }
+}
+
+/// A writer has a transaction, until this is dropped.
+struct Writing<'a>(&'a Load);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.0.writing.fetch_sub(1, Ordering::Relaxed);
+        self.0.changed.notify_one();
+    }
 }
 
 impl Ingest {
@@ -85,17 +149,25 @@ impl Ingest {
         let (jobs, receiver) = mpsc::unbounded_channel();
         let receiver = Arc::new(Mutex::new(receiver));
         let agents = KnownAgents::default();
+        let load = Arc::new(Load::default());
         let writers = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let of_writers = runtime.enter();
         let pool = connections(pool, writers);
         let mut running = JoinSet::new();
         for _ in 0..writers {
-            let (pool, clock, agents, receiver) = (pool.clone(), clock.clone(), agents.clone(), receiver.clone());
+            let (pool, clock, agents) = (pool.clone(), clock.clone(), agents.clone());
+            let (receiver, load) = (receiver.clone(), load.clone());
             running.spawn(async move {
                 // A panic costs the requests in its hands a 503 and no more: the next writer takes its place.
                 loop {
-                    let run = run(pool.clone(), clock.clone(), agents.clone(), receiver.clone());
+                    let run = run(
+                        pool.clone(),
+                        clock.clone(),
+                        agents.clone(),
+                        receiver.clone(),
+                        load.clone(),
+                    );
                     if tokio::spawn(run).await.is_ok() {
                         break;
                     }
@@ -114,6 +186,7 @@ impl Ingest {
             devices: Devices::default(),
             known_sessions,
             jobs,
+            load,
         })
     }
 
@@ -135,6 +208,9 @@ impl Ingest {
             answer,
         };
         metrics::gauge!("ud_ingest_in_flight_kib").set(self.admission.in_flight_kib() as f64);
+        let events = job.delivery.items.len();
+        // Before it is handed over: a writer may take it at once.
+        self.load.add(events);
         self.jobs.send(job).map_err(|_| AWAY)?;
         answered.await.map_err(|_| AWAY)?.map_err(|Unavailable| AWAY)
     }
@@ -171,23 +247,33 @@ fn refused(delivery: &Delivery) -> Vec<NewDeadLetter> {
         .collect()
 }
 
-async fn run(pool: PgPool, clock: Clock, agents: KnownAgents, jobs: Arc<Mutex<mpsc::UnboundedReceiver<Job>>>) {
+async fn run(
+    pool: PgPool,
+    clock: Clock,
+    agents: KnownAgents,
+    jobs: Arc<Mutex<mpsc::UnboundedReceiver<Job>>>,
+    load: Arc<Load>,
+) {
     loop {
         let mut gathered = Vec::new();
-        {
+        let writing = {
             let mut jobs = jobs.lock().await;
             let Some(first) = jobs.recv().await else { return };
             let mut events = first.delivery.items.len();
             gathered.push(first);
+            load.worth_a_transaction().await;
             while events < GATHER
                 && let Ok(job) = jobs.try_recv()
             {
                 events += job.delivery.items.len();
                 gathered.push(job);
             }
+            load.take(events);
             metrics::gauge!("ud_ingest_queue_deliveries").set(jobs.len() as f64);
-        }
+            load.write()
+        };
         write(&pool, &clock, &agents, gathered).await;
+        drop(writing);
     }
 }
 
@@ -298,4 +384,47 @@ fn count(verdicts: &[Verdict]) {
     metrics::counter!("ud_ingest_deliveries_total").increment(1);
     metrics::counter!("ud_ingest_accepted_total").increment(accepted);
     metrics::counter!("ud_ingest_duplicates_total").increment(duplicates);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Poll;
+    use std::time::Instant;
+
+    use super::*;
+
+    async fn is_ready(mut future: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+        std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await
+    }
+
+    #[tokio::test]
+    async fn few_events_wait_for_the_transaction_that_runs_but_not_for_long() {
+        let load = Load::default();
+        load.add(1);
+        assert!(is_ready(pin!(load.worth_a_transaction())).await, "nobody writes");
+        let writing = load.write();
+        let mut waits = pin!(load.worth_a_transaction());
+        assert!(!is_ready(waits.as_mut()).await, "somebody writes");
+        drop(writing);
+        assert!(is_ready(waits).await, "nobody writes any more");
+
+        let _writing = load.write();
+        let started = Instant::now();
+        load.worth_a_transaction().await;
+        assert!(started.elapsed() >= PATIENCE);
+    }
+
+    #[tokio::test]
+    async fn many_events_get_a_transaction_beside_the_one_that_runs() {
+        let load = Load::default();
+        let _writing = load.write();
+        load.add(COMPANY - 1);
+        let mut waits = pin!(load.worth_a_transaction());
+        assert!(!is_ready(waits.as_mut()).await);
+        load.add(1);
+        assert!(is_ready(waits).await);
+        load.take(COMPANY);
+        assert!(!is_ready(pin!(load.worth_a_transaction())).await);
+    }
 }
