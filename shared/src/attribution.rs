@@ -276,27 +276,34 @@ pub struct TouchMark {
 
 /// The mark of a touch whose referrer is outside. Stable: 64-bit FNV-1a over names and raw values, each ended by a zero byte.
 pub fn mark(touch: &Touch) -> TouchMark {
-    let clicks = touch
-        .click_ids
-        .iter()
-        .filter(|(name, _)| click_id::find(name).is_some_and(|row| row.unique))
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    let utm = utm_values(touch).filter_map(|(name, value)| Some((name, value?)));
-    let referrer = touch.referrer_host.as_deref().map(|host| ("referrer", host));
-    let mut mark = TouchMark {
-        click: fnv_1a(clicks),
-        utm: fnv_1a(utm),
-        referrer: fnv_1a(referrer),
-    };
-    if mark.click == 0 && mark.utm == 0 && leading_click(touch).is_some() {
-        // Only ids that many clicks share, or the kind of one whose value may not be kept.
-        let ids = touch
-            .click_ids
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
-        mark.utm = fnv_1a(ids.chain(touch.click_kind.as_deref().map(|kind| ("click_kind", kind))));
+    let (mut click, mut utm, mut referrer) = (Fnv1a::default(), Fnv1a::default(), Fnv1a::default());
+    for (name, value) in &touch.click_ids {
+        if click_id::find(name).is_some_and(|row| row.unique) {
+            click.pair(name, value);
+        }
     }
-    mark
+    for (name, value) in utm_values(touch) {
+        if let Some(value) = value {
+            utm.pair(name, value);
+        }
+    }
+    if let Some(host) = &touch.referrer_host {
+        referrer.pair("referrer", host);
+    }
+    if click.0 == 0 && utm.0 == 0 && leading_click(touch).is_some() {
+        // Only ids that many clicks share, or the kind of one whose value may not be kept.
+        for (name, value) in &touch.click_ids {
+            utm.pair(name, value);
+        }
+        if let Some(kind) = &touch.click_kind {
+            utm.pair("click_kind", kind);
+        }
+    }
+    TouchMark {
+        click: click.0,
+        utm: utm.0,
+        referrer: referrer.0,
+    }
 }
 
 /// One number for "the same touch": over the click ids, else the utm set, else the referrer's host; 0 for `direct`.
@@ -309,15 +316,26 @@ pub fn fingerprint(touch: &Touch) -> u64 {
 }
 
 /// 64-bit FNV-1a (Fowler, Noll, Vo; draft-eastlake-fnv): not secret, only stable and cheap. 0 for no pairs.
-fn fnv_1a<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> u64 {
-    let mut hash = 0;
-    for (name, value) in pairs {
-        if hash == 0 {
-            hash = 0xcbf2_9ce4_8422_2325_u64;
+#[derive(Default)]
+struct Fnv1a(u64);
+
+impl Fnv1a {
+    #[inline(never)]
+    fn pair(&mut self, name: &str, value: &str) {
+        let mut hash = match self.0 {
+            0 => 0xcbf2_9ce4_8422_2325,
+            begun => begun,
+        };
+        for part in [name, value] {
+            for byte in part.bytes() {
+                hash = fnv_1a_byte(hash, byte);
+            }
+            hash = fnv_1a_byte(hash, 0);
         }
-        for byte in name.bytes().chain([0]).chain(value.bytes()).chain([0]) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        self.0 = hash;
     }
-    hash
+}
+
+const fn fnv_1a_byte(hash: u64, byte: u8) -> u64 {
+    (hash ^ byte as u64).wrapping_mul(0x0100_0000_01b3)
 }

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 /// Percent-decodes one query value: `+` is a space, bytes that are not UTF-8 become U+FFFD, a stray `%` stays as it is.
 pub fn decode_query(raw: &str) -> Cow<'_, str> {
-    if raw.contains('+') {
+    if raw.bytes().any(|b| b == b'+') {
         Cow::Owned(
             percent_decode_str(&raw.replace('+', " "))
                 .decode_utf8_lossy()
@@ -19,6 +19,10 @@ pub fn decode_query(raw: &str) -> Cow<'_, str> {
 
 /// Percent-decodes a path or cookie value, where `+` is itself; otherwise as [`decode_query`].
 pub fn decode_path(raw: &str) -> Cow<'_, str> {
+    // Most values have nothing to decode, and are texts already.
+    if !raw.bytes().any(|b| b == b'%') {
+        return Cow::Borrowed(raw);
+    }
     percent_decode_str(raw).decode_utf8_lossy()
 }
 
@@ -26,7 +30,7 @@ pub fn decode_path(raw: &str) -> Cow<'_, str> {
 /// Cleaning twice changes nothing.
 pub fn clean(text: &str, max_chars: usize) -> Option<String> {
     // Nearly every value is plain ASCII that needs nothing done.
-    if text.len() <= max_chars && text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+    if text.len() <= max_chars && is_plain(text) {
         let trimmed = text.trim_ascii();
         return (!trimmed.is_empty()).then(|| trimmed.to_owned());
     }
@@ -47,6 +51,11 @@ pub fn clean(text: &str, max_chars: usize) -> Option<String> {
     }
     out.truncate(out.trim_end().len());
     (!out.is_empty()).then_some(out)
+}
+
+/// Visible ASCII and spaces. Without an early end: so the loop takes many bytes at a time.
+fn is_plain(text: &str) -> bool {
+    text.bytes().fold(true, |plain, b| plain & matches!(b, b' '..=b'~'))
 }
 
 /// Percent-decodes a query value and cleans it.

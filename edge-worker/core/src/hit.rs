@@ -112,12 +112,24 @@ pub(crate) fn split_url(url: &str) -> UrlParts<'_> {
         "" => ("", before_query),
         _ => before_query.split_at(cut(before_query, |b| b == b'/')),
     };
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = match authority.bytes().rposition(|b| b == b'@') {
+        Some(at) => &authority[at + 1..],
+        None => authority,
+    };
     UrlParts {
         scheme,
         host,
         path,
         query,
+    }
+}
+
+/// What stands before the first `mark`, an ASCII byte, and what stands behind it. As `split_once`, whose search is made for long texts.
+#[inline(never)]
+pub(crate) fn split_at_byte(text: &str, mark: u8) -> (&str, Option<&str>) {
+    match text.bytes().position(|b| b == mark) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
     }
 }
 
@@ -129,7 +141,12 @@ fn cut(text: &str, stop: impl Fn(u8) -> bool) -> usize {
 impl<'a> Hit<'a> {
     /// The shop's host, canonical.
     pub(crate) fn shop_host(&self) -> Option<String> {
-        shared::source::canonical_host(self.host.unwrap_or_else(|| split_url(self.url).host))
+        self.shop_host_of(split_url(self.url))
+    }
+
+    /// The same, where the URL has been taken apart already.
+    pub(crate) fn shop_host_of(&self, page: UrlParts) -> Option<String> {
+        shared::source::canonical_host(self.host.unwrap_or(page.host))
     }
 
     /// The referring page's URL, when it is one that can have referred.

@@ -122,18 +122,23 @@ impl Keys {
 
 /// Appends lower-case hex digits.
 pub(crate) fn push_hex(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        text.push(hex_digit(byte >> 4));
-        text.push(hex_digit(byte & 15));
+    for some in bytes.chunks(MAC_BYTES) {
+        let mut digits = [0; 2 * MAC_BYTES];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(some) {
+            pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 15)]);
+        }
+        push_ascii(text, &digits[..2 * some.len()]);
     }
 }
 
 /// Appends a number in hex, without leading zeros.
 pub(crate) fn push_hex_number(text: &mut String, number: u64) {
-    let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
-    for digit in (0..digits).rev() {
-        text.push(hex_digit((number >> (4 * digit)) as u8 & 15));
+    let wanted = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    let mut digits = [0; 16];
+    for (digit, place) in digits.iter_mut().rev().zip(0..wanted) {
+        *digit = hex_digit((number >> (4 * place)) as u8 & 15);
     }
+    push_ascii(text, &digits[digits.len() - wanted as usize..]);
 }
 
 /// Appends a number in decimal. The formatting of the standard library is a lot of code for it, which a landing finds cold.
@@ -142,13 +147,13 @@ pub(crate) fn push_decimal(text: &mut String, mut number: u64) {
     let mut from = digits.len();
     loop {
         from -= 1;
-        digits[from] = (number % 10) as u8;
+        digits[from] = b'0' + (number % 10) as u8;
         number /= 10;
         if number == 0 {
             break;
         }
     }
-    text.extend(digits[from..].iter().map(|digit| hex_digit(*digit)));
+    push_ascii(text, &digits[from..]);
 }
 
 /// Appends an id as 32 hex digits.
@@ -156,9 +161,14 @@ pub(crate) fn push_id(text: &mut String, id: Uuid) {
     text.push_str(id.simple().encode_lower(&mut Uuid::encode_buffer()));
 }
 
+/// All at once: a `String` takes characters one by one at many times the cost.
+fn push_ascii(text: &mut String, digits: &[u8]) {
+    text.push_str(std::str::from_utf8(digits).unwrap_or_default());
+}
+
 /// The digit of a number below 16.
-fn hex_digit(number: u8) -> char {
-    char::from(if number < 10 { b'0' + number } else { b'a' + number - 10 })
+fn hex_digit(number: u8) -> u8 {
+    if number < 10 { b'0' + number } else { b'a' + number - 10 }
 }
 
 /// Only as [`hex_digit`] writes it: a text of ours has one spelling.

@@ -135,10 +135,10 @@ const PERSONAL_NAMES: &[&str] = &[
 
 /// One word with an `@` and a dot behind it.
 pub(crate) fn is_email(value: &str) -> bool {
-    !value.contains(char::is_whitespace)
-        && value
-            .rsplit_once('@')
-            .is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
+    value
+        .rsplit_once('@')
+        .is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
+        && !value.contains(char::is_whitespace)
 }
 
 /// Long text with a part of letters and digits mixed: a reset link, a session, a signed value, a UUID. Slugs and names of

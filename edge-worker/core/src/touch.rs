@@ -7,7 +7,7 @@ use shared::limits::{MAX_CLICK_IDS, MAX_PATH_CHARS, MAX_UTM_CHARS};
 use shared::source::{canonical_host, is_within};
 use shared::text::{clean, clean_query_value};
 
-use crate::hit::{Hit, UrlParts};
+use crate::hit::{Hit, UrlParts, split_at_byte};
 use crate::privacy;
 use crate::settings::Settings;
 
@@ -20,7 +20,7 @@ const MAX_PARAMETERS: usize = 512;
 pub(crate) fn read(hit: &Hit, page: UrlParts, settings: &Settings) -> Touch {
     let mut touch = Touch::default();
     read_query(page.query, &mut touch);
-    let shop_host = hit.shop_host();
+    let shop_host = hit.shop_host_of(page);
     if let Some(url) = hit.referring_url()
         && let Some(host) = outside_referrer(url.host, &settings.not_sources)
         && !shop_host.as_ref().is_some_and(|shop| is_within(&host, shop))
@@ -54,8 +54,15 @@ fn read_query(query: &str, touch: &mut Touch) {
     let mut left = String::new();
     let mut click_bytes = 0;
     let mut lead: Option<&'static click_id::ClickId> = None;
-    for pair in query.split('&').take(MAX_PARAMETERS) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    let mut rest = Some(query);
+    let pairs = std::iter::from_fn(|| {
+        let (pair, after) = split_at_byte(rest?, b'&');
+        rest = after;
+        Some(pair)
+    });
+    for pair in pairs.take(MAX_PARAMETERS) {
+        let (name, value) = split_at_byte(pair, b'=');
+        let value = value.unwrap_or_default();
         // A link that was escaped for HTML twice: "&amp;utm_medium=…".
         let name = name.strip_prefix("amp;").unwrap_or(name);
         if name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("utm_")) {

@@ -271,13 +271,31 @@ fn push_text(out: &mut Vec<u8>, text: &str) {
         .bytes()
         .fold(false, |any, b| any | (b < b' ') | (b == b'"') | (b == b'\\'));
     if escapes {
-        push_other(out, text);
+        push_escaped(out, text);
     } else {
         push_quoted(out, text);
     }
 }
 
+/// Of what is escaped, quotes are common: each list of a browser's brands has them.
+#[inline(never)]
+fn push_escaped(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().any(|b| b < b' ') {
+        return push_other(out, text);
+    }
+    out.reserve(text.len() + 16);
+    out.push(b'"');
+    for byte in text.bytes() {
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+    out.push(b'"');
+}
+
 fn push_quoted(out: &mut Vec<u8>, plain: &str) {
+    out.reserve(plain.len() + 2);
     out.push(b'"');
     out.extend_from_slice(plain.as_bytes());
     out.push(b'"');

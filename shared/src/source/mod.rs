@@ -4,7 +4,6 @@
 
 mod table;
 
-use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use table::{AD_SPELLINGS, GATEWAYS, SOURCES};
@@ -68,22 +67,33 @@ pub fn is_within(host: &str, domain: &str) -> bool {
 
 /// Whether the host only passes visitors on: payment, bank checks, sign-in.
 pub fn is_gateway(host: &str) -> bool {
-    static DOMAINS: LazyLock<HashSet<&str>> = LazyLock::new(|| GATEWAYS.iter().copied().collect());
+    static SORTED: LazyLock<Vec<&str>> = LazyLock::new(|| {
+        let mut domains = GATEWAYS.to_vec();
+        domains.sort_unstable();
+        domains
+    });
     let first_label = host.split('.').next().unwrap_or_default();
     // The host itself, then what stands behind each of its dots: a few look-ups instead of the whole list on each landing.
     let mut within = std::iter::successors(Some(host), |name| name.split_once('.').map(|(_, rest)| rest));
-    ACS_LABELS.contains(&first_label) || within.any(|name| DOMAINS.contains(name))
+    ACS_LABELS.contains(&first_label) || within.any(|name| SORTED.binary_search(&name).is_ok())
 }
 
 /// Lower-case, without port, trailing dot and `www.`; `None` when it is no host name.
 pub fn canonical_host(host: &str) -> Option<String> {
     let host = host.trim();
     // An IPv6 address in brackets keeps its colons.
-    let without_port = match host.find(']') {
+    let at = |wanted: u8| host.bytes().position(|b| b == wanted);
+    let without_port = match at(b']') {
         Some(end) => &host[..=end],
-        None => host.split(':').next().unwrap_or_default(),
+        None => &host[..at(b':').unwrap_or(host.len())],
     };
-    let lower = without_port.trim_end_matches('.').to_lowercase();
+    let name = without_port.trim_end_matches('.');
+    // Names of other scripts come as punycode: the tables of Unicode are hardly ever needed.
+    let lower = if name.is_ascii() {
+        name.to_ascii_lowercase()
+    } else {
+        name.to_lowercase()
+    };
     let name = lower.strip_prefix("www.").unwrap_or(&lower);
     let ok = !name.is_empty()
         && name.len() <= 253
