@@ -106,7 +106,8 @@ function mark(response, expected, env, ctx, now, text, random) {
     // The headers of a page are read off the copy that it needs anyway: each look at an object of the runtime's costs.
     let answer = status === PAGE && expected.changes ? copy(response) : response;
     const html = isHtml(answer.headers);
-    const outcome = status === PAGE && html ? expected : ask(env, text, now, random, status, html);
+    const location = status >= 300 && status < 400 ? answer.headers.get("location") : null;
+    const outcome = status === PAGE && html ? expected : ask(env, text, now, random, status, html, location);
     if (outcome === null) return answer;
     if (outcome.changes) {
       if (answer === response) answer = copy(response);
@@ -146,8 +147,8 @@ function introduce(request, url, { visitor, session }) {
 const [KIND, VISITOR_LINE, SESSION_LINE, ACCEPT_CH, COOKIES] = [0, 1, 2, 3, 4];
 
 /** Asks the WASM; null when it failed. */
-function ask(env, request, now, random, status, html) {
-  const answer = decide(env, request, now, random, status, html);
+function ask(env, request, now, random, status, html, location = null) {
+  const answer = decide(env, request, now, random, status, html, location);
   if (answer === null) return null;
   const lines = answer.text.split("\n");
   const event = lines.at(-1);
@@ -171,9 +172,11 @@ function add({ lines }, headers) {
   keepPrivate(headers);
 }
 
+const HTML = /^\s*(?:text\/html|application\/xhtml\+xml)/i;
+
 function isHtml(headers) {
   const type = headers.get("content-type");
-  return type !== null && (type.startsWith("text/html") || type.startsWith("application/xhtml+xml"));
+  return type !== null && (type.startsWith("text/html") || HTML.test(type));
 }
 
 /** The request with our two headers, and none but ours; the very same where that changes nothing. */

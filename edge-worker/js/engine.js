@@ -64,7 +64,7 @@ function warmUp() {
   }
 }
 
-function exchange(text, random, now, status, html) {
+function exchange(text, random, now, status, html, location = null) {
   const wanted = RANDOM_BYTES + text.length * MAX_UNIT_BYTES;
   if (wanted > room) {
     room = Math.max(wanted, FIRST_ROOM);
@@ -74,7 +74,7 @@ function exchange(text, random, now, status, html) {
   if (memory === null || memory.length === 0) look();
   memory.set(random, at);
   const { written } = encoder.encodeInto(text, place);
-  const bytes = wasm.decide(written, now, status, html);
+  const bytes = location === null ? wasm.decide(written, now, status, html) : wasm.redirected(written, now, status, location);
   if (memory.length === 0) look();
   const from = wasm.answer();
   return { text: decoder.decode(memory.subarray(from, from + bytes)), bytes };
@@ -123,9 +123,10 @@ export const call = (env, name, ...args) => attempt(env, name, () => wasm[name](
 
 /**
  * Asks what to do with a request (a text as js/request.js writes it): `{ text, bytes }`, the lines of `decide` in src/lib.rs and their
- * length as UTF-8. Fails as `call` does.
+ * length as UTF-8. `location`: where the origin redirects to. Fails as `call` does.
  */
-export const decide = (env, text, now, random, status, html) => attempt(env, "decide", () => exchange(text, random, now, status, html));
+export const decide = (env, text, now, random, status, html, location) =>
+  attempt(env, "decide", () => exchange(text, random, now, status, html, location));
 
 function attempt(env, name, action) {
   if (configured(env).error) return null;

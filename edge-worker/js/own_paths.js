@@ -36,15 +36,17 @@ function serveScript(request) {
 async function collect(request, env, ctx) {
   if (request.method !== "POST") return answer(405, "", { allow: "POST" });
   const site = configured(env);
-  if (site.error) return answer(503, "");
-  if (!(await allowed(request, env))) return answer(429, "", { "retry-after": "10" });
+  if (site.error) return refuse(503);
+  if (!(await allowed(request, env))) return refuse(429, { "retry-after": "10" });
   const body = await readUpTo(request, site.max_collect_bytes);
-  if (body === null) return answer(413, "");
+  if (body === null) return refuse(413);
   const now = Date.now();
   const text = call(env, "collect", describe(request, request.url, site), body, now, randomBytes());
-  if (text === null) return answer(503, "");
+  if (text === null) return refuse(503);
   const { status, reason, rejected, set_cookies: cookies, events } = JSON.parse(text);
   counters.events_rejected += rejected;
+  // Where it did not come to single events.
+  if (status !== 204 && rejected === 0) counters.collect_refused++;
   const response = answer(status, status === 204 ? "" : `${reason ?? ""}\n`, { "cache-control": "no-store" });
   for (const cookie of cookies) response.headers.append("set-cookie", cookie);
   if (events.length > 0) {
@@ -52,6 +54,12 @@ async function collect(request, env, ctx) {
     for (const event of events) post(env, ctx, now, event);
   }
   return response;
+}
+
+/** What a beacon brings is gone when it is not taken: it is counted. */
+function refuse(status, headers) {
+  counters.collect_refused++;
+  return answer(status, "", headers);
 }
 
 /** For the operator: does it run, with which settings, and what became of the events of this isolate. Nothing personal, no secret. */

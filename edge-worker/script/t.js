@@ -5,8 +5,8 @@
 //   <script async src="/_ud/t.js"></script>
 //   <script>window.ud = window.ud || function () { (ud.q = ud.q || []).push(arguments) }</script>
 //   ud("add_to_cart", { product: "sku-1", quantity: 2, value: "12.50", currency: "UAH" })
-const endpoint = document.currentScript.src.replace(/t\.js.*/, "e");
-const KEYS = { name: "n", path: "p", product: "pr", quantity: "q", value: "v", currency: "c", order: "o", amount: "am", label: "l" };
+const endpoint = document.currentScript.src.replace(/t\.js(\?.*)?$/, "e");
+const KEYS = { name: "n", path: "p", product: "pr", quantity: "q", value: "v", currency: "c", order: "o", amount: "am", label: "l", _from: "r" };
 
 let waiting = [];
 let timer;
@@ -34,11 +34,19 @@ function later() {
 function send() {
   clearTimeout(timer);
   timer = 0;
-  // The endpoint takes 50 events at once.
+  // The endpoint takes 50 events and 32 KiB at once.
   const events = waiting.splice(0, 50);
+  let body;
   if (!events.length && person !== 1) return;
   for (const event of events) event.t = now() - event.t;
-  const body = JSON.stringify({ e: events, h: hints, hu: !!person });
+  for (;;) {
+    body = JSON.stringify({ e: events, h: hints, hu: !!person });
+    // A character has at most three bytes.
+    if (body.length < 1e4 || events.length < 2) break;
+    const rest = events.splice(events.length >> 1);
+    for (const event of rest) event.t = now() - event.t;
+    waiting.unshift(...rest);
+  }
   hints = undefined;
   person = person && 2;
   if (!navigator.sendBeacon || !navigator.sendBeacon(endpoint, body)) fetch(endpoint, { method: "POST", body, keepalive: true }).catch(() => {});
@@ -46,12 +54,12 @@ function send() {
 }
 
 /** A page is in front: by navigation (counted at the edge), or in a way that only the script sees. */
-function show(unseen) {
+function show(unseen, arrival) {
   page = Math.random().toString(36).slice(2, 10);
   path = location.pathname;
   since = document.hidden ? 0 : now();
   depth = depthSent = 0;
-  if (unseen) ud("page_view");
+  if (unseen) ud("page_view", arrival);
 }
 
 /** Scroll depth and time in front go out whenever the page may be gone for good. */
@@ -77,7 +85,7 @@ function seen() {
 function begin() {
   const [navigation] = performance.getEntriesByType("navigation");
   // From a cache or a prefetch the page came without passing the edge, or the edge did not count it.
-  show(navigation && (navigation.activationStart > 0 || navigation.deliveryType));
+  show(navigation && (navigation.activationStart > 0 || navigation.deliveryType), { _from: document.referrer });
 
   if (document.referrer.split("/")[2] !== location.host) {
     hints = { maxTouchPoints: navigator.maxTouchPoints };
@@ -85,9 +93,9 @@ function begin() {
     if (data) data.getHighEntropyValues(["platformVersion", "model", "formFactors"]).then((values) => { hints = Object.assign(values, hints); }, () => {});
   }
 
-  for (const type of ["pointerdown", "pointermove", "keydown", "touchstart"]) on(window, type, seen);
+  for (const type of ["pointerdown", "pointermove", "keydown", "touchstart", "wheel"]) on(window, type, seen);
+  // The page's own scripts scroll too: that says how far, not that somebody is there.
   on(window, "scroll", () => {
-    seen();
     depth = Math.max(depth, Math.min(100, Math.round((100 * (scrollY + innerHeight)) / document.documentElement.scrollHeight)));
   });
   on(document, "visibilitychange", () => {

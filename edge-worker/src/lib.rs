@@ -14,7 +14,7 @@ mod site;
 use std::cell::RefCell;
 
 use edge_core::hit::Hit;
-use edge_core::landing::{self, ACCEPT_CH, Decision, Kind};
+use edge_core::landing::{self, ACCEPT_CH, Kind, Outcome};
 use edge_core::rate::Rate;
 use edge_core::wire;
 use uuid::Uuid;
@@ -66,6 +66,18 @@ pub fn adopt(answer: &str, signature: &str, now_ms: f64) -> Result<String, JsErr
 /// Any of them may be empty; the event is always the last line.
 #[wasm_bindgen]
 pub fn decide(bytes: usize, now_ms: f64, status: u16, is_html: bool) -> usize {
+    answer_about(bytes, now_ms, status, is_html, None)
+}
+
+/// As [`decide`], for an origin that answers with a redirect to `location`, its header.
+#[wasm_bindgen]
+pub fn redirected(bytes: usize, now_ms: f64, status: u16, location: &str) -> usize {
+    answer_about(bytes, now_ms, status, false, Some(location))
+}
+
+/// Once in the program: what is decided here is the largest part of its code.
+#[inline(never)]
+fn answer_about(bytes: usize, now_ms: f64, status: u16, is_html: bool, location: Option<&str>) -> usize {
     let site = site();
     exchange::with(bytes, |random, request, answer| {
         let mut hit = request::read(request);
@@ -73,13 +85,16 @@ pub fn decide(bytes: usize, now_ms: f64, status: u16, is_html: bool) -> usize {
         #[cfg(feature = "trap")]
         assert!(!hit.url.contains("ud_trap=panic"), "the test asked for it");
         let decision = landing::decide(&hit, &site.settings, now_ms as i64, random);
-        write(decision, status, is_html, answer);
+        let asked = (decision.kind, decision.visitor, decision.session);
+        let outcome = match location {
+            None => decision.outcome(status, is_html),
+            Some(location) => decision.redirected(status, location, &hit, &site.settings),
+        };
+        write(asked, outcome, answer);
     })
 }
 
-fn write(decision: Decision, status: u16, is_html: bool, answer: &mut Vec<u8>) {
-    let (kind, visitor, session) = (decision.kind, decision.visitor, decision.session);
-    let outcome = decision.outcome(status, is_html);
+fn write((kind, visitor, session): Asked, outcome: Outcome, answer: &mut Vec<u8>) {
     let mut line = |value: &str| {
         answer.extend_from_slice(value.as_bytes());
         answer.push(b'\n');
@@ -95,6 +110,9 @@ fn write(decision: Decision, status: u16, is_html: bool, answer: &mut Vec<u8>) {
         wire::write(&event, answer);
     }
 }
+
+/// What a request is to us, its visitor and its session.
+type Asked = (Kind, Option<Uuid>, Option<Uuid>);
 
 /// The answer that JavaScript expects of an origin when it asks for the first time.
 const PAGE: u16 = 200;
@@ -155,7 +173,7 @@ mod tests {
             let outcome = decided().outcome(status, is_html);
 
             let mut answer = Vec::new();
-            write(decided(), status, is_html, &mut answer);
+            write((kind, visitor, session), decided().outcome(status, is_html), &mut answer);
             let answer = String::from_utf8(answer).expect("text");
             let lines: Vec<&str> = answer.split('\n').collect();
             let id = |id: Option<Uuid>| id.map_or(String::new(), |id| id.to_string());

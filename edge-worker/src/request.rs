@@ -30,6 +30,7 @@ pub(crate) const HEADERS: Headers = Headers {
         "sec-fetch-dest",
         "sec-fetch-mode",
         "accept",
+        "x-purpose",
         "x-moz",
         "x-requested-with",
         "host",
@@ -47,7 +48,7 @@ pub(crate) struct Headers {
     hints: [&'static str; 4],
     /// Read unless the browser declared a document (`Sec-Fetch-Dest: document`): those that find out what the request is, and those
     /// that only beacons need. A document is a navigation, and its URL names its host.
-    undeclared: [&'static str; 8],
+    undeclared: [&'static str; 9],
 }
 
 /// Fields of `request.cf` that are read; after them stand the score and the verdict of `request.cf.botManagement`.
@@ -90,6 +91,7 @@ pub(crate) fn read(text: &str) -> Hit<'_> {
         sec_fetch_dest: next(),
         sec_fetch_mode: next(),
         accept: next(),
+        x_purpose: next(),
         x_moz: next(),
         x_requested_with: next(),
         host: next(),
@@ -208,6 +210,7 @@ mod tests {
             hit.sec_fetch_dest,
             hit.sec_fetch_mode,
             hit.accept,
+            hit.x_purpose,
             hit.x_moz,
             hit.x_requested_with,
             hit.host,
@@ -238,7 +241,7 @@ mod tests {
             let hit = read(&text);
             let mut given: Vec<&str> = text.split('\n').collect();
             // What a text leaves out is missing, and what it has too much is nobody's.
-            given.resize(35, "");
+            given.resize(36, "");
             prop_assert_eq!(lines(&hit), given);
             prop_assert!(!hit.crowded);
         }

@@ -80,3 +80,23 @@ it("the script reads no cookie: ours are closed to it", async () => {
   assert.equal((await context.cookies()).filter(({ name, httpOnly }) => name.startsWith("ud_") && httpOnly).length, 2);
   await context.close();
 });
+
+it("a page that scrolls by itself has no person before it, and an arrival that the edge did not see says where it came from", async () => {
+  const context = await chrome.newContext();
+  const page = await context.newPage();
+  // As a service worker or a prefetch does: the edge sees nothing of the navigation.
+  await context.route("**/offline/**", (route) => route.fulfill({ contentType: "text/html", body: PAGE }));
+  await context.addInitScript(() => {
+    const entries = performance.getEntriesByType.bind(performance);
+    performance.getEntriesByType = (type) => (type === "navigation" ? [{ activationStart: 0, deliveryType: "cache" }] : entries(type));
+  });
+  await page.goto(`http://localhost:${worker.port}/offline/a?utm_source=offline`, { referer: "https://news.example/story" });
+  await page.waitForFunction(() => !window.ud.q);
+  await page.evaluate(() => scrollTo(0, 900));
+  const view = await until("the page is counted", () => broker.events().find(({ action, path }) => action === "page_view" && path === "/offline/a"), 15_000);
+  assert.deepEqual([view.origin, view.touch.utm_source, view.touch.referrer_host], ["script", "offline", "news.example"]);
+  assert.equal(await page.evaluate(() => scrollY), 900);
+  await page.waitForTimeout(1_000);
+  assert.ok(!broker.events().some(({ name, session }) => name === "human_seen" && session.id === view.session.id));
+  await context.close();
+});

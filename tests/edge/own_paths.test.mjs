@@ -128,6 +128,14 @@ describe("the collect endpoint", () => {
     assert.ok(limited[0].headers["retry-after"]);
     assert.equal((await send({ e: [] })).status, 204);
   });
+
+  it("counts what it does not take", async () => {
+    const refused = async () => JSON.parse((await ask(worker.port, "/_ud/health")).body).counters.collect_refused;
+    const before = await refused();
+    assert.equal((await send({ e: [] }, { headers: { origin: "https://elsewhere.example" } })).status, 403);
+    assert.equal((await send("x".repeat(33_000))).status, 413);
+    assert.equal(await refused(), before + 2);
+  });
 });
 
 describe("the health page", () => {

@@ -10,7 +10,7 @@ import { built } from "./workerd.mjs";
 const SOURCE = readFileSync(join(built(), "script.txt"), "utf8");
 
 /** A browser as far as the script looks at it. `tick(ms)` moves its clock and timers; `beacons` holds what was sent. */
-function browser({ path = "/", referrer = "", prerendering = false, navigation = {}, hasNavigation = false, sendBeacon = true, userAgentData, early } = {}) {
+function browser({ src = "https://shop.ua/_ud/t.js?v=1", path = "/", referrer = "", prerendering = false, navigation = {}, hasNavigation = false, sendBeacon = true, userAgentData, early } = {}) {
   let now = 1_763_600_000_000;
   const timers = new Map();
   let timerId = 0;
@@ -20,7 +20,7 @@ function browser({ path = "/", referrer = "", prerendering = false, navigation =
   };
   const beacons = [];
   const take = (url, body) => beacons.push({ url, ...JSON.parse(body) });
-  const document = { ...target(), currentScript: { src: "https://shop.ua/_ud/t.js?v=1" }, referrer, prerendering, hidden: false, documentElement: { scrollHeight: 2_000 } };
+  const document = { ...target(), currentScript: { src }, referrer, prerendering, hidden: false, documentElement: { scrollHeight: 2_000 } };
   const navigator = { maxTouchPoints: 0, userAgentData };
   if (sendBeacon) navigator.sendBeacon = (url, body) => { take(url, body); return true; };
   const location = { pathname: path, host: "shop.ua" };
@@ -54,6 +54,30 @@ function browser({ path = "/", referrer = "", prerendering = false, navigation =
   vm.runInContext(SOURCE, context);
   return api;
 }
+
+describe("where beacons go", () => {
+  it("is beside the script, whatever the shop is called", () => {
+    for (const [src, endpoint] of [
+      ["https://shop.ua/_ud/t.js?v=1", "https://shop.ua/_ud/e"],
+      ["https://best.jshop.ua/_ud/t.js", "https://best.jshop.ua/_ud/e"],
+      ["https://t.jshop.ua/_ud/t.js?x=/t.js", "https://t.jshop.ua/_ud/e"],
+    ]) {
+      const page = browser({ src });
+      page.ud("click");
+      page.tick(600);
+      assert.equal(page.beacons[0].url, endpoint);
+    }
+  });
+
+  it("they never hold more than the endpoint takes, and nothing is left out", () => {
+    const page = browser();
+    for (let n = 0; n < 50; n++) page.ud("search", { label: "\u{457}".repeat(255), product: String(n) });
+    for (let n = 0; n < 10; n++) page.tick(600);
+    assert.deepEqual(page.events().map(({ pr }) => Number(pr)), [...Array(50).keys()]);
+    assert.ok(page.events().every(({ t }) => t >= 0 && t < 6_000));
+    for (const { url, ...body } of page.beacons) assert.ok(Buffer.byteLength(JSON.stringify(body)) <= 32_768);
+  });
+});
 
 describe("a page that the edge has seen", () => {
   it("sends nothing by itself: the page is counted already", () => {

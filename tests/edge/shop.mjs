@@ -71,6 +71,8 @@ async function page(request, body, response) {
       return response.writeHead(304, { etag: '"abc"' }).end();
     case "/302":
       return response.writeHead(302, { location: "/next?a=1", "set-cookie": ["shop=1; Path=/", "lang=uk"] }).end();
+    case "/to-www":
+      return response.writeHead(301, { location: `https://www.${HOST}/${request.url.slice(path.length)}` }).end();
     case "/204":
       return response.writeHead(204).end();
     case "/404":

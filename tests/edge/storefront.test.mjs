@@ -133,6 +133,12 @@ describe("the answer passes through", () => {
     assert.equal(redirect.cookies.length, 4);
   });
 
+  it("and a click that is sent on to another host of the shop is counted there alone", async () => {
+    const away = await visit("/to-www?gclid=abc");
+    assert.deepEqual([away.status, away.headers.location, away.cookies], [301, `https://www.${HOST}/?gclid=abc`, []]);
+    await quiet();
+  });
+
   it("for HEAD, which is never counted", async () => {
     const answer = await visit(TAGGED, { method: "HEAD" });
     assert.equal(answer.headers["content-length"], String(PAGE.length));

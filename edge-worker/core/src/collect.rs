@@ -14,17 +14,18 @@
 //! | `n` | name of a custom action; required for `custom`, at most 255 characters |
 //! | `p` | path of the page; a query or fragment is cut off |
 //! | `pr` | product id, text or number |
-//! | `q` | quantity, a whole number from 0 to 4294967295 |
+//! | `q` | quantity, a whole number from 0 to 4294967295, or its text |
 //! | `v` | amount, text or number, kept as exact text; not negative, no exponent |
 //! | `c` | its currency, ISO 4217 |
 //! | `o` | order id, text or number |
 //! | `am` | scroll depth in percent, time on page in seconds; rounded down |
 //! | `l` | label: search phrase, text of a button; at most 255 characters |
-//! | `x` | free properties: up to 32 names with text, numbers or booleans, 4 KiB |
+//! | `x` | free properties: up to 32 names with text, numbers or booleans, 4 KiB; a list or an object is kept as its JSON text |
+//! | `r` | of a page view that the edge did not see: URL of the page before, of which host and path are kept; empty when there was none |
 //! | `t` | milliseconds since it happened, up to an hour |
 //! | `u` | id of the page view that it belongs to; kept as property `page` |
 //! | `h` | high-entropy client hints by their JavaScript names, once |
-//! | `hu` | a person was seen (pointer, key, scroll): confirms without an event |
+//! | `hu` | a person was seen (pointer, key, wheel): confirms without an event |
 //!
 //! The answer is 204, also to bots. An event that cannot be read is left out and counted in [`Collected::rejected`]; when no
 //! event is good the answer is 400 with the first reason.
@@ -38,7 +39,6 @@ use serde_json::{Map, Value};
 use shared::action::Action;
 use shared::event::{BotReason, Consent, Event, Origin, SessionRef};
 use shared::limits::{MAX_PROPS, MAX_PROPS_BYTES, MAX_UTM_CHARS};
-use shared::source::{canonical_host, is_within};
 use shared::text::clean;
 
 use crate::cookie::{self, Cookies};
@@ -135,9 +135,13 @@ pub fn collect(hit: &Hit, body: &[u8], settings: &Settings, now_ms: i64, random:
     let entropy = Entropy::new(random);
 
     let mut collected = Collected::done();
+    let mut arrival = None;
     for (index, raw) in body.e.iter().enumerate() {
         match read_event(raw, &entropy, index, consent, now_ms) {
-            Ok(event) => collected.events.push(event),
+            Ok((event, referrer)) => {
+                collected.events.push(event);
+                arrival = arrival.or(referrer);
+            }
             Err(reason) => {
                 collected.rejected += 1;
                 collected.reason.get_or_insert(format!("e[{index}].{reason}"));
@@ -168,6 +172,7 @@ pub fn collect(hit: &Hit, body: &[u8], settings: &Settings, now_ms: i64, random:
             cookies,
             consent,
             hints: body.h.map(hints).unwrap_or_default(),
+            arrival,
             settings,
             entropy,
             now_ms,
@@ -187,6 +192,8 @@ struct Page<'a> {
     cookies: Cookies<'a>,
     consent: Consent,
     hints: BTreeMap<String, String>,
+    /// Somebody arrived at the page unseen by the edge: where from, an empty text when from nowhere.
+    arrival: Option<String>,
     settings: &'a Settings,
     entropy: Entropy,
     now_ms: i64,
@@ -197,11 +204,7 @@ fn admit(hit: &Hit, body: &[u8], settings: &Settings) -> Result<(), (u16, &'stat
     if hit.method != "POST" {
         return Err((405, "only POST is allowed here"));
     }
-    let own = |url: &str| {
-        canonical_host(split_url(url).host).is_some_and(|host| {
-            settings.hosts.iter().any(|own| is_within(&host, own)) || hit.shop_host().as_ref() == Some(&host)
-        })
-    };
+    let own = |url: &str| touch::is_of_the_shop(url, hit, settings);
     let from_the_shop = match (hit.origin, hit.sec_fetch_site, hit.referer) {
         (Some(origin), ..) => own(origin),
         (None, Some(site), _) => matches!(site, "same-origin" | "same-site"),
@@ -239,6 +242,7 @@ fn identify(page: Page, collected: &mut Collected) {
         cookies,
         consent,
         hints,
+        arrival,
         settings,
         entropy,
         now_ms,
@@ -257,25 +261,27 @@ fn identify(page: Page, collected: &mut Collected) {
         .iter()
         .all(|event| matches!(event.action, Action::Scroll | Action::TimeOnPage));
     let mut touch = None;
-    let (session, step) = match alive {
-        Some(session) if passive => (session, Step::Same),
-        Some(session) => session.touch(now_ms),
-        None => {
-            let url = hit.referer.unwrap_or_default();
-            let page = Hit {
-                url,
-                referer: None,
-                host: None,
-                ..*hit
-            };
-            let read = touch::limit(touch::read(&page, split_url(url), settings), consent);
+    let (session, step) = match (alive, &arrival) {
+        (Some(session), _) if passive => (session, Step::Same),
+        (Some(session), None) => session.touch(now_ms),
+        (alive, arrival) => {
+            let read = touch::of_referring_page(hit, arrival.as_deref(), settings);
+            let read = touch::limit(read, consent);
             let mark = if shared::attribution::is_direct(&read) {
                 Default::default()
             } else {
                 shared::attribution::mark(&read)
             };
-            touch = Some(Box::new(read));
-            session::arrive(None, mark, entropy.session(now_ms), now_ms)
+            // As at a landing: a link inside the shop does not overwrite a live attribution, whatever tags it has.
+            let inside = arrival
+                .as_deref()
+                .is_some_and(|from| touch::is_of_the_shop(from, hit, settings));
+            let (session, step) = match alive {
+                Some(session) if inside && session.mark != Default::default() => session.touch(now_ms),
+                alive => session::arrive(alive, mark, entropy.session(now_ms), now_ms),
+            };
+            touch = (step == Step::NewSession).then(|| Box::new(read));
+            (session, step)
         }
     };
     if !(passive && step == Step::Same) {
@@ -321,8 +327,14 @@ fn anonymise(hit: &Hit, place: &Place, events: &mut Vec<Event>) {
     }
 }
 
-/// One event of the body, or the field that is wrong and what it may be.
-fn read_event(raw: &RawValue, entropy: &Entropy, index: usize, consent: Consent, now_ms: i64) -> Result<Event, String> {
+/// One event of the body and its `r`, or the field that is wrong and what it may be.
+fn read_event(
+    raw: &RawValue,
+    entropy: &Entropy,
+    index: usize,
+    consent: Consent,
+    now_ms: i64,
+) -> Result<(Event, Option<String>), String> {
     let fields: BTreeMap<String, &RawValue> =
         serde_json::from_str(raw.get()).map_err(|_| "an event must be an object".to_owned())?;
     let fields = Fields(fields);
@@ -345,14 +357,15 @@ fn read_event(raw: &RawValue, entropy: &Entropy, index: usize, consent: Consent,
         None => None,
     };
     let path: Option<String> = fields.take("p", "a path")?;
-    Ok(Event {
+    let referrer: Option<String> = fields.take("r", "the URL of the page before, or an empty text")?;
+    let event = Event {
         action,
         origin: Origin::Script,
         human: true,
         name: custom.filter(|_| action == Action::Custom),
         path: path.and_then(|path| privacy::path(split_url(&path).path.split('?').next().unwrap_or_default())),
         product: fields.text("pr")?,
-        quantity: fields.take("q", "a whole number from 0 to 4294967295")?,
+        quantity: fields.whole("q")?,
         currency: currency.filter(|_| value.is_some()),
         value,
         order: fields.text("o")?,
@@ -362,7 +375,8 @@ fn read_event(raw: &RawValue, entropy: &Entropy, index: usize, consent: Consent,
         label: fields.text("l")?,
         props: fields.props()?,
         ..landing::page_view(entropy.nth_event(index, now_ms), now_ms.saturating_sub(age), consent)
-    })
+    };
+    Ok((event, referrer.filter(|_| action == Action::PageView)))
 }
 
 struct Fields<'a>(BTreeMap<String, &'a RawValue>);
@@ -384,6 +398,21 @@ impl Fields<'_> {
             Some(_) => return Err(format!("{name}: must be text or a number")),
         };
         Ok(clean(&text, MAX_UTM_CHARS))
+    }
+
+    /// A whole number, or the text of one: what a page reads from an input is text.
+    fn whole(&self, name: &str) -> Result<Option<u32>, String> {
+        let what = "a whole number from 0 to 4294967295";
+        match self.take::<Value>(name, what)? {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+            Some(Value::String(text)) => text
+                .trim()
+                .parse()
+                .map(Some)
+                .map_err(|_| format!("{name}: must be {what}")),
+            Some(_) => self.take(name, what),
+        }
     }
 
     /// An amount: the number's own digits, not a float made of them.
@@ -424,9 +453,11 @@ impl Fields<'_> {
                 },
                 Value::Number(_) | Value::Bool(_) => value,
                 Value::Null => continue,
-                Value::Array(_) | Value::Object(_) => {
-                    return Err(format!("x.{name}: must be text, a number or a boolean"));
-                }
+                // Lists of items are common beside a purchase: kept as their text, they cost nobody the event.
+                nested => match serde_json::to_string(&nested).ok().and_then(|text| clean(&text, 1_024)) {
+                    Some(text) => Value::String(text),
+                    None => continue,
+                },
             };
             props.insert(name, value);
         }

@@ -55,21 +55,25 @@ impl<'a> Cookies<'a> {
         cookies
     }
 
-    /// The visitor, when one of the cookies is ours and whole.
+    /// The visitor, when one of the cookies is ours and whole. Of two the one written last: a shop that shares its cookies with a domain
+    /// from now on has given out those of the host before, and browsers send the older first.
     pub(crate) fn visitor(&self, settings: &Settings, now_ms: i64) -> Option<Visitor> {
-        self.visitor.iter().flatten().find_map(|text| {
+        let read = |text: &&str| {
             let mut opened = settings.keys.open(&VISITOR_PURPOSE, text)?;
             let id = Uuid::try_parse(opened.fields.next()?).ok()?;
             let written = read_number(opened.fields.next()?)?;
             let stale =
                 opened.old_key || !(now_ms - DAY_MS..=now_ms.saturating_add(MAX_CLOCK_AHEAD_MS)).contains(&written);
             Some(Visitor { id, written, stale })
+        };
+        latest(self.visitor.iter().flatten().filter_map(read), |visitor| {
+            visitor.written
         })
     }
 
-    /// The session of `visitor`, when one of the cookies is ours, whole and still alive.
+    /// The session of `visitor`, when one of the cookies is ours, whole and still alive. Of two the one that was touched last.
     pub(crate) fn session(&self, visitor: Uuid, settings: &Settings, now_ms: i64) -> Option<Session> {
-        self.session.iter().flatten().find_map(|text| {
+        let read = |text: &&str| {
             let mut fields = settings.keys.open(&session_purpose(&visitor), text)?.fields;
             let mut next = || fields.next();
             let mut session = Session {
@@ -90,21 +94,62 @@ impl<'a> Cookies<'a> {
             session.started = session.started.min(now_ms);
             session.last = session.last.clamp(session.started, now_ms);
             (now_ms - session.started < settings.session_life_ms).then_some(session)
-        })
+        };
+        latest(self.session.iter().flatten().filter_map(read), |session| session.last)
     }
 
-    /// Cookies that take ours away where the browser sent any: the visitor withdrew.
+    /// Cookies that take ours away where the browser sent any: the visitor withdrew. A request does not say whether a cookie is the host's
+    /// or its domain's, so that both are taken away.
     pub(crate) fn removals(&self, settings: &Settings) -> Vec<String> {
-        let remove = |name| set_cookie(settings, name, "", 0, true);
-        let mut cookies = Vec::new();
-        if self.visitor[0].is_some() {
-            cookies.push(remove(visitor_name(settings)));
-        }
-        if self.session[0].is_some() {
-            cookies.push(remove(session_name(settings)));
+        let mut cookies = self.advertising_removals(settings);
+        let ours = [
+            (self.visitor[0], visitor_name(settings)),
+            (self.session[0], session_name(settings)),
+        ];
+        for (_, name) in ours.into_iter().filter(|(sent, _)| sent.is_some()) {
+            cookies.push(set_cookie(settings, name, "", 0, true));
+            if settings.cookie_domain.is_some() {
+                cookies.push(of_the_host(settings, name));
+            }
         }
         cookies
     }
+
+    /// Cookies that take the advertising platforms' away where the browser sent any, on a site for which the worker writes them: what is
+    /// allowed no longer does not go on.
+    pub(crate) fn advertising_removals(&self, settings: &Settings) -> Vec<String> {
+        let theirs = [(self.fbc, "_fbc"), (self.fbp, "_fbp")];
+        theirs
+            .into_iter()
+            .filter(|(sent, _)| settings.meta_cookies && sent.is_some())
+            .map(|(_, name)| set_cookie(settings, name, "", 0, false))
+            .collect()
+    }
+
+    /// Cookies that take those of the host away where the browser sends both the host's and its domain's: they would hold a session of
+    /// their own until they die.
+    pub(crate) fn doubles(&self, settings: &Settings) -> Vec<String> {
+        let ours = [
+            (self.visitor[1], visitor_name(settings)),
+            (self.session[1], session_name(settings)),
+        ];
+        ours.into_iter()
+            .filter(|(second, _)| settings.cookie_domain.is_some() && second.is_some())
+            .map(|(_, name)| of_the_host(settings, name))
+            .collect()
+    }
+}
+
+/// The first of those with the greatest `time`.
+fn latest<T>(all: impl Iterator<Item = T>, time: impl Fn(&T) -> i64) -> Option<T> {
+    all.reduce(|kept, next| if time(&next) > time(&kept) { next } else { kept })
+}
+
+/// Takes away the cookie of this host alone, without its domain.
+fn of_the_host(settings: &Settings, name: &str) -> String {
+    let mut cookie = named(name);
+    push_attributes(None, settings, &mut cookie, 0, true);
+    cookie
 }
 
 /// `Set-Cookie` of the visitor: 400 days.
@@ -115,7 +160,13 @@ pub(crate) fn write_visitor(id: Uuid, settings: &Settings, now_ms: i64) -> Strin
         text.push('.');
         push_hex_number(text, now_ms as u64);
     });
-    push_attributes(settings, &mut cookie, VISITOR_COOKIE_SECONDS, true);
+    push_attributes(
+        settings.cookie_domain.as_deref(),
+        settings,
+        &mut cookie,
+        VISITOR_COOKIE_SECONDS,
+        true,
+    );
     cookie
 }
 
@@ -143,7 +194,7 @@ pub(crate) fn write_session(visitor: Uuid, session: &Session, settings: &Setting
         }
     });
     let seconds = (started + settings.session_life_ms - now_ms).max(1_000) / 1_000;
-    push_attributes(settings, &mut cookie, seconds, true);
+    push_attributes(settings.cookie_domain.as_deref(), settings, &mut cookie, seconds, true);
     cookie
 }
 
@@ -165,15 +216,27 @@ pub(crate) fn set_cookie(
 ) -> String {
     let mut cookie = named(name);
     cookie.push_str(value);
-    push_attributes(settings, &mut cookie, max_age_seconds, http_only);
+    push_attributes(
+        settings.cookie_domain.as_deref(),
+        settings,
+        &mut cookie,
+        max_age_seconds,
+        http_only,
+    );
     cookie
 }
 
-fn push_attributes(settings: &Settings, cookie: &mut String, max_age_seconds: i64, http_only: bool) {
+fn push_attributes(
+    domain: Option<&str>,
+    settings: &Settings,
+    cookie: &mut String,
+    max_age_seconds: i64,
+    http_only: bool,
+) {
     cookie.push_str("; Max-Age=");
     push_decimal(cookie, max_age_seconds.unsigned_abs());
     cookie.push_str("; Path=/");
-    if let Some(domain) = &settings.cookie_domain {
+    if let Some(domain) = domain {
         cookie.push_str("; Domain=");
         cookie.push_str(domain);
     }

@@ -29,6 +29,8 @@ pub struct Hit<'a> {
     pub sec_purpose: Option<&'a str>,
     /// `Purpose`
     pub purpose: Option<&'a str>,
+    /// `X-Purpose`: the previews of Facebook's app and of Safari.
+    pub x_purpose: Option<&'a str>,
     /// `X-Moz`
     pub x_moz: Option<&'a str>,
     /// `Sec-GPC`

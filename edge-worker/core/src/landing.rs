@@ -12,7 +12,7 @@ use crate::hit::{Hit, UrlParts, split_url};
 use crate::place::Place;
 use crate::session::{self, Session, Step};
 use crate::settings::{Bots, Settings};
-use crate::{bots, consent, context, meta_ids, privacy, touch};
+use crate::{bots, consent, context, meta_ids, privacy, redirect, touch};
 
 /// Header that tells the origin who the visitor is: a UUID.
 pub const VISITOR_HEADER: &str = "x-ud-visitor";
@@ -86,9 +86,22 @@ impl Decision {
     /// - A redirect sets the cookies, so that the touch survives a target without the query. No page is counted; the touch of a
     ///   session that starts here travels in a custom event named [`REDIRECT`]. A visitor without id is counted at the target.
     /// - Anything else (errors, downloads) was no visit: nothing is set and nothing sent.
-    pub fn outcome(mut self, status: u16, is_html: bool) -> Outcome {
+    pub fn outcome(self, status: u16, is_html: bool) -> Outcome {
+        self.follow(status, is_html, false)
+    }
+
+    /// The same for a redirect of `hit` to `location`, the header as the origin sent it. Where the page that it leads to will see the click
+    /// but not the cookies, nothing begins here: see [`redirect`].
+    pub fn redirected(self, status: u16, location: &str, hit: &Hit, settings: &Settings) -> Outcome {
+        let touch = self.event.as_ref().and_then(|event| event.touch.as_deref());
+        let begins_there =
+            self.starts_session && touch.is_some_and(|touch| redirect::begins_there(hit, location, touch, settings));
+        self.follow(status, false, begins_there)
+    }
+
+    fn follow(mut self, status: u16, is_html: bool, begins_there: bool) -> Outcome {
         let page = (200..300).contains(&status) && is_html || status == 304;
-        let redirect = matches!(status, 301 | 302 | 303 | 307 | 308);
+        let redirect = matches!(status, 301 | 302 | 303 | 307 | 308) && !begins_there;
         let mut outcome = Outcome {
             set_cookies: self.removals,
             ..Outcome::default()
@@ -116,7 +129,7 @@ impl Decision {
 pub fn decide(hit: &Hit, settings: &Settings, now_ms: i64, random: [u8; 64]) -> Decision {
     let now_ms = entropy::possible(now_ms);
     let page = split_url(hit.url);
-    if is_file(page.path) || page.path.starts_with(settings.script_prefix.as_str()) {
+    if page.path.starts_with(settings.script_prefix.as_str()) {
         return Decision::pass();
     }
     let cookies = Cookies::read(hit.cookie, settings);
@@ -182,15 +195,26 @@ fn identified(arrival: Arrival) -> Decision {
         entropy,
         now_ms,
     } = arrival;
-    let mut set_cookies = Vec::new();
+    let mut set_cookies = cookies.doubles(settings);
+    if consent == Consent::Limited {
+        set_cookies.append(&mut cookies.advertising_removals(settings));
+    }
     let found = cookies.visitor(settings, now_ms);
     let visitor = found.map_or_else(|| entropy.visitor(now_ms), |visitor| visitor.id);
     if found.is_none_or(|visitor| visitor.stale) {
         set_cookies.push(cookie::write_visitor(visitor, settings, now_ms));
     }
 
-    let mut touch = touch::limit(touch::read(hit, page, settings), consent);
     let alive = found.and_then(|visitor| cookies.session(visitor.id, settings, now_ms));
+    let mut touch = touch::read(hit, page, settings);
+    if alive.is_none() && is_direct(&touch) && touch::is_internal(hit, settings) {
+        // Who agrees on the page that the ad led to goes on from there: its click is in no cookie, but in the URL of that page.
+        let before = touch::of_referring_page(hit, None, settings);
+        if !is_direct(&before) {
+            touch = before;
+        }
+    }
+    let mut touch = touch::limit(touch, consent);
     let (session, step) = advance(hit, &touch, alive, settings, &entropy, now_ms);
     set_cookies.push(cookie::write_session(visitor, &session, settings, now_ms));
 
@@ -311,7 +335,7 @@ pub(crate) fn page_view(id: Uuid, at: i64, consent: Consent) -> Event {
 
 /// A GET navigation for a document that somebody looks at, outside the excluded paths.
 fn is_landing(hit: &Hit, page: UrlParts, settings: &Settings) -> bool {
-    hit.method == "GET" && is_navigation(hit) && !is_speculative(hit) && {
+    hit.method == "GET" && is_navigation(hit) && !is_speculative(hit) && !is_file(page.path) && {
         let path = decode_path(page.path);
         !settings
             .excluded_paths
@@ -342,7 +366,7 @@ fn is_speculative(hit: &Hit) -> bool {
         header
             .is_some_and(|value| value.contains("prefetch") || value.contains("prerender") || value.contains("preview"))
     };
-    says(hit.sec_purpose) || says(hit.purpose) || says(hit.x_moz)
+    says(hit.sec_purpose) || says(hit.purpose) || says(hit.x_purpose) || says(hit.x_moz)
 }
 
 /// Files are no pages, however they are asked for.

@@ -26,5 +26,6 @@ mod meta_ids;
 mod money;
 mod place;
 mod privacy;
+mod redirect;
 mod session;
 mod touch;

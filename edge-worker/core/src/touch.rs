@@ -7,7 +7,7 @@ use shared::limits::{MAX_CLICK_IDS, MAX_PATH_CHARS, MAX_UTM_CHARS};
 use shared::source::{canonical_host, is_within};
 use shared::text::{clean, clean_query_value};
 
-use crate::hit::{Hit, UrlParts, split_at_byte};
+use crate::hit::{Hit, UrlParts, split_at_byte, split_url};
 use crate::privacy;
 use crate::settings::Settings;
 
@@ -31,6 +31,26 @@ pub(crate) fn read(hit: &Hit, page: UrlParts, settings: &Settings) -> Touch {
     touch.landing_host = shop_host;
     touch.landing_path = privacy::path(page.path);
     touch
+}
+
+/// The touch of the page of the shop that the request came from, with `referrer`, what that page was reached from, where that is known.
+/// Such a page may never have come by the edge, or may have been opened before anybody agreed to be measured.
+pub(crate) fn of_referring_page(hit: &Hit, referrer: Option<&str>, settings: &Settings) -> Touch {
+    let url = hit.referer.unwrap_or_default();
+    let page = Hit {
+        url,
+        referer: referrer,
+        host: None,
+        ..*hit
+    };
+    read(&page, split_url(url), settings)
+}
+
+/// Whether a URL is a page of the shop that `hit` asked.
+pub(crate) fn is_of_the_shop(url: &str, hit: &Hit, settings: &Settings) -> bool {
+    canonical_host(split_url(url).host).is_some_and(|host| {
+        settings.hosts.iter().any(|own| is_within(&host, own)) || hit.shop_host().as_ref() == Some(&host)
+    })
 }
 
 /// Whether the request came from a page of the shop itself, as the browser says.
@@ -161,7 +181,6 @@ fn kind(touch: &Touch) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hit::split_url;
     use crate::settings::tests::settings;
 
     fn touch(query: &str, referer: &str) -> Touch {

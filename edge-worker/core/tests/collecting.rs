@@ -124,6 +124,58 @@ fn a_page_from_a_cache_starts_a_session_with_the_tags_of_its_own_url() {
 }
 
 #[test]
+fn an_arrival_that_only_the_script_saw_has_its_referrer_and_starts_a_session_like_any_other() {
+    let mut browser = Browser::new("");
+    let page = "https://shop.ua/product/42";
+    let view = |from: &str| format!(r#"{{"e":[{{"a":"page_view","p":"/product/42","r":"{from}"}}]}}"#);
+    let first = browser.send(page, &view("https://www.google.com/")).events.remove(0);
+    let touch = first.touch.as_deref().expect("a touch");
+    assert_eq!(
+        (touch.referrer_host.as_deref(), touch.landing_path.as_deref()),
+        (Some("google.com"), Some("/product/42"))
+    );
+    // Inside the shop, and through a service worker from an ad.
+    let inside = browser
+        .wait(1)
+        .send("https://shop.ua/cart?utm_source=banner", &view(page))
+        .events
+        .remove(0);
+    assert_eq!((inside.session, &inside.touch), (first.session, &None));
+    let ad = "https://shop.ua/p2?utm_source=ig";
+    let second = browser.wait(1).send(ad, &view("")).events.remove(0);
+    assert_ne!(second.session, first.session);
+    assert_eq!(
+        second.touch.as_deref().and_then(|touch| touch.utm_source.as_deref()),
+        Some("ig")
+    );
+    // The same arrival again, and a page of a single-page app, go on.
+    let again = browser.wait(1).send(ad, &view("")).events.remove(0);
+    let moved = browser
+        .wait(1)
+        .send(ad, r#"{"e":[{"a":"page_view","p":"/p3"}]}"#)
+        .events
+        .remove(0);
+    assert_eq!((again.session, moved.session), (second.session, second.session));
+    assert_eq!((again.touch, moved.touch), (None, None));
+}
+
+#[test]
+fn what_a_page_reads_from_an_input_and_a_list_of_items_cost_nobody_a_purchase() {
+    let collected = send(
+        r#"{"e":[{"a":"purchase","q":" 2 ","x":{"items":[{"id":1}],"coupon":{"code":"A"}}},{"a":"click","q":""}]}"#,
+    );
+    assert_eq!((collected.status, collected.rejected), (204, 0));
+    let [purchase, click] = &collected.events[..] else {
+        panic!("two events")
+    };
+    assert_eq!((purchase.quantity, click.quantity), (Some(2), None));
+    assert_eq!(
+        serde_json::to_value(&purchase.props).expect("JSON"),
+        serde_json::json!({"items": r#"[{"id":1}]"#, "coupon": r#"{"code":"A"}"#})
+    );
+}
+
+#[test]
 fn a_return_to_an_open_tab_is_the_next_visit_and_leaving_it_is_not() {
     let mut browser = Browser::new("");
     browser.open("https://shop.ua/", "");
@@ -381,7 +433,8 @@ fn hostile_bodies_get_a_reason_that_names_the_field() {
         (r#"{"e":[{"a":"click","t":"now"}]}"#, "e[0].t:"),
         (r#"{"e":[{"a":"click","p":7}]}"#, "e[0].p:"),
         (r#"{"e":[{"a":"click","x":[]}]}"#, "e[0].x:"),
-        (r#"{"e":[{"a":"click","x":{"k":{}}}]}"#, "e[0].x.k:"),
+        (r#"{"e":[{"a":"click","q":"two"}]}"#, "e[0].q:"),
+        (r#"{"e":[{"a":"page_view","r":1}]}"#, "e[0].r:"),
         (&nested, "e[0].x:"),
         (&many, "e: more than 50"),
         (&props, "e[0].x: more than 32"),

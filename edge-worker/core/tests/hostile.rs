@@ -156,6 +156,7 @@ fn hostile_headers_and_places_leave_a_landing_that_can_be_stored() {
             Hit {
                 sec_purpose: t,
                 purpose: t,
+                x_purpose: t,
                 x_moz: t,
                 x_requested_with: t,
                 ..base

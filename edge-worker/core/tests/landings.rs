@@ -113,6 +113,14 @@ fn only_a_navigation_for_a_document_is_a_landing() {
             Kind::Pass,
         ),
         (
+            "preview of an app",
+            Hit {
+                x_purpose: Some("preview"),
+                ..old
+            },
+            Kind::Pass,
+        ),
+        (
             "old Firefox prefetch",
             Hit {
                 x_moz: Some("prefetch"),
@@ -377,7 +385,7 @@ fn only_a_page_that_was_shown_counts() {
 }
 
 #[test]
-fn the_origin_learns_who_it_is_on_every_request_but_files() {
+fn the_origin_learns_who_it_is_on_every_request() {
     let mut browser = Browser::new("");
     let landing = browser.decide(navigation("https://shop.ua/"));
     let (visitor, session) = (landing.visitor, landing.session);
@@ -388,8 +396,20 @@ fn the_origin_learns_who_it_is_on_every_request_but_files() {
     });
     assert_eq!((post.visitor, post.session), (visitor, session));
     assert_eq!(post.outcome(200, true), Default::default());
-    let file = browser.decide(navigation("https://shop.ua/a.css"));
-    assert_eq!((file.visitor, file.session), (None, None));
+    // Carts and checkouts of many shop systems are asked by names of files.
+    for url in ["https://shop.ua/cart/add.js", "https://shop.ua/checkout.json"] {
+        let call = browser.decide(Hit {
+            method: "POST",
+            sec_fetch_mode: Some("cors"),
+            sec_fetch_dest: Some("empty"),
+            ..navigation(url)
+        });
+        assert_eq!(
+            (call.kind, call.visitor, call.session),
+            (Kind::Pass, visitor, session),
+            "{url}"
+        );
+    }
     let stranger = Browser::new("").decide(Hit {
         method: "POST",
         ..navigation("https://shop.ua/checkout")
@@ -501,4 +521,95 @@ fn hostile_headers_and_urls_do_no_harm() {
         browser.open("https://shop.ua/?gclid=x", "");
         browser.open("https://shop.ua/", "");
     }
+}
+
+#[test]
+fn a_click_that_led_to_the_page_where_consent_was_given_is_not_lost() {
+    let mut browser = Browser::new(r#""consent":{"cookie":"cc","accepted":["yes"]}"#);
+    let ad = "https://shop.ua/sale?utm_source=google&utm_medium=cpc&gclid=abc";
+    let refused = event(browser.open(ad, "https://www.google.com/"));
+    assert_eq!((refused.consent, refused.visitor), (Consent::Refused, None));
+    browser.cookies.push(("cc".into(), "yes".into()));
+    let next = event(browser.open("https://shop.ua/cart", ad));
+    let touch = next.touch.expect("a touch");
+    assert_eq!(
+        (
+            touch.utm_source.as_deref(),
+            touch.click_ids.get("gclid").map(String::as_str),
+            touch.landing_path.as_deref()
+        ),
+        (Some("google"), Some("abc"), Some("/sale"))
+    );
+    assert_eq!(next.path.as_deref(), Some("/cart"));
+    // The next page says the same, and is no arrival.
+    let later = event(browser.open("https://shop.ua/checkout", ad));
+    assert_eq!((later.session, later.touch), (next.session, None));
+    // A page of somebody else says nothing of how its visitors came.
+    let mut other = Browser::new("");
+    let event = event(other.open("https://shop.ua/", "https://other.example/?gclid=theirs"));
+    assert!(event.touch.expect("a touch").click_ids.is_empty());
+}
+
+#[test]
+fn of_the_cookies_of_a_host_and_of_its_domain_those_written_last_count_and_one_stays() {
+    let mut browser = Browser::new("");
+    event(browser.open("https://shop.ua/?utm_source=google", ""));
+    let old = browser.header();
+    let mut browser = Browser::new(r#""cookie_domain":"shop.ua""#);
+    let mut other = Browser::new(r#""cookie_domain":"shop.ua""#);
+    let newest = event(browser.wait(60).open("https://shop.ua/?utm_source=newsletter", ""));
+    let both = format!("{old}; {}", browser.header());
+    let page = Hit {
+        sec_fetch_site: Some("same-origin"),
+        ..navigation("https://shop.ua/cart")
+    };
+    other.now = browser.now + browser::MINUTE;
+    let decision = decide(
+        &Hit {
+            cookie: Some(&both),
+            ..page
+        },
+        &other.settings,
+        other.now,
+        [9; 64],
+    );
+    assert_eq!(
+        (decision.visitor, decision.session),
+        (newest.visitor, newest.session.map(|session| session.id))
+    );
+    let outcome = decision.outcome(200, true);
+    let removed = |name: &str| {
+        let all = &outcome.set_cookies;
+        all.iter()
+            .any(|cookie| cookie.starts_with(&format!("{name}=; Max-Age=0")) && !cookie.contains("Domain"))
+    };
+    assert!(
+        removed("__Secure-ud_v") && removed("__Secure-ud_s"),
+        "{:?}",
+        outcome.set_cookies
+    );
+}
+
+#[test]
+fn one_click_that_is_sent_on_to_another_host_of_the_shop_is_one_session() {
+    let browser = Browser::new("");
+    let arrival = Hit {
+        sec_fetch_site: Some("cross-site"),
+        ..navigation("https://shop.ua/?utm_source=fb&fbclid=x")
+    };
+    let redirected = |location: &str| {
+        let decision = decide(&arrival, &browser.settings, browser.now, [3; 64]);
+        decision.redirected(301, location, &arrival, &browser.settings)
+    };
+    assert_eq!(
+        redirected("https://www.shop.ua/?utm_source=fb&fbclid=x"),
+        Default::default()
+    );
+    let without_the_click = redirected("https://www.shop.ua/");
+    assert_eq!(event(without_the_click).name.as_deref(), Some(REDIRECT));
+    let on_the_host = redirected("/uk/?utm_source=fb&fbclid=x");
+    assert_eq!(
+        (on_the_host.set_cookies.len(), event(on_the_host).name.as_deref()),
+        (2, Some(REDIRECT))
+    );
 }

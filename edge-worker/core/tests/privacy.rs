@@ -127,8 +127,26 @@ fn who_withdraws_loses_our_cookies_and_is_not_named_to_the_origin() {
     assert_eq!((post.visitor, post.session), (None, None));
     // Whatever the origin answers.
     let outcome = browser.answer(navigation("https://shop.ua/x"), 500, true);
-    assert_eq!(outcome.set_cookies.len(), 2);
-    assert!(!browser.header().contains("ud_"));
+    assert_eq!(outcome.set_cookies.len(), 4);
+    let left = browser.header();
+    assert!(!left.contains("ud_") && !left.contains("_fb"), "{left}");
+}
+
+#[test]
+fn who_withdraws_loses_the_cookies_of_the_host_and_of_its_domain() {
+    let mut browser = Browser::new(
+        r#""cookie_domain":"shop.ua","consent":{"cookie":"cc","accepted":["yes"],"refused":["no"],"without_cookie":"granted"}"#,
+    );
+    browser.open("https://shop.ua/", "");
+    browser.cookies.push(("cc".into(), "no".into()));
+    let removals = browser.answer(navigation("https://shop.ua/x"), 200, true).set_cookies;
+    let of = |domain: bool| {
+        removals
+            .iter()
+            .filter(|cookie| cookie.contains("Domain=shop.ua") == domain)
+            .count()
+    };
+    assert_eq!((of(true), of(false)), (2, 2), "{removals:?}");
 }
 
 #[test]
@@ -148,7 +166,9 @@ fn limited_consent_measures_without_click_ids_and_metas_cookies() {
             200,
             true,
         );
-        assert_eq!(outcome.set_cookies.len(), 2);
+        // Ours, and what takes Meta's away.
+        assert_eq!(outcome.set_cookies.len(), 3);
+        assert!(!browser.header().contains("_fbp"));
         let json = serde_json::to_string(&outcome.event).expect("JSON");
         assert!(!json.contains("CLICKID1") && !json.contains("fb.1.1.5"), "{json}");
         let event = outcome.event.expect("an event");
