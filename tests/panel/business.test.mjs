@@ -186,6 +186,25 @@ test("a campaign is made, begins, counts an order that comes later, and is compl
   assert.deepEqual(page.complaints.filter((text) => !text.includes("400")), []);
 });
 
+test("a campaign's budget is the amount that was typed, and what could be two amounts is not sent", async () => {
+  page = await open(browser, shop.url, "/analytics/campaigns");
+  await page.getByRole("button", { name: "Нова кампанія" }).click();
+  const form = page.getByRole("dialog");
+  await form.getByLabel("Назва").fill("Budget of ten thousand");
+  await form.getByLabel("Розмір знижки").fill("12,5");
+  await form.getByLabel("Бюджет").fill("10,000");
+  await form.getByRole("button", { name: "Зберегти" }).click();
+  assert.equal(await form.getByRole("alert").innerText(), "«10,000» можна прочитати двояко: напишіть 10000 або 10.");
+  assert.equal(await form.getByLabel("Бюджет").getAttribute("aria-invalid"), "true");
+  await form.getByLabel("Бюджет").fill("10 000,25");
+  await form.getByRole("button", { name: "Зберегти" }).click();
+  await page.waitForURL(/\/analytics\/campaigns\/\d+/);
+  const [, id] = page.url().match(/campaigns\/(\d+)/);
+  const { campaign } = await ask(page, `/api/v1/analytics/campaigns/${id}`);
+  assert.deepEqual([campaign.budget, campaign.discount_value], [10000.25, 12.5]);
+  assert.deepEqual(page.complaints, []);
+});
+
 test("a viewer sees the figures, no customer's number and no way to change a campaign; a phone needs no sideways scroll", async () => {
   page = await open(browser, shop.url, "/analytics/customers", { user: VIEWER, width: 390, height: 800, language: "en" });
   assert.equal((await page.locator("#top-customers").innerText()).includes("№"), false);

@@ -205,6 +205,9 @@ test("ROI recalculates as one types", async () => {
   await answered;
   await settled(page);
   await check("99000");
+  await page.fill("#roi-spend", "10,000");
+  assert.match(await text("#roi-wrong"), /10000 або 10\./, "ten thousand is not taken for ten");
+  assert.doesNotMatch(page.url(), /roi\.spend/);
   await page.fill("#roi-spend", "багато");
   assert.match(await text("#roi-wrong"), /число/);
   assert.equal(await page.locator("#roi-spend").getAttribute("aria-invalid"), "true");

@@ -56,6 +56,18 @@ test("a site's fields are saved, what follows is said, and a bad one is named", 
   await page.getByRole("button", { name: "Зберегти" }).click();
   await saved();
   assert.equal((await site()).settings.max_cpa_share, "0.5");
+  await page.getByLabel("Частка LTV на залучення").fill("0,65");
+  await page.getByLabel("LTV за сесію: добре від").fill("1 500,5");
+  await page.getByLabel("LTV за сесію: прийнятно від").fill("200,25");
+  await page.getByRole("button", { name: "Зберегти" }).click();
+  await saved();
+  const { max_cpa_share, ltv_thresholds } = (await site()).settings;
+  assert.deepEqual([max_cpa_share, ...ltv_thresholds], ["0.65", "1500.5", "200.25"]);
+  await page.getByLabel("LTV за сесію: добре від").fill("1,500");
+  await page.getByRole("button", { name: "Зберегти" }).click();
+  assert.equal(await page.getByRole("alert").innerText(), "«1,500» можна прочитати двояко: напишіть 1500 або 1.5.");
+  assert.equal((await site()).settings.ltv_thresholds[0], "1500.5", "and nothing is saved");
+  await page.getByLabel("LTV за сесію: добре від").fill("1500");
   await page.getByLabel("Часовий пояс").fill("Europe/Nowhere");
   await page.getByRole("button", { name: "Зберегти" }).click();
   assert.equal(await page.getByRole("alert").innerText(), "Часовий пояс: назва на кшталт Europe/Kyiv.");

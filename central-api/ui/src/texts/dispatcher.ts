@@ -175,7 +175,6 @@ export const dispatcher = {
   spendBySource: { uk: "Витрати за джерелами", en: "Spend by source" },
   spendNotFiltered: { uk: "витрати не відфільтровано за: {what}", en: "the spend is not filtered by: {what}" },
   spendWithoutRate: { uk: "без курсу не враховано {value}", en: "left out for lack of a rate: {value}" },
-  spendWrong: { uk: "Лише число, не менше нуля.", en: "A number, not below zero." },
   roiEmpty: { uk: "За цей період витрат не завантажено. Введіть суму або завантажте звіт рекламної платформи.", en: "No spend was imported for this period. Enter an amount, or upload an ad platform's report." },
   profit: { uk: "Прибуток", en: "Profit" },
   roiRate: { uk: "ROI", en: "ROI" },

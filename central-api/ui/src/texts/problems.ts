@@ -116,6 +116,12 @@ export const SENTENCES: Record<string, Text> = Object.fromEntries(
   ).map(([en, uk]) => [en, { uk, en }]),
 );
 
+/** Why what was typed is no amount. */
+export const AMOUNTS = {
+  unclear: { uk: "«{text}» можна прочитати двояко: напишіть {whole} або {decimal}.", en: "“{text}” could mean two amounts: write {whole} or {decimal}." },
+  wrong: { uk: "Лише число від 0, до 4 знаків після коми, на кшталт 1234,50.", en: "A number of 0 or more with at most 4 decimals, such as 1234.50." },
+} as const satisfies Record<string, Text>;
+
 /** Why a row of an uploaded file was refused: the server's sentence after the column's name, and the same in Ukrainian. */
 export const ROW_REASONS: Record<string, Text> = {
   required: { uk: "Бракує значення.", en: "is required" },
