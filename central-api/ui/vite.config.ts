@@ -10,9 +10,11 @@ const centre = process.env["UD_DEV_PANEL_API"] ?? "http://127.0.0.1:8080";
 
 const description = JSON.parse(readFileSync(new URL("../openapi.json", import.meta.url), "utf8"));
 const formats = description.paths["/api/utm/export-csv"].get.parameters.find((parameter: { name?: string }) => parameter.name === "format").schema.enum;
+// What /api/utm/compare takes is what every question about figures takes.
+const scope = description.paths["/api/utm/compare"].get.parameters.map(({ $ref }: { $ref: string }) => description.components.parameters[$ref.replace("#/components/parameters/", "")].name);
 
 export default defineConfig({
-  define: { __EXPORT_FORMATS__: JSON.stringify(formats) },
+  define: { __EXPORT_FORMATS__: JSON.stringify(formats), __SCOPE_PARAMETERS__: JSON.stringify(scope) },
   plugins: [svelte(), world()],
   build: {
     target: "es2022",

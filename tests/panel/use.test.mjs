@@ -97,6 +97,23 @@ test("a click on a row filters every panel, chips take filters away again, and a
   assert.deepEqual(page.complaints, []);
 });
 
+test("an advertiser's click id in the address, and a period beside two dates, keep no figure from being shown", async () => {
+  page = await open(browser, shop.url);
+  const { start_date: day } = (await ask(page, "/api/utm/compare", { period: "week" })).period;
+  await page.goto(`/?site=${SITE}&fbclid=abc&days=7&period=today&start_date=${day}&end_date=${day}&utm_source=google`);
+  await settled(page);
+  assert.equal(await page.getByRole("alert").count(), 0);
+  assert.deepEqual(await page.getByRole("group", { name: "Фільтри" }).getByRole("button").allInnerTexts(), ["Джерело: google"]);
+  assert.ok(same(await figure("total_sessions"), (await ask(page, "/api/utm/compare", { start_date: day, end_date: day, utm_source: "google" })).current.total_sessions));
+  assert.equal(await page.getByLabel("Від", { exact: true }).inputValue(), day);
+  // A date alone is no period.
+  await page.goto(`/?site=${SITE}&period=week&start_date=${day}`);
+  await settled(page);
+  assert.equal(await page.getByRole("alert").count(), 0);
+  assert.equal(await page.getByRole("button", { name: "Тиждень" }).getAttribute("aria-pressed"), "true");
+  assert.deepEqual(page.complaints, []);
+});
+
 test("the row of what is not set filters by it too", async () => {
   page = await open(browser, shop.url);
   await page.locator("#campaigns tbody tr", { hasText: "(не вказано)" }).first().click();

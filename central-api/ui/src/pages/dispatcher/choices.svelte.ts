@@ -1,13 +1,13 @@
-// What the page shows, read from its address. Parameters without a dot are the API's own and go to it as they are; those with a dot
-// (`view.compare`, `cohort.metric`) are the page's.
+// What the page shows, read from its address. Parameters without a dot are the API's own and go to it as they are, unless it does not
+// know them (scope.ts); those with a dot (`view.compare`, `cohort.metric`) are the page's.
 import type { Scope } from "../../api/client";
 import { router } from "../../app/router.svelte";
 import { catalogue, session } from "../../app/session.svelte";
 import { language, t } from "../../app/language.svelte";
 import { dispatcher } from "../../texts/dispatcher";
 import { valueName } from "../../app/values";
+import { NO_FILTERS, scopeOf } from "./scope";
 
-const NO_FILTERS = new Set(["site", "period", "start_date", "end_date", "attribution_date", "bots", "confirmed"]);
 /** How the API writes the absent value. */
 const NOT_SET = "(not set)";
 
@@ -20,7 +20,7 @@ export interface Filter {
 class Choices {
   /** Equal addresses give the same text, so that nothing is asked twice. */
   readonly #key: string = $derived.by(() => {
-    const own = new URLSearchParams([...router.query].filter(([name]) => !name.includes(".")));
+    const own = scopeOf(router.query);
     if (session.site) own.set("site", session.site.key);
     own.sort();
     return own.toString();
