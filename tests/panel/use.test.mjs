@@ -249,6 +249,31 @@ test("how to count goes to the API, and the page's figures follow", async () => 
   assert.deepEqual(page.complaints, []);
 });
 
+test("the entered spend follows the address: back through the history, and away with the parameter", async () => {
+  page = await open(browser, shop.url);
+  const field = page.locator("#roi-spend");
+  const counted = () => page.locator("#roi [data-figure=ad_spend]").innerText();
+  await field.fill("1000");
+  await page.waitForURL(/roi\.spend=1000/);
+  await page.getByRole("button", { name: "Тиждень" }).click();
+  await field.fill("2 000,5");
+  await page.waitForURL(/roi\.spend=2000\.5/);
+  await settled(page);
+  assert.ok(same(await counted(), 2000.5));
+  assert.equal(await field.inputValue(), "2 000,5", "as it was typed");
+  await page.goBack();
+  await settled(page);
+  assert.match(page.url(), /roi\.spend=1000$/);
+  assert.equal(await field.inputValue(), "1000");
+  assert.ok(same(await counted(), 1000));
+  await page.getByRole("link", { name: "Диспетчер" }).click();
+  await settled(page);
+  assert.doesNotMatch(page.url(), /roi\.spend/);
+  assert.equal(await field.inputValue(), "");
+  assert.match(await page.locator("#roi").innerText(), /витрат не завантажено|Завантажені витрати/, "the stored spend counts again");
+  assert.deepEqual(page.complaints, []);
+});
+
 test("every panel's export downloads, opens, and holds what the panel shows", async () => {
   page = await open(browser, shop.url, "/?utm_source=google&ab.campaign=brand_always_on&ab.period=all_time&roi.spend=12345,5&cohort.metric=ltv&cohort.type=month");
   const without = await page.locator("section.panel:not(:has(a[download]))").evaluateAll((all) => all.map((panel) => panel.id));
