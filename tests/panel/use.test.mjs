@@ -39,11 +39,40 @@ test("a wrong password is refused in words, a right one lets in, and leaving kee
   assert.deepEqual(page.complaints.filter((text) => !text.includes("401")), []);
 });
 
-test("a session that ended elsewhere leads back to the login", async () => {
-  page = await open(browser, shop.url, "/", { user: VIEWER });
-  await shop.sql("update admin_sessions set revoked_at = now() where user_id = (select user_id from users where email = $1)", VIEWER.email);
-  await page.getByRole("button", { name: "Тиждень" }).click();
+test("a session that ended elsewhere leads back to the login, which says so until one logs in; who comes first or has left is told nothing", async () => {
+  page = await open(browser, shop.url, "/", { user: null });
   await page.waitForSelector("input[name=password]");
+  assert.equal(await page.getByRole("alert").count(), 0, "a first visit");
+  await logIn(page, VIEWER);
+  await settled(page);
+  const end = () => shop.sql("update admin_sessions set revoked_at = now() where user_id = (select user_id from users where email = $1)", VIEWER.email);
+  const said = async () => (await page.waitForSelector("input[name=password]")) && page.getByRole("alert").allInnerTexts();
+  await end();
+  await page.getByRole("button", { name: "Тиждень" }).click();
+  assert.deepEqual(await said(), ["Сеанс завершено; увійдіть знову."]);
+  await logIn(page, VIEWER);
+  await settled(page);
+  assert.match(page.url(), /period=week/, "one goes on where one was");
+  await end();
+  await page.reload();
+  assert.deepEqual(await said(), ["Сеанс завершено; увійдіть знову."], "also where the page is opened anew");
+  await logIn(page, VIEWER);
+  await settled(page);
+  await page.getByRole("button", { name: "Вийти" }).click();
+  assert.deepEqual(await said(), [], "who has left");
+  await logIn(page, VIEWER);
+  await settled(page);
+  await end();
+  await page.getByRole("button", { name: "Вийти" }).click();
+  assert.deepEqual(await said(), [], "who leaves what has ended already");
+});
+
+test("a session that ends while something is saved says on the login why nothing was", async () => {
+  page = await open(browser, shop.url, `/settings?site=${SITE}`);
+  await page.context().clearCookies();
+  await page.getByRole("button", { name: "Зберегти" }).click();
+  await page.waitForSelector("input[name=password]");
+  assert.equal(await page.getByRole("alert").innerText(), "Сеанс завершено; увійдіть знову.");
 });
 
 test("periods are in the address, and the back button goes through them", async () => {

@@ -51,7 +51,10 @@ async function taken<T>(asked: Promise<{ data?: T; error?: unknown; response: Re
 
 export const whoAmI = () => taken(client.GET("/api/v1/session"), { login: true });
 export const logIn = (body: Schemas["Login"]) => taken(client.POST("/api/v1/session", { body }), { login: true });
-export const logOut = () => taken(client.DELETE("/api/v1/session"));
+/** A session that has ended meanwhile is left as well. */
+export const logOut = () => taken(client.DELETE("/api/v1/session"), { login: true }).catch((error: unknown) => {
+  if (!(error instanceof ApiError && error.status === 401)) throw error;
+});
 /** Whether the first admin is still to be made. */
 export const setup = () => taken(client.GET("/api/v1/setup"), { login: true });
 export const makeFirstAdmin = (body: Schemas["FirstAdmin"]) => taken(client.POST("/api/v1/setup", { body }), { login: true });

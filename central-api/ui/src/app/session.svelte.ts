@@ -10,6 +10,8 @@ class Session {
   /** `undefined` until the server said who it is, `null` when nobody is logged in. */
   me = $state.raw<api.Me | null | undefined>(undefined);
   sites = $state.raw<api.Site[]>([]);
+  /** Whoever was logged in did not leave: the login says why they are there. */
+  ended = $state(false);
   /** The site that the address names, else the first. */
   readonly site: api.Site | undefined = $derived(this.sites.find((site) => site.key === router.query.get("site")) ?? this.sites[0]);
   readonly isAdmin: boolean = $derived(this.me?.role === "admin");
@@ -26,7 +28,7 @@ class Session {
       this.me = me;
     } catch (error) {
       if (!(error instanceof api.ApiError && error.status === 401)) throw error;
-      this.forget();
+      this.forget({ ended: true });
     }
   }
 
@@ -34,6 +36,7 @@ class Session {
     const me = await api.logIn({ email, password });
     localStorage.setItem(STORED, "1");
     await this.loadSites();
+    this.ended = false;
     this.me = me;
   }
 
@@ -48,16 +51,18 @@ class Session {
     if (this.sites[0]) language.site = this.sites[0].language;
   }
 
-  /** Nobody is logged in any more. */
-  forget() {
+  /** Nobody is logged in any more; `ended` without their asking for it. */
+  forget({ ended = false } = {}) {
     localStorage.removeItem(STORED);
+    this.ended = ended;
     this.me = null;
     this.sites = [];
   }
 }
 
 export const session = new Session();
-api.whenLoggedOut(() => session.forget());
+// Questions that were under way when one left are answered so too.
+api.whenLoggedOut(() => session.me !== null && session.forget({ ended: true }));
 
 class Catalogue {
   #site = "";
