@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 
 import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { iso31661Alpha2ToAlpha3 } from "iso-3166";
 import { defineConfig } from "vitest/config";
 
 import { world } from "./world.mjs";
@@ -12,9 +13,11 @@ const description = JSON.parse(readFileSync(new URL("../openapi.json", import.me
 const formats = description.paths["/api/utm/export-csv"].get.parameters.find((parameter: { name?: string }) => parameter.name === "format").schema.enum;
 // What /api/utm/compare takes is what every question about figures takes.
 const scope = description.paths["/api/utm/compare"].get.parameters.map(({ $ref }: { $ref: string }) => description.components.parameters[$ref.replace("#/components/parameters/", "")].name);
+// Kosovo has a code that everybody uses and no standard has.
+const countries = [...Object.keys(iso31661Alpha2ToAlpha3), "XK"];
 
 export default defineConfig({
-  define: { __EXPORT_FORMATS__: JSON.stringify(formats), __SCOPE_PARAMETERS__: JSON.stringify(scope) },
+  define: { __EXPORT_FORMATS__: JSON.stringify(formats), __SCOPE_PARAMETERS__: JSON.stringify(scope), __COUNTRIES__: JSON.stringify(countries) },
   plugins: [svelte(), world()],
   build: {
     target: "es2022",

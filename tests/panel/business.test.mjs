@@ -74,6 +74,45 @@ test("a filter on the overview counts the orders of one source, and the files ca
   assert.deepEqual(page.complaints, []);
 });
 
+test("a channel, a country and a device are filtered by the names they are shown by, and what is none of them is refused in words", async () => {
+  page = await open(browser, shop.url, "/analytics/dashboard");
+  const sheet = page.locator("#business-filter-sheet");
+  await page.getByRole("button", { name: "Фільтр" }).click();
+  await sheet.getByLabel("За чим").selectOption("channel");
+  const offered = await sheet.locator("datalist option").evaluateAll((all) => all.map((one) => one.value));
+  const { dimensions } = await ask(page, "/api/utm/catalogue");
+  const channel = dimensions.find(({ key }) => key === "channel").values.find(({ key }) => key === "organic_search");
+  assert.ok(offered.includes(channel.label.uk), offered.join());
+  const whole = await ask(page, "/api/v1/analytics/dashboard", { period: "month" });
+  for (const [dimension, typed, key] of [["channel", channel.label.en, "organic_search"], ["country", "україна", "UA"], ["device_type", "Phone", "mobile"]]) {
+    if (!(await sheet.isVisible())) await page.getByRole("button", { name: "Фільтр" }).click();
+    await sheet.getByLabel("За чим").selectOption(dimension);
+    await sheet.getByLabel("Значення").fill(typed);
+    await sheet.getByRole("button", { name: "Показати" }).click();
+    await page.waitForURL((url) => url.searchParams.get(dimension) === key);
+    await settled(page);
+    const { kpis } = await ask(page, "/api/v1/analytics/dashboard", { period: "month", [dimension]: key });
+    assert.ok(kpis.orders > 0 && kpis.orders < whole.kpis.orders, `${kpis.orders} of ${whole.kpis.orders}`);
+    assert.ok(same(await card("business-figures", "orders"), kpis.orders), dimension);
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: /^Прибрати фільтр/ }).click();
+    await settled(page);
+  }
+  await page.getByRole("button", { name: "Фільтр" }).click();
+  await sheet.getByLabel("За чим").selectOption("device_type");
+  await sheet.getByLabel("Значення").fill("iPhone");
+  await sheet.getByRole("button", { name: "Показати" }).click();
+  assert.equal(await sheet.getByRole("alert").innerText(), "Пристрій: такого значення немає. Оберіть із переліку.");
+  assert.doesNotMatch(page.url(), /device_type/);
+  // What the shop names is free.
+  await sheet.getByLabel("За чим").selectOption("utm_campaign");
+  assert.equal(await sheet.getByRole("alert").count(), 0);
+  assert.equal(await sheet.locator("datalist").count(), 0);
+  await sheet.getByRole("button", { name: "Показати" }).click();
+  await page.waitForURL(/utm_campaign=iPhone/);
+  assert.deepEqual(page.complaints, []);
+});
+
 test("customers are filtered by what brought their first purchase: by a row, a chip, the address and the files", async () => {
   page = await open(browser, shop.url, "/analytics/customers");
   const whole = await ask(page, "/api/v1/analytics/customers", { period: "month" });

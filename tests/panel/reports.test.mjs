@@ -83,6 +83,42 @@ test("a schedule is made, shows its next report, sends a test to whoever asks, i
   assert.deepEqual(page.complaints.filter((text) => !text.includes("400")), []);
 });
 
+test("a schedule's conditions are chosen and shown by name, kept by key, and an unknown one is refused before anything is sent", async () => {
+  page = await open(browser, shop.url, "/reports");
+  await page.getByRole("button", { name: "Додати розклад" }).click();
+  const form = page.getByRole("dialog");
+  const add = async (dimension, value) => {
+    await form.getByRole("button", { name: "Додати умову" }).click();
+    await form.getByLabel("Ознака").last().selectOption(dimension);
+    await form.getByLabel("Значення").last().fill(value);
+  };
+  await form.getByLabel("Назва").fill("За умовами");
+  await add("country", "Ukraine");
+  await add("device_type", "!Телефон");
+  await add("channel", "Radio");
+  assert.equal(await form.getByLabel("Ознака").last().locator("option[value=day]").count(), 0, "time is the schedule's");
+  await form.getByRole("button", { name: "Зберегти" }).click();
+  assert.equal(await form.getByRole("alert").innerText(), "Канал: такого значення немає. Оберіть із переліку.");
+  assert.deepEqual(await schedules(), []);
+  await form.getByLabel("Значення").last().fill("organic_search");
+  await form.getByRole("button", { name: "Зберегти" }).click();
+  await page.waitForSelector("#schedules h3");
+  const [{ filters }] = await schedules();
+  assert.deepEqual(filters, { country: ["UA"], device_type: ["!mobile"], channel: ["organic_search"] });
+  const shown = await page.locator("#schedules li").innerText();
+  for (const part of ["Країна: Україна", "Пристрій: ≠ Телефон"]) assert.ok(shown.includes(part), `${part} in ${shown}`);
+  await page.getByRole("button", { name: "Змінити" }).click();
+  const names = await form.getByLabel("Значення").evaluateAll((all) => all.map((one) => one.value));
+  assert.ok(names.includes("Україна") && names.includes("!Телефон"), names.join());
+  await form.getByRole("button", { name: "Зберегти" }).click();
+  await form.waitFor({ state: "detached" });
+  assert.deepEqual((await schedules())[0].filters, filters);
+  await page.getByRole("button", { name: "Вилучити" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Вилучити" }).click();
+  await page.locator("#schedules .empty").waitFor();
+  assert.deepEqual(page.complaints, []);
+});
+
 test("a viewer sees a report and no schedules, and a phone needs no sideways scroll", async () => {
   page = await open(browser, shop.url, "/reports", { user: VIEWER, width: 390, height: 800, language: "en" });
   assert.equal(await page.locator("#schedules").count(), 0);

@@ -26,6 +26,7 @@ export const dispatcher = {
   removeFilter: { uk: "Прибрати фільтр {what}", en: "Remove the filter {what}" },
   clear: { uk: "Скинути всі", en: "Clear all" },
   filterHint: { uk: "Натисніть рядок таблиці, щоб додати фільтр.", en: "Click a row of a table to filter by it." },
+  noSuchValue: { uk: "{what}: такого значення немає. Оберіть із переліку.", en: "{what}: there is no such value. Choose one from the list." },
   filterBy: { uk: "Фільтрувати: {what}", en: "Filter by {what}" },
   notSet: { uk: "(не вказано)", en: "(not set)" },
   coverage: { uk: "Пов'язано замовлень: {share}", en: "Orders linked: {share}" },

@@ -3,11 +3,14 @@
 import type { Scope } from "../../api/client";
 import { router } from "../../app/router.svelte";
 import { catalogue, session } from "../../app/session.svelte";
-import { language, t } from "../../app/language.svelte";
+import { language, t, type Language } from "../../app/language.svelte";
 import { dispatcher } from "../../texts/dispatcher";
-import { valueName } from "../../app/values";
+import { namesOf, valueName } from "../../app/values";
+import { keyOf, type Named } from "./named";
 import { NO_FILTERS, scopeOf } from "./scope";
 
+/** Every country's code; put here by the build. */
+declare const __COUNTRIES__: readonly string[];
 /** How the API writes the absent value. */
 const NOT_SET = "(not set)";
 
@@ -59,7 +62,18 @@ export function own<K extends string>(name: `${string}.${string}`, allowed: read
 
 /** Adds a row's value as a filter; adding it again changes nothing. */
 export function addFilter(dimension: string, value: string | null) {
-  const raw = value === null ? NOT_SET : value === NOT_SET || /^[!\\]/.test(value) ? `\\${value}` : value;
+  addRaw(dimension, value === null ? NOT_SET : value === NOT_SET || /^[!\\]/.test(value) ? `\\${value}` : value);
+}
+
+/** Adds what was typed as a filter; nothing asks for what has no value. */
+export function addTyped(dimension: string, typed: string) {
+  const raw = rawOf(dimension, typed);
+  if (raw === "") addFilter(dimension, null);
+  else if (raw !== undefined && namedValues(dimension)) addRaw(dimension, raw);
+  else if (raw !== undefined) addFilter(dimension, raw);
+}
+
+function addRaw(dimension: string, raw: string) {
   const all = router.query.getAll(dimension);
   if (!all.includes(raw)) router.set({ [dimension]: [...all, raw] });
 }
@@ -88,10 +102,45 @@ export function shownFilter({ dimension, raw }: Filter): string {
   return (excluded ? "≠ " : "") + shownValue(dimension, value);
 }
 
-function countryName(code: string): string {
+/** A dimension's values where they are ours to name, the absent one with them; undefined where they are the shop's or the platforms'. */
+export function namedValues(dimension: string): readonly Named[] | undefined {
+  const ours = dimension === "country" ? countries() : (catalogue.dimensions.get(dimension)?.values.map(({ key, label }) => ({ key, name: label })) ?? []);
+  const all = ours.length > 0 ? ours : namesOf(dimension).map(([key, name]) => ({ key, name }));
+  return all.length > 0 ? [...all, { key: NOT_SET, name: dispatcher.notSet }] : undefined;
+}
+
+/** What a filter's value is called where it is ours to name; any other is called what it is. */
+export function nameOf(dimension: string, raw: string): string {
+  const [sign, key] = parted(raw);
+  const named = namedValues(dimension)?.find((one) => one.key === key);
+  return named ? sign + t(named.name) : raw;
+}
+
+/** The other way round: what was typed as a filter of the API's. Undefined where the dimension has no such value. */
+export function rawOf(dimension: string, typed: string, named = namedValues(dimension)): string | undefined {
+  if (!named || typed.trim() === "") return typed.trim();
+  const [sign, name] = parted(typed.trim());
+  const key = keyOf(name, named);
+  return key === undefined ? undefined : sign + key;
+}
+
+/** The sign that excludes a value, and the value. */
+const parted = (raw: string): [string, string] => (raw.startsWith("!") ? ["!", raw.slice(1)] : ["", raw]);
+
+/** Every country, in the order of their names. */
+function countries(): Named[] {
+  const { compare } = new Intl.Collator(language.current);
+  return __COUNTRIES__.map((key) => ({ key, name: { uk: countryName(key, "uk"), en: countryName(key, "en") } })).sort((a, b) => compare(t(a.name), t(b.name)));
+}
+
+const countryNames = new Map<Language, Intl.DisplayNames>();
+
+function countryName(code: string, inLanguage = language.current): string {
+  const names = countryNames.get(inLanguage) ?? new Intl.DisplayNames([inLanguage], { type: "region" });
+  countryNames.set(inLanguage, names);
   // What is no code is shown as it is.
   try {
-    return new Intl.DisplayNames([language.current], { type: "region" }).of(code) ?? code;
+    return names.of(code) ?? code;
   } catch {
     return code;
   }
