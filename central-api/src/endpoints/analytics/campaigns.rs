@@ -470,12 +470,19 @@ fn in_days(found: Vec<PerformanceDay>, sessions: &Days, budget: Decimal, filtere
     by_day.into_values().collect()
 }
 
-/// Every campaign's days within a window, each with the campaign's name, for their file.
+/// Days within a window, each with its campaign's name, for their file: every campaign's, or one's alone.
 ///
 /// # Errors
-/// The database's.
-pub(super) async fn all_days(asked: &Asked, window: &Window) -> Result<Vec<(String, CampaignDay)>, ApiError> {
-    let found = campaigns::list(&asked.pool, asked.site.id, None, None, (i64::MAX, 0)).await?;
+/// 404 when there is no such one; the database's.
+pub(super) async fn days_by_name(
+    asked: &Asked,
+    window: &Window,
+    one: Option<i64>,
+) -> Result<Vec<(String, CampaignDay)>, ApiError> {
+    let found = campaigns::list(&asked.pool, asked.site.id, None, one, (i64::MAX, 0)).await?;
+    if one.is_some() && found.is_empty() {
+        return Err(UNKNOWN);
+    }
     let plans: Vec<Plan> = found.iter().map(plan).collect();
     // What was brought before the window is in its days' returns.
     let until = Window {
@@ -483,7 +490,12 @@ pub(super) async fn all_days(asked: &Asked, window: &Window) -> Result<Vec<(Stri
         ..window.clone()
     };
     let (performance, sessions) = tokio::try_join!(
-        async { Ok(campaigns::performances(&asked.pool, &until).await?) },
+        async {
+            Ok(match one {
+                Some(id) => campaigns::performance(&asked.pool, asked.whom(), id).await?,
+                None => campaigns::performances(&asked.pool, &until).await?,
+            })
+        },
         sessions(asked, &plans),
     )?;
     let mut by_campaign: BTreeMap<i64, Vec<PerformanceDay>> = BTreeMap::new();

@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 use super::asked::{Asked, FilterParams};
-use super::campaigns::{all, all_days};
+use super::campaigns::{all, days_by_name};
 use super::customers;
 use super::traffic::{event_type, event_types};
 use crate::business::campaigns::Status;
@@ -83,6 +83,8 @@ pub struct ExportParams {
     r#type: Option<String>,
     /// Of `customers`: those who are in it today.
     segment: Option<Segment>,
+    /// Of `campaign-performance`: the campaign with this number alone.
+    campaign_id: Option<i64>,
     /// Of `conversion-events`: one of its kinds.
     event_type: Option<String>,
     /// `csv` (the default) or `xlsx`.
@@ -203,8 +205,13 @@ fn local(at: chrono::DateTime<chrono::Utc>, site: &Site) -> Cell {
     Cell::Time(at.with_timezone(&site.time_zone).naive_local())
 }
 
-/// Relations of few rows, whole.
-async fn rows(asked: &Asked, window: &figures::Window, relation: Relation) -> Result<Vec<Vec<Cell>>, ApiError> {
+/// Relations of few rows, whole; `campaign`: that one's alone.
+async fn rows(
+    asked: &Asked,
+    window: &figures::Window,
+    relation: Relation,
+    campaign: Option<i64>,
+) -> Result<Vec<Vec<Cell>>, ApiError> {
     let pool = &asked.pool;
     Ok(match relation {
         Relation::Daily => figures::days(pool, window)
@@ -257,7 +264,7 @@ async fn rows(asked: &Asked, window: &figures::Window, relation: Relation) -> Re
                 ]
             })
             .collect(),
-        _ => all_days(asked, window)
+        _ => days_by_name(asked, window, campaign)
             .await?
             .into_iter()
             .map(|(name, day)| {
@@ -400,6 +407,7 @@ impl Large {
     (status = 200, body = String, description = "CSV: UTF-8 with a byte order mark; or a workbook", content_type = "text/csv"),
     (status = 400, body = ErrorBody, description = "a parameter has a value that is not allowed; it is named"),
     (status = 401, body = ErrorBody, description = "nobody is logged in"),
+    (status = 404, body = ErrorBody, description = "there is no such campaign"),
     (status = 429, body = ErrorBody, description = "other exports are under way; Retry-After says when to ask again"),
 ))]
 pub async fn export(State(state): State<AppState>, mut asked: Asked) -> Result<Response, ApiError> {
@@ -414,6 +422,12 @@ pub async fn export(State(state): State<AppState>, mut asked: Asked) -> Result<R
         Relation::Customers => customers::segment(&mut asked)?,
         _ => None,
     };
+    let campaign = match relation {
+        Relation::CampaignPerformance => asked.params.one("campaign_id")?,
+        _ => None,
+    };
+    let wrong = |_| ApiError::invalid("campaign_id", "must be the number of a campaign");
+    let campaign = campaign.map(|id| id.parse().map_err(wrong)).transpose()?;
     let actions = match relation {
         Relation::Conversions => event_types(&mut asked)?,
         _ => Vec::new(),
@@ -441,7 +455,7 @@ pub async fn export(State(state): State<AppState>, mut asked: Asked) -> Result<R
     };
     let few = match relation {
         Relation::Customers | Relation::PageViews | Relation::Conversions => None,
-        _ => Some(rows(&large.asked, &large.asked.window(&period), relation).await?),
+        _ => Some(rows(&large.asked, &large.asked.window(&period), relation, campaign).await?),
     };
     download::send(&state, file, move |parts| async move {
         match few {

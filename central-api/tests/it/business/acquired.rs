@@ -390,6 +390,18 @@ async fn campaigns_are_those_of_the_plain_count(shop: &Shop, orders: &[Order], c
             1 + 2 * days.len(),
             "{filter}"
         );
+        for (id, name) in campaigns.iter().zip(["plain", "paid for"]) {
+            let file = export(&format!("campaign-performance&campaign_id={id}")).await;
+            let own = file
+                .lines()
+                .skip(1)
+                .filter(|line| line.starts_with(&format!("{name},")));
+            assert_eq!(
+                (own.count(), file.lines().count()),
+                (days.len(), 1 + days.len()),
+                "{filter}: {file}"
+            );
+        }
     }
 }
 

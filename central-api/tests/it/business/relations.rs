@@ -350,6 +350,42 @@ async fn every_relation_is_exported_as_text_and_as_a_workbook() {
             _ => {}
         }
     }
+    // Another campaign of the same orders: a file of one has no row of the other's, and is asked of nothing else.
+    let other =
+        json!({"name": "Other", "discount_type": "none", "start_day": "2025-12-01", "utm_campaigns": ["winter"]});
+    let url = shop.app.url("/api/v1/analytics/campaigns");
+    let other: Value = admin
+        .post(&url)
+        .json(&other)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let change = admin
+        .patch(format!("{url}/{}", other["id"]))
+        .json(&json!({"status": "active"}));
+    assert_eq!(change.send().await.unwrap().status(), 200);
+    shop.catch_up().await;
+    let both = file(&shop.client, "type=campaign-performance").await;
+    assert_eq!(String::from_utf8_lossy(&both).lines().count() as i64, 1 + 2 * performed);
+    let one = file(
+        &shop.client,
+        &format!("type=campaign-performance&campaign_id={}", made["id"]),
+    )
+    .await;
+    let one = String::from_utf8_lossy(&one);
+    assert_eq!(one.lines().count() as i64, 1 + performed);
+    assert!(one.lines().skip(1).all(|line| line.starts_with("'=Winter,")), "{one}");
+    for (query, status) in [
+        ("type=campaign-performance&campaign_id=9223372036854775807", 404),
+        ("type=campaign-performance&campaign_id=winter", 400),
+        ("type=campaigns&campaign_id=1", 400),
+    ] {
+        let url = shop.app.url(&format!("/api/v1/analytics/export?{RANGE}&{query}"));
+        assert_eq!(shop.client.get(url).send().await.unwrap().status(), status, "{query}");
+    }
     // The list says the same as the file.
     let listed = shop
         .get("/api/v1/analytics/customer-metrics?limit=3&sort=last_order")
