@@ -54,6 +54,8 @@ export async function install({ sessions = 4_000, users = true, settings = () =>
     log: () => centre.output(),
     /** A command of central-api against this installation. */
     command: (...args) => centralApi(env, ...args),
+    /** One more user: `makeUser({ email, password }, role, ...more arguments of create-admin)`. */
+    makeUser: (user, role, ...more) => makeUser(env, user, role, ...more),
     sql: async (text, ...values) => (await db.query(text, values)).rows,
     async remove() {
       await centre.stop();
@@ -64,7 +66,7 @@ export async function install({ sessions = 4_000, users = true, settings = () =>
   };
 }
 
-const makeUser = (env, { email, password }, role) => run(CENTRAL_API, ["create-admin", email, "--role", role, "--password-stdin"], { env, input: `${password}\n` });
+const makeUser = (env, { email, password }, role, ...more) => run(CENTRAL_API, ["create-admin", email, "--role", role, ...more, "--password-stdin"], { env, input: `${password}\n` });
 
 async function once(server, sql) {
   const client = new pg.Client({ connectionString: server });

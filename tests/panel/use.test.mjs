@@ -403,6 +403,39 @@ test("another site is another page with its own currency", async () => {
   assert.deepEqual(page.complaints, []);
 });
 
+test("a link to a site that is not there says so and leads to those that are, also for whom it is hidden", async () => {
+  page = await open(browser, shop.url, "/?site=nosuch");
+  const main = page.locator("#main");
+  await main.getByRole("heading", { name: "Такого сайту немає" }).waitFor();
+  assert.match(await main.innerText(), /nosuch/);
+  assert.equal(await page.locator("#figures").count(), 0, "no other shop's figures");
+  assert.equal([...page.answers.keys()].some((path) => path.startsWith("/api/utm/")), false, "nor are they asked for");
+  assert.equal(await page.getByLabel("Сайт").locator("option:checked").innerText(), "Виберіть сайт");
+  await main.getByRole("link", { name: "Demo shop" }).click();
+  await settled(page);
+  assert.match(page.url(), /site=demo/);
+  assert.ok(read(await figure("total_sessions")) > 0);
+  await page.goBack();
+  await main.getByRole("heading", { name: "Такого сайту немає" }).waitFor();
+  await page.getByLabel("Сайт").selectOption("second");
+  await page.waitForURL(/site=second/);
+  await settled(page);
+  assert.match(await figure("total_revenue"), /\$|USD/);
+  // An address that names none is the first site's.
+  await page.goto("/");
+  await settled(page);
+  assert.ok(read(await figure("total_sessions")) > 0);
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+  const only = { email: "one.site@shop.example", password: "a-password-of-one-site" };
+  await shop.command("create-site", "hidden", "--name", "Hidden shop", "--domain", "hidden.example");
+  await shop.makeUser(only, "viewer", "--site", SITE);
+  page = await open(browser, shop.url, "/?site=hidden", { user: only });
+  await page.locator("#main").getByRole("heading", { name: "Такого сайту немає" }).waitFor();
+  await page.locator("#main").getByRole("link", { name: "Demo shop" }).waitFor();
+  assert.equal((await page.locator("body").innerText()).includes("Hidden shop"), false);
+});
+
 test("one panel's failure is its own: it says so, the others show their figures, and a retry mends it", async () => {
   page = await open(browser, shop.url, "/", { user: null });
   let broken = true;

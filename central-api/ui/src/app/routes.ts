@@ -24,6 +24,15 @@ export const ROUTES: readonly Route[] = [
   { path: "/account", title: shell.account, icon: "user", inNavigation: false, load: () => import("../pages/account/Account.svelte") },
 ];
 
+/** Lists of what is one site's alone; below each, an address names one thing of it. */
+const LISTS = ["/analytics/campaigns"];
+
+/** The same page for another site. What is one site's alone is left for its list: under that number the other has something else, or nothing. */
+export function onSite(path: string, site: string): string {
+  const list = LISTS.find((one) => path.startsWith(`${one}/`));
+  return `${list ?? path}?site=${encodeURIComponent(site)}`;
+}
+
 /** The page at a path. */
 export function routeOf(path: string): Route | undefined {
   const plain = path.length > 1 ? path.replace(/\/$/, "") : path;

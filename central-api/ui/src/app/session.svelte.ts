@@ -12,8 +12,13 @@ class Session {
   sites = $state.raw<api.Site[]>([]);
   /** Whoever was logged in did not leave: the login says why they are there. */
   ended = $state(false);
-  /** The site that the address names, else the first. */
-  readonly site: api.Site | undefined = $derived(this.sites.find((site) => site.key === router.query.get("site")) ?? this.sites[0]);
+  /** The key of the site that the address names. */
+  readonly named: string | null = $derived(router.query.get("site") || null);
+  /**
+   * The site that the address names, else the first. None where it names one that this reader does not have: the first one's figures would be
+   * taken for those of the one that was asked for.
+   */
+  readonly site: api.Site | undefined = $derived(this.named === null ? this.sites[0] : this.sites.find((site) => site.key === this.named));
   readonly isAdmin: boolean = $derived(this.me?.role === "admin");
 
   /** Asks who it is. What goes wrong other than "nobody" is thrown. */

@@ -34,6 +34,12 @@ export const shell = {
   whatIs: { uk: "Що це: {what}", en: "What is this: {what}" },
   notFound: { uk: "Такої сторінки немає", en: "There is no such page" },
   toStart: { uk: "До диспетчера", en: "To the dispatcher" },
+  chooseSite: { uk: "Виберіть сайт", en: "Choose a site" },
+  unknownSite: { uk: "Такого сайту немає", en: "There is no such site" },
+  unknownSiteAbout: {
+    uk: "Сайту «{site}» немає, або вам його не видно. Перевірте адресу або виберіть інший:",
+    en: "There is no site “{site}”, or you may not see it. Check the address, or choose another:",
+  },
   noSite: { uk: "Сайту ще немає", en: "There is no site yet" },
   makeSite: {
     uk: "Створіть його на сервері командою: central-api create-site shop --name \"Мій магазин\" --domain shop.example",
