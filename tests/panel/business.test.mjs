@@ -244,6 +244,67 @@ test("a campaign's budget is the amount that was typed, and what could be two am
   assert.deepEqual(page.complaints, []);
 });
 
+/** A campaign that counts what demo visitors bring, begun so many days ago; answers its number. */
+async function begun(name, days, values) {
+  const start = new Date(Date.now() - days * 86_400_000).toISOString().slice(0, 10);
+  const headers = { origin: shop.url };
+  const made = await page.request.post("/api/v1/analytics/campaigns", { headers, data: { site: SITE, name, discount_type: "none", start_day: start, ...values } });
+  assert.equal(made.status(), 201, await made.text());
+  const { id } = await made.json();
+  const active = await page.request.patch(`/api/v1/analytics/campaigns/${id}?site=${SITE}`, { headers, data: { status: "active" } });
+  assert.equal(active.status(), 200, await active.text());
+  return id;
+}
+
+test("a campaign's page draws every day, its files hold all of that campaign's days and no other's, and another shop has no such page", async () => {
+  page = await open(browser, shop.url, "/analytics/dashboard");
+  const own = await begun("Always on", 77, { utm_campaigns: ["brand_always_on"] });
+  await begun("Another", 60, { utm_campaigns: ["winter_sale"] });
+  await until("its orders are counted", async () => (await ask(page, `/api/v1/analytics/campaigns/${own}`)).campaign.orders > 0, 30_000);
+  // One with two orders, weeks apart.
+  const sparse = await begun("Rare", 90, { promo_codes: ["RARELY"] });
+  const key = apiKey(shop.env, SITE, "orders");
+  for (const days of [60, 10]) {
+    const at = new Date(Date.now() - days * 86_400_000).toISOString();
+    const order = { order_id: `rare-${days}`, promo_code: "rarely", email: "rare@shop.example", total: "100.00", currency: "UAH", payment_status: "paid", created_at: at, paid_at: at, updated_at: at };
+    const sent = await fetch(`${shop.url}/api/v1/orders`, { method: "POST", headers: { authorization: `Bearer ${key}`, "content-type": "application/json" }, body: JSON.stringify(order) });
+    assert.equal(sent.status, 200, await sent.text());
+  }
+  await until("the two orders are counted", async () => (await ask(page, `/api/v1/analytics/campaigns/${sparse}`)).campaign.purchases === 2, 30_000);
+
+  await page.goto(`/analytics/campaigns/${own}?days=7`);
+  await settled(page);
+  const { days } = await ask(page, `/api/v1/analytics/campaigns/${own}`);
+  assert.ok(days.length > 31, `${days.length} days`);
+  const [csv, ...others] = await page.locator("#campaign-days a[download]").evaluateAll((all) => all.map((one) => one.getAttribute("href")));
+  assert.equal(others.length, 1);
+  const lines = (await (await page.request.get(csv)).text()).trim().split(/\r?\n/).slice(1);
+  assert.deepEqual(lines.map((line) => line.split(",").slice(0, 2)), days.map((one) => ["Always on", one.day]));
+
+  await page.goto(`/analytics/campaigns/${sparse}`);
+  await settled(page);
+  const { campaign, days: some } = await ask(page, `/api/v1/analytics/campaigns/${sparse}`);
+  assert.equal(some.length, 2);
+  const values = await page.locator("#performance figure tbody td").allInnerTexts();
+  const today = new Intl.DateTimeFormat("sv-SE", { timeZone: "Europe/Kyiv" }).format(new Date());
+  assert.equal(values.length, 1 + Math.round((Date.parse(today) - Date.parse(campaign.start_day)) / 86_400_000), "every day since its first");
+  assert.deepEqual(values.map((value, index) => [index, value]).filter(([, value]) => /1/.test(value)).map(([index]) => index), some.map(({ day }) => Math.round((Date.parse(day) - Date.parse(campaign.start_day)) / 86_400_000)));
+
+  await page.getByLabel("Сайт").selectOption("second");
+  await page.waitForURL((url) => url.searchParams.get("site") === "second");
+  await settled(page);
+  assert.equal(new URL(page.url()).pathname, "/analytics/campaigns", "that number is nobody's there, or another campaign's");
+  assert.deepEqual(page.complaints, []);
+});
+
+test("the two pairs of files on the list of campaigns can be told apart, and neither holds a period that is not shown", async () => {
+  page = await open(browser, shop.url, "/analytics/campaigns?days=7");
+  const groups = await page.locator("#business-campaigns [role=group]:has(a[download])").evaluateAll((all) => all.map((group) => [group.innerText.replace(/\s+/g, " "), ...[...group.querySelectorAll("a")].map((link) => new URL(link.href).searchParams)].map((one) => (typeof one === "string" ? one : Object.fromEntries(one)))));
+  assert.deepEqual(groups.map(([shown]) => shown), ["Кампанії: CSV XLSX", "День за днем: CSV XLSX"]);
+  for (const [, csv] of groups) assert.equal(csv.period, "all_time");
+  assert.deepEqual(page.complaints, []);
+});
+
 test("a viewer sees the figures, no customer's number and no way to change a campaign; a phone needs no sideways scroll", async () => {
   page = await open(browser, shop.url, "/analytics/customers", { user: VIEWER, width: 390, height: 800, language: "en" });
   assert.equal((await page.locator("#top-customers").innerText()).includes("№"), false);

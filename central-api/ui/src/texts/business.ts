@@ -174,7 +174,7 @@ export const business = {
   performance: { uk: "Як іде", en: "How it goes" },
   performanceAbout: { uk: "Замовлення кампанії за днями.", en: "The campaign's orders by day." },
   byDay: { uk: "День за днем", en: "Day by day" },
-  byDayAbout: { uk: "Останні {n} днів із замовленням або сесією; у файлі — усі, з вибраними днями, всіх кампаній.", en: "The last {n} days with an order or a session; the file has those of every campaign within the chosen days." },
+  byDayAbout: { uk: "Останні {n} днів із замовленням або сесією; у файлі — усі такі дні цієї кампанії.", en: "The last {n} days with an order or a session; the file has all such days of this campaign." },
   roiToDate: { uk: "ROI на кінець дня", en: "ROI to date" },
   roiToDateAbout: { uk: "За все, що кампанія дала й коштувала до кінця цього дня, з усім бюджетом.", en: "Of all that the campaign had brought and cost by the end of that day, its whole budget included." },
   sessions: { uk: "Сесії", en: "Sessions" },

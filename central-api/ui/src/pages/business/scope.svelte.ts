@@ -7,7 +7,7 @@ export const SPANS = ["7", "30", "90", "all"] as const;
 export type Span = (typeof SPANS)[number];
 
 /** A day of the site, so many days before today, as YYYY-MM-DD. */
-function dayBefore(days: number): string {
+export function dayBefore(days: number): string {
   const today = new Intl.DateTimeFormat("sv-SE", { timeZone: session.site?.time_zone ?? "UTC" }).format(new Date());
   const date = new Date(`${today}T00:00:00Z`);
   date.setUTCDate(date.getUTCDate() - days);
@@ -26,6 +26,9 @@ class BusinessScope {
 
   /** The site and the filters, for what is shown whatever the days. */
   readonly anytime: BusinessQuery = $derived({ site: this.site, ...Object.fromEntries(FILTERS.map((name) => [name, router.query.getAll(name)]).filter(([, values]) => values?.length)) });
+
+  /** And for their files, which would hold a month. */
+  readonly always: BusinessQuery = $derived({ ...this.anytime, period: "all_time" });
 
   readonly query: BusinessQuery = $derived({ ...this.anytime, ...this.#days() });
 
