@@ -305,6 +305,30 @@ test("the two pairs of files on the list of campaigns can be told apart, and nei
   assert.deepEqual(page.complaints, []);
 });
 
+test("a selection that ends outside a dialog leaves it open with what was typed; a click beside it closes it", async () => {
+  page = await open(browser, shop.url, "/analytics/campaigns");
+  await page.getByRole("button", { name: "Нова кампанія" }).click();
+  const dialog = page.getByRole("dialog");
+  const field = dialog.getByLabel("Назва");
+  await field.fill("Весняний розпродаж");
+  const [{ x, y, width, height }, around] = [await field.boundingBox(), await dialog.boundingBox()];
+  await page.mouse.move(x + width / 2, y + height / 2);
+  await page.mouse.down();
+  await page.mouse.move(around.x - 40, y + height / 2, { steps: 5 });
+  await page.mouse.up();
+  assert.equal(await field.inputValue(), "Весняний розпродаж");
+  assert.equal(await dialog.evaluate((one) => one.open), true);
+  // Nor does a press beside it that is let go inside.
+  await page.mouse.move(around.x - 40, y);
+  await page.mouse.down();
+  await page.mouse.move(x + width / 2, y + height / 2, { steps: 5 });
+  await page.mouse.up();
+  assert.equal(await field.inputValue(), "Весняний розпродаж");
+  await page.mouse.click(around.x - 40, y);
+  await dialog.waitFor({ state: "detached" });
+  assert.deepEqual(page.complaints, []);
+});
+
 test("a viewer sees the figures, no customer's number and no way to change a campaign; a phone needs no sideways scroll", async () => {
   page = await open(browser, shop.url, "/analytics/customers", { user: VIEWER, width: 390, height: 800, language: "en" });
   assert.equal((await page.locator("#top-customers").innerText()).includes("№"), false);
