@@ -436,6 +436,35 @@ test("a link to a site that is not there says so and leads to those that are, al
   assert.equal((await page.locator("body").innerText()).includes("Hidden shop"), false);
 });
 
+test("leaving without a connection says that it did not work, and works once there is one", async () => {
+  page = await open(browser, shop.url, "/account");
+  await page.route("**/api/v1/session", (route) => (route.request().method() === "DELETE" ? route.abort() : route.continue()));
+  await page.getByRole("button", { name: "Вийти" }).click();
+  await page.locator("header").getByRole("alert").getByText("не відповідає").waitFor();
+  await page.unroute("**/api/v1/session");
+  await page.getByRole("button", { name: "Вийти" }).click();
+  await page.waitForSelector("input[name=password]");
+  assert.deepEqual(page.complaints.filter((text) => !text.includes("ERR_FAILED")), [], "nothing is thrown that nobody catches");
+});
+
+test("a login that cannot be ended says why and stays in the list", async () => {
+  const other = await open(browser, shop.url, "/account");
+  page = await open(browser, shop.url, "/account");
+  await page.locator("#logins li").nth(1).waitFor();
+  const before = await page.locator("#logins li").count();
+  await page.route("**/api/v1/sessions/*", (route) => route.abort());
+  await page.locator("#logins").getByRole("button", { name: "Завершити" }).first().click();
+  await page.getByRole("alert").getByText("не відповідає").waitFor();
+  assert.equal(await page.locator("#logins li").count(), before);
+  assert.equal((await other.request.get("/api/v1/session")).status(), 200);
+  await page.unroute("**/api/v1/sessions/*");
+  await page.locator("#logins").getByRole("button", { name: "Завершити" }).first().click();
+  await page.waitForFunction((n) => document.querySelectorAll("#logins li").length === n, before - 1);
+  assert.equal(await page.getByRole("alert").count(), 0);
+  await other.context().close();
+  assert.deepEqual(page.complaints.filter((text) => !text.includes("ERR_FAILED")), []);
+});
+
 test("one panel's failure is its own: it says so, the others show their figures, and a retry mends it", async () => {
   page = await open(browser, shop.url, "/", { user: null });
   let broken = true;

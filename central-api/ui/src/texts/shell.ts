@@ -16,6 +16,7 @@ export const shell = {
   light: { uk: "Світле", en: "Light" },
   dark: { uk: "Темне", en: "Dark" },
   logOut: { uk: "Вийти", en: "Log out" },
+  stillIn: { uk: "Ви не вийшли.", en: "You are still logged in." },
   reference: { uk: "Довідник API", en: "API reference" },
   close: { uk: "Закрити", en: "Close" },
   cancel: { uk: "Скасувати", en: "Cancel" },
