@@ -135,6 +135,16 @@ test("a user is invited by a link that works once, and disabled", async () => {
   await row.getByText("вимкнено").waitFor();
 });
 
+test("a change of role that is refused leaves the role that the user has in sight", async () => {
+  await at("/users");
+  const role = page.locator("#users li", { hasText: ADMIN.email }).getByRole("combobox");
+  await role.selectOption("viewer");
+  await page.locator("#users").getByRole("alert").getByText("останній адміністратор").waitFor();
+  assert.equal(await role.inputValue(), "admin");
+  // The browser reports the refusal by itself.
+  page.complaints = page.complaints.filter((text) => !text.includes("409"));
+});
+
 test("a key is shown once and listed without its secret", async () => {
   await at("/keys");
   await page.locator("#api-keys").getByLabel("Назва").fill("CRM");
