@@ -465,6 +465,28 @@ test("a login that cannot be ended says why and stays in the list", async () => 
   assert.deepEqual(page.complaints.filter((text) => !text.includes("ERR_FAILED")), []);
 });
 
+test("a coverage that could not be asked for is unknown, not the former period's, and a retry mends it", async () => {
+  page = await open(browser, shop.url);
+  await page.locator("#coverage", { hasText: "Пов'язано замовлень" }).waitFor();
+  await page.route("**/api/utm/coverage**", (route) => route.abort());
+  await page.route("**/api/utm/freshness**", (route) => route.abort());
+  await page.getByRole("button", { name: "Тиждень" }).click();
+  await settled(page);
+  const said = page.locator(".head").getByRole("alert").filter({ hasText: "невідомо" });
+  await said.waitFor();
+  assert.match(await said.innerText(), /не відповідає/);
+  assert.equal(await page.locator("#coverage").count(), 0, "no share of a month beside the figures of a week");
+  await page.unroute("**/api/utm/coverage**");
+  await said.getByRole("button", { name: "Спробувати ще" }).click();
+  await page.locator("#coverage").waitFor();
+  const { orders } = await ask(page, "/api/utm/coverage", { period: "week" });
+  assert.ok(same(await page.locator("#coverage").innerText(), orders.linked_percent));
+  // Nor is it left out how old the data is.
+  await page.reload();
+  await settled(page);
+  await page.locator(".head").getByRole("alert").filter({ hasText: "остання сесія" }).getByRole("button", { name: "Спробувати ще" }).waitFor();
+});
+
 test("one panel's failure is its own: it says so, the others show their figures, and a retry mends it", async () => {
   page = await open(browser, shop.url, "/", { user: null });
   let broken = true;

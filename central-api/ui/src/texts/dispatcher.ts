@@ -35,6 +35,7 @@ export const dispatcher = {
     uk: "Фільтри сторінки тут не діють: у непов'язаного замовлення немає ні джерела, ні країни, ні пристрою.",
     en: "The page's filters do not hold here: an order that is not linked has no source, country or device.",
   },
+  coverageUnknown: { uk: "Скільки замовлень пов'язано, невідомо", en: "How many orders are linked is unknown" },
   coverageNone: { uk: "Замовлень немає", en: "No orders" },
   coverageAbout: {
     uk: "Частка замовлень періоду, для яких відоме джерело. Решта не має сесії; причини нижче. {linked} з {orders}.",
@@ -43,6 +44,7 @@ export const dispatcher = {
   withoutRate: { uk: "Без курсу валюти: {n}", en: "Without an exchange rate: {n}" },
   anonymous: { uk: "Візити без згоди: {share}", en: "Visits without consent: {share}" },
   fresh: { uk: "Остання сесія {ago}", en: "Last session {ago}" },
+  freshUnknown: { uk: "Коли була остання сесія, невідомо", en: "When the last session was is unknown" },
   freshNone: { uk: "Сесій ще не було", en: "No session yet" },
   freshAbout: {
     uk: "Коли надійшли останні дані. Остання сесія: {session}. Останнє замовлення: {order}.",
