@@ -119,6 +119,39 @@ test("a schedule's conditions are chosen and shown by name, kept by key, and an 
   assert.deepEqual(page.complaints, []);
 });
 
+test("a double click mails once, however fast the server answers", async () => {
+  page = await open(browser, shop.url, "/reports");
+  const plan = { name: "Двічі", frequency: "daily", hour: 8, recipients: ["owner@shop.example"] };
+  const made = await page.request.post(`/api/v1/report-schedules?site=${SITE}`, { headers: { origin: shop.url }, data: plan });
+  assert.equal(made.ok(), true, await made.text());
+  const { id } = await made.json();
+  await page.reload();
+  await settled(page);
+  let asked = 0;
+  let slow = true;
+  await page.route(`**/report-schedules/${id}/test`, async (route) => {
+    asked += 1;
+    if (slow) await new Promise((resolve) => setTimeout(resolve, 700));
+    await route.fulfill({ status: 202, contentType: "application/json", body: "{}" });
+  });
+  const button = page.getByRole("button", { name: "Надіслати мені" });
+  await button.dblclick();
+  assert.equal(await button.isDisabled(), true, "nothing to press while it is under way");
+  await page.getByRole("status").filter({ hasText: "Надсилається" }).waitFor();
+  assert.equal(asked, 1);
+  // Answered before the second click of the two.
+  slow = false;
+  await button.click();
+  await page.waitForFunction(() => document.querySelector("#schedules button:disabled") === null);
+  asked = 0;
+  await button.dblclick({ delay: 60 });
+  await page.waitForTimeout(500);
+  assert.equal(asked, 1);
+  await page.unroute(`**/report-schedules/${id}/test`);
+  await page.request.delete(`/api/v1/report-schedules/${id}`, { headers: { origin: shop.url } });
+  assert.deepEqual(page.complaints, []);
+});
+
 test("a viewer sees a report and no schedules, and a phone needs no sideways scroll", async () => {
   page = await open(browser, shop.url, "/reports", { user: VIEWER, width: 390, height: 800, language: "en" });
   assert.equal(await page.locator("#schedules").count(), 0);
