@@ -207,7 +207,7 @@ fn identified(arrival: Arrival) -> Decision {
 
     let alive = found.and_then(|visitor| cookies.session(visitor.id, settings, now_ms));
     let mut touch = touch::read(hit, page, settings);
-    if alive.is_none() && is_direct(&touch) && touch::is_internal(hit, settings) {
+    if found.is_none() && is_direct(&touch) && touch::is_internal(hit, settings) {
         // Who agrees on the page that the ad led to goes on from there: its click is in no cookie, but in the URL of that page.
         let before = touch::of_referring_page(hit, None, settings);
         if !is_direct(&before) {

@@ -544,6 +544,11 @@ fn a_click_that_led_to_the_page_where_consent_was_given_is_not_lost() {
     // The next page says the same, and is no arrival.
     let later = event(browser.open("https://shop.ua/checkout", ad));
     assert_eq!((later.session, later.touch), (next.session, None));
+    // Whose session has ended is known: the click in the URL of the page that stayed open was theirs, and is over.
+    let back = event(browser.wait(15 * 24 * 60).open("https://shop.ua/", ad));
+    assert_eq!(back.visitor, next.visitor);
+    assert_ne!(back.session, next.session);
+    assert!(back.touch.expect("a touch").click_ids.is_empty());
     // A page of somebody else says nothing of how its visitors came.
     let mut other = Browser::new("");
     let event = event(other.open("https://shop.ua/", "https://other.example/?gclid=theirs"));
