@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use sqlx::PgPool;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::auth::{Attempts, KeyRing};
 use crate::clock::Clock;
@@ -53,6 +53,8 @@ pub struct Shared {
     pub exports: Arc<Semaphore>,
     /// The embedded Postgres, if that is the database.
     pub cluster: Option<Arc<Cluster>>,
+    /// Held while a dead letter is replayed.
+    pub replays: Mutex<()>,
     /// Wakes the loop that sends reports.
     pub mail: Wake,
     /// This process is going down: it finishes what it accepted and is not ready for more.
@@ -84,6 +86,7 @@ impl AppState {
             in_flight: InFlight::default(),
             exports: Arc::new(Semaphore::new(download::AT_ONCE)),
             cluster,
+            replays: Mutex::default(),
             mail: Wake::default(),
             shutting_down: AtomicBool::default(),
         })))

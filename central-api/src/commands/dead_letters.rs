@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{the_site, with_state};
 use crate::config::Config;
 use crate::db::dead_letters::{self, DeadLetter, Wanted};
+use crate::error::ApiError;
 use crate::ingest::replay;
 use crate::state::AppState;
 
@@ -42,7 +43,7 @@ enum Verb {
         /// Its number.
         id: i64,
     },
-    /// Send dead letters through the same door again.
+    /// Send dead letters through the same door again. One that was accepted is left alone.
     #[command(group(ArgGroup::new("which").required(true).args(["id", "all", "code"])))]
     Replay {
         /// Only this one.
@@ -74,8 +75,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
         } => list(state, site.as_deref(), code.as_deref(), settled, limit).await,
         Verb::Show { id } => show(state, id).await,
         Verb::Replay { id: Some(id), .. } => {
-            let letter = by_id(state, id).await?;
-            println!("{id}: {}", replay::replay(state, letter).await?);
+            println!("{id}: {}", replay::replay(state, id).await?);
             Ok(())
         }
         Verb::Replay { code, site, .. } => replay_many(state, site.as_deref(), code.as_deref()).await,
@@ -161,7 +161,12 @@ async fn replay_many(state: &AppState, site: Option<&str>, code: Option<&str>) -
         let Some(last) = page.last() else { break };
         wanted.after = last.id;
         for letter in page {
-            *outcomes.entry(replay::replay(state, letter).await?).or_default() += 1;
+            match replay::replay(state, letter.id).await {
+                Ok(outcome) => *outcomes.entry(outcome).or_default() += 1,
+                // Erased since it was listed.
+                Err(ApiError::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
             bar.inc(1);
         }
     }

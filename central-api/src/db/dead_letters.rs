@@ -47,6 +47,15 @@ pub struct DeadLetter {
     pub replay_outcome: Option<String>,
 }
 
+impl DeadLetter {
+    /// What a replay stored of it, if one did: there is nothing left to replay.
+    pub fn settled(&self) -> Option<&str> {
+        self.replay_outcome
+            .as_deref()
+            .filter(|outcome| matches!(*outcome, "accepted" | "duplicate"))
+    }
+}
+
 /// Stores dead letters; one that stands there already is not stored again. Sorted by site and payload.
 ///
 /// # Errors
@@ -131,29 +140,44 @@ pub async fn count(pool: &PgPool, wanted: &Wanted<'_>) -> sqlx::Result<i64> {
 ///
 /// # Errors
 /// The database's.
-pub async fn by_id(pool: &PgPool, id: i64) -> sqlx::Result<Option<DeadLetter>> {
+pub async fn by_id(db: impl sqlx::PgExecutor<'_>, id: i64) -> sqlx::Result<Option<DeadLetter>> {
     sqlx::query_as!(
         DeadLetter,
         "select dead_letter_id as id, site_id, kind, received_at, batch_id, code, message, payload, replayed_at, replay_outcome
          from dead_letters where dead_letter_id = $1",
         id
     )
-    .fetch_optional(pool)
+    .fetch_optional(db)
     .await
+}
+
+/// A class of advisory locks that nobody else uses, one for each letter.
+const LOCKS: i64 = 0x7564_646c_0000_0000;
+
+/// Waits until nobody else replays the letter, and keeps others from it until the transaction ends. Not a lock of its row: an erasure that
+/// deletes the row while it holds sessions would wait for the replay, whose event waits for those sessions.
+///
+/// # Errors
+/// The database's.
+pub async fn lock(db: &mut PgConnection, id: i64) -> sqlx::Result<()> {
+    sqlx::query!("select pg_advisory_xact_lock($1)", LOCKS + id)
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 /// Notes what a replay came to.
 ///
 /// # Errors
 /// The database's.
-pub async fn settle(pool: &PgPool, id: i64, outcome: &str, now: DateTime<Utc>) -> sqlx::Result<()> {
+pub async fn settle(db: &mut PgConnection, id: i64, outcome: &str, now: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query!(
         "update dead_letters set replayed_at = $2, replay_outcome = $3 where dead_letter_id = $1",
         id,
         now,
         outcome
     )
-    .execute(pool)
+    .execute(db)
     .await?;
     Ok(())
 }

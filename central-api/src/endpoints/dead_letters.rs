@@ -135,6 +135,6 @@ pub async fn replay(
     // Another site's is as good as none.
     let site = state.sites.by_id(letter.site_id).ok_or(GONE)?;
     admin.site(&state.sites, Some(&site.key)).map_err(|_| GONE)?;
-    let outcome = replay::replay(&state, letter).await?;
+    let outcome = replay::replay(&state, letter.id).await?;
     Ok(Json(Replayed { outcome }))
 }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::auth::{ApiKey, Scope};
-use crate::db::dead_letters::{self, NewDeadLetter};
+use crate::db::dead_letters::{self, DeadLetter, NewDeadLetter};
 use crate::db::{data_versions, exchange_rates, orders};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::Json;
@@ -207,7 +207,7 @@ pub async fn send(
     if raws.len() > MAX_ORDERS {
         return Err(ApiError::TooLarge(format!("a list has at most {MAX_ORDERS} orders")));
     }
-    let mut answer = receive(&state, &site, &raws).await?;
+    let mut answer = receive(&state, &site, &raws, None).await?;
     if many {
         return Ok(Json(Answer::Many(answer)));
     }
@@ -230,17 +230,33 @@ fn unreadable(detail: &str) -> ApiError {
     }
 }
 
-/// Reads, stores and answers orders; what cannot be read is kept as a dead letter. Also what a replay of dead letters calls.
+/// Reads, stores and answers orders; what cannot be read is kept as a dead letter. Also what a replay of a dead letter calls: its state is
+/// as old as the letter when it does not say, so that it does not go over what came since, and refused again it makes no second letter.
 ///
 /// # Errors
 /// The database's; then nothing was stored.
-pub async fn receive(state: &AppState, site: &Site, raws: &[&str]) -> Result<OrdersAnswer, ApiError> {
+pub async fn receive(
+    state: &AppState,
+    site: &Site,
+    raws: &[&str],
+    replayed: Option<&DeadLetter>,
+) -> Result<OrdersAnswer, ApiError> {
     let now = state.clock.now();
     let identifier = Identifier::new(&state.config.secret, site);
     let mut states = Vec::new();
     let mut rejected = Vec::new();
+    let read = |raw: &str| {
+        let record = Record::from_json(raw)?;
+        let mut order = OrderState::read(&record, site, &identifier, now)?;
+        if let Some(letter) = replayed
+            && !record.has("updated_at")
+        {
+            order.updated_at = letter.received_at;
+        }
+        Ok(order)
+    };
     for (index, raw) in raws.iter().enumerate() {
-        match Record::from_json(raw).and_then(|record| OrderState::read(&record, site, &identifier, now)) {
+        match read(raw) {
             Ok(order) => states.push(order),
             Err(FieldError { code, field, message }) => rejected.push(OrderRejection {
                 index,
@@ -250,7 +266,7 @@ pub async fn receive(state: &AppState, site: &Site, raws: &[&str]) -> Result<Ord
             }),
         }
     }
-    if !rejected.is_empty() {
+    if !rejected.is_empty() && replayed.is_none() {
         let mut letters: Vec<NewDeadLetter> = rejected
             .iter()
             .map(|refusal| NewDeadLetter {

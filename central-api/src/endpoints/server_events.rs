@@ -12,10 +12,11 @@ use shared::limits::{MAX_BATCH_EVENTS, MAX_EVENT_AGE_MS, MAX_EVENT_BYTES};
 use uuid::Uuid;
 
 use crate::auth::{ApiKey, Scope};
+use crate::db::dead_letters::DeadLetter;
 use crate::error::{ApiError, ErrorBody};
 use crate::ingest;
 use crate::ingest::envelope::Item;
-use crate::ingest::server_event::{FoundBy, ServerEvent, places};
+use crate::ingest::server_event::{FoundBy, ServerEvent, Unsaid, places};
 use crate::ingest::validate::{self, Refusal, Rules};
 use crate::ingest::writer::{Delivery, Verdict};
 use crate::orders::identity::Identifier;
@@ -156,7 +157,7 @@ pub async fn send(
             "a list has at most {MAX_BATCH_EVENTS} events"
         )));
     }
-    let mut answer = receive(&state, &site, &body, &raws, Some(MAX_EVENT_AGE_MS)).await?;
+    let mut answer = receive(&state, &site, &body, &raws, None).await?;
     if many {
         return Ok(Json(EventsReply::Many(answer)));
     }
@@ -182,8 +183,8 @@ fn unreadable(detail: &str) -> ApiError {
     }
 }
 
-/// Reads, places and stores events, which are parts of `body`. A replay of dead letters calls it without `max_age_ms`: then time does
-/// not count against an event, and what is refused again is not kept twice.
+/// Reads, places and stores events, which are parts of `body`. A replay of a dead letter calls it too: then time does not count against
+/// the event, which happened when the letter came if it does not say, and what is refused again is not kept twice.
 ///
 /// # Errors
 /// The database's.
@@ -192,7 +193,7 @@ pub async fn receive(
     site: &Site,
     body: &Bytes,
     raws: &[&str],
-    max_age_ms: Option<i64>,
+    replayed: Option<&DeadLetter>,
 ) -> Result<EventsAnswer, ApiError> {
     let share = state.ingest.admission.share(body.len()).await?;
     let now = state.clock.now();
@@ -207,7 +208,14 @@ pub async fn receive(
                     message: format!("an event has at most {MAX_EVENT_BYTES} bytes"),
                 });
             }
-            ServerEvent::read(&Record::from_json(raw)?, &identifier, now, rand::random())
+            let unsaid = match replayed {
+                Some(letter) => Unsaid::of_letter(letter.id, letter.received_at),
+                None => Unsaid {
+                    occurred_at: now,
+                    random: rand::random(),
+                },
+            };
+            ServerEvent::read(&Record::from_json(raw)?, &identifier, now, unsaid)
         })
         .collect();
     let good: Vec<&ServerEvent> = read.iter().filter_map(|event| event.as_ref().ok()).collect();
@@ -221,7 +229,7 @@ pub async fn receive(
         aliases: &aliases,
         devices: &state.ingest.devices,
         now_ms: now.timestamp_millis(),
-        max_age_ms,
+        max_age_ms: replayed.is_none().then_some(MAX_EVENT_AGE_MS),
     };
     let mut answers = Vec::with_capacity(raws.len());
     let items: Vec<Item> = read
@@ -271,7 +279,7 @@ pub async fn receive(
         batch_id: None,
         body: body.clone(),
         items,
-        keep_refused: max_age_ms.is_some(),
+        keep_refused: replayed.is_none(),
         share: Some(share),
     };
     let verdicts = state.ingest.store(delivery).await?;

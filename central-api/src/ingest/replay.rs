@@ -13,33 +13,50 @@ use crate::site::Site;
 use crate::state::AppState;
 
 /// Replays one dead letter and notes the outcome on it: `accepted`, `duplicate`, or the code it was refused with again.
-/// How old it is by now does not count against it.
+/// How old it is by now does not count against it, and what it does not say of its time is when it came. One that was accepted is left
+/// alone: the outcome is the one that was noted.
 ///
 /// # Errors
-/// The database's; then nothing is noted.
-pub async fn replay(state: &AppState, letter: DeadLetter) -> Result<String, ApiError> {
+/// There is no such letter any more, or the database's; then nothing is noted.
+pub async fn replay(state: &AppState, id: i64) -> Result<String, ApiError> {
+    // One after another: each holds a connection, and the letter's door needs more of them.
+    let _turn = state.replays.lock().await;
+    let mut turn = state.pool.begin().await?;
+    dead_letters::lock(&mut turn, id).await?;
+    let letter = dead_letters::by_id(&mut *turn, id)
+        .await?
+        .ok_or(ApiError::NotFound("there is no dead letter with this number"))?;
+    if let Some(outcome) = letter.settled() {
+        return Ok(outcome.to_owned());
+    }
+    let outcome = through_its_door(state, &letter).await?;
+    dead_letters::settle(&mut turn, id, &outcome, state.clock.now()).await?;
+    turn.commit().await?;
+    metrics::counter!("ud_dead_letters_replayed_total", "outcome" => outcome.clone()).increment(1);
+    Ok(outcome)
+}
+
+async fn through_its_door(state: &AppState, letter: &DeadLetter) -> Result<String, ApiError> {
     let Some(site) = state.sites.by_id(letter.site_id) else {
         return Err(ApiError::Conflict(format!(
             "the site of dead letter {} is gone",
             letter.id
         )));
     };
-    let outcome = match letter.kind.as_str() {
-        "ingest" => ingested(state, &site, &letter).await?,
-        "server_events" => server_event(state, &site, &letter).await?,
+    match letter.kind.as_str() {
+        "ingest" => ingested(state, &site, letter).await,
+        "server_events" => server_event(state, &site, letter).await,
         "orders" => match std::str::from_utf8(&letter.payload) {
-            Ok(text) => orders::receive(state, &site, &[text]).await?.outcome().to_owned(),
-            Err(_) => "invalid_json".to_owned(),
+            Ok(text) => {
+                let answer = orders::receive(state, &site, &[text], Some(letter)).await?;
+                Ok(answer.outcome().to_owned())
+            }
+            Err(_) => Ok("invalid_json".to_owned()),
         },
-        other => {
-            return Err(ApiError::Conflict(format!(
-                "dead letters of kind {other} cannot be replayed"
-            )));
-        }
-    };
-    dead_letters::settle(&state.pool, letter.id, &outcome, state.clock.now()).await?;
-    metrics::counter!("ud_dead_letters_replayed_total", "outcome" => outcome.clone()).increment(1);
-    Ok(outcome)
+        other => Err(ApiError::Conflict(format!(
+            "dead letters of kind {other} cannot be replayed"
+        ))),
+    }
 }
 
 async fn ingested(state: &AppState, site: &Site, letter: &DeadLetter) -> Result<String, ApiError> {
@@ -78,7 +95,7 @@ async fn ingested(state: &AppState, site: &Site, letter: &DeadLetter) -> Result<
 async fn server_event(state: &AppState, site: &Site, letter: &DeadLetter) -> Result<String, ApiError> {
     let body = Bytes::from(letter.payload.clone());
     match std::str::from_utf8(&body) {
-        Ok(text) => Ok(server_events::receive(state, site, &body, &[text], None)
+        Ok(text) => Ok(server_events::receive(state, site, &body, &[text], Some(letter))
             .await?
             .outcome()
             .to_owned()),

@@ -51,8 +51,27 @@ pub struct ServerEvent {
     pub occurred_at: DateTime<Utc>,
 }
 
+/// What stands for what the shop did not say.
+#[derive(Debug, Clone, Copy)]
+pub struct Unsaid {
+    /// When it happened.
+    pub occurred_at: DateTime<Utc>,
+    /// Makes its id.
+    pub random: [u8; 10],
+}
+
+impl Unsaid {
+    /// For an event that was kept as a dead letter: it happened when it came, and each replay of the letter makes the same id.
+    pub fn of_letter(number: i64, received_at: DateTime<Utc>) -> Self {
+        Self {
+            occurred_at: received_at,
+            random: hashed(&format!("dead letter {number} {}", received_at.timestamp_micros())),
+        }
+    }
+}
+
 impl ServerEvent {
-    /// Reads one event. `random` makes its id when the shop gives none.
+    /// Reads one event. `now` limits its time.
     ///
     /// # Errors
     /// The first field at fault.
@@ -60,14 +79,14 @@ impl ServerEvent {
         record: &Record<'_>,
         identifier: &Identifier,
         now: DateTime<Utc>,
-        random: [u8; 10],
+        unsaid: Unsaid,
     ) -> Result<Self, FieldError> {
         record.only(FIELDS)?;
         let given_at = record.time("occurred_at", now)?;
-        let occurred_at = given_at.unwrap_or(now);
+        let occurred_at = given_at.unwrap_or(unsaid.occurred_at);
         let key = record.id("event_id", MAX_UTM_CHARS)?;
         let id = match key {
-            None => uuid_v7(occurred_at.timestamp_millis(), random),
+            None => uuid_v7(occurred_at.timestamp_millis(), unsaid.random),
             Some(key) => match Uuid::try_parse(&key).ok().filter(|id| minted_at_ms(*id).is_some()) {
                 Some(id) => id,
                 // A key of the shop's own gives the same id each time it is sent, as long as the time is the same too.
@@ -138,10 +157,14 @@ impl ServerEvent {
 
 /// A UUIDv7 of the time and a hash of the key.
 fn derived_id(key: &str, at: DateTime<Utc>) -> Uuid {
+    uuid_v7(at.timestamp_millis(), hashed(key))
+}
+
+fn hashed(key: &str) -> [u8; 10] {
     let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
-    let mut random = [0; 10];
-    random.copy_from_slice(&digest[..10]);
-    uuid_v7(at.timestamp_millis(), random)
+    let mut bytes = [0; 10];
+    bytes.copy_from_slice(&digest[..10]);
+    bytes
 }
 
 /// How an event's session was found.

@@ -7,7 +7,7 @@ use central_api::devices::Devices;
 use central_api::import::ids::ImportIds;
 use central_api::import::{events, orders, sessions};
 use central_api::ingest::envelope;
-use central_api::ingest::server_event::ServerEvent;
+use central_api::ingest::server_event::{ServerEvent, Unsaid};
 use central_api::ingest::validate::{self, Rules};
 use central_api::orders::identity::Identifier;
 use central_api::orders::state::OrderState;
@@ -36,6 +36,13 @@ fn site() -> Site {
 
 fn now() -> DateTime<Utc> {
     "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
+fn unsaid() -> Unsaid {
+    Unsaid {
+        occurred_at: now(),
+        random: [7; 10],
+    }
 }
 
 fn secret() -> Secret {
@@ -216,7 +223,7 @@ fn the_records_that_are_spoiled_here_are_good_before() {
     let order = whole(ORDER);
     OrderState::read(&Record::from_json(&order).unwrap(), &site, &identifier, now()).unwrap();
     let event = whole(SERVER_EVENT);
-    ServerEvent::read(&Record::from_json(&event).unwrap(), &identifier, now(), [0; 10]).unwrap();
+    ServerEvent::read(&Record::from_json(&event).unwrap(), &identifier, now(), unsaid()).unwrap();
 }
 
 proptest! {
@@ -247,7 +254,7 @@ proptest! {
     fn a_server_event_with_strange_values_is_read_or_refused_by_field((text, _) in spoiled(SERVER_EVENT)) {
         let (site, secret) = (site(), secret());
         let identifier = Identifier::new(&secret, &site);
-        let read = Record::from_json(&text).and_then(|record| ServerEvent::read(&record, &identifier, now(), [7; 10]).map(drop));
+        let read = Record::from_json(&text).and_then(|record| ServerEvent::read(&record, &identifier, now(), unsaid()).map(drop));
         if let Err(error) = &read {
             named(error)?;
         }

@@ -269,3 +269,66 @@ async fn a_dead_letter_is_listed_and_replayed_once_its_cause_is_gone() {
         401
     );
 }
+
+/// A purchase that named nobody's session half an hour ago; the session is there by now. The number of its letter.
+async fn purchase_before_its_session(app: &TestApp) -> i64 {
+    let client = client(app).await;
+    let body = json!({"action": "purchase", "session_id": Uuid::from_u128(2_001), "value": "500"});
+    let (status, answer) = send(app, &client, &body).await;
+    assert_eq!(
+        (status, answer["error"]["code"].as_str()),
+        (400, Some("unknown_session"))
+    );
+    sqlx::query("update dead_letters set received_at = received_at - interval '30 minutes'")
+        .execute(&app.db.pool)
+        .await
+        .unwrap();
+    deliver(app, &[event(1, 1, 40 * 60_000)]).await;
+    one(app, "select dead_letter_id from dead_letters").await
+}
+
+async fn replay(app: &TestApp, admin: &reqwest::Client, letter: i64) -> Value {
+    let url = app.url(&format!("/api/v1/dead-letters/{letter}/replay"));
+    let answer = admin.post(url).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer.json::<Value>().await.unwrap()["outcome"].clone()
+}
+
+#[tokio::test]
+async fn a_letter_that_was_accepted_counts_once_however_often_it_is_replayed() {
+    let app = app().await;
+    let letter = purchase_before_its_session(&app).await;
+    let admin = app.admin().await;
+    let at_once = futures_util::future::join_all((0..6).map(|_| replay(&app, &admin, letter))).await;
+    assert_eq!(at_once, ["accepted"; 6]);
+    assert_eq!(replay(&app, &admin, letter).await, "accepted");
+    let path = app.url("/api/v1/dead-letters?settled=true");
+    let listed: Value = admin.get(path).send().await.unwrap().json().await.unwrap();
+    assert_eq!(listed["dead_letters"][0]["replay_outcome"], "accepted");
+    assert_eq!(one::<i64>(&app, "select count(*) from events").await, 2);
+}
+
+#[tokio::test]
+async fn a_replay_whose_outcome_was_not_noted_stores_the_same_event_again() {
+    let app = app().await;
+    let letter = purchase_before_its_session(&app).await;
+    let admin = app.admin().await;
+    assert_eq!(replay(&app, &admin, letter).await, "accepted");
+    sqlx::query("update dead_letters set replayed_at = null, replay_outcome = null")
+        .execute(&app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(replay(&app, &admin, letter).await, "duplicate");
+    assert_eq!(one::<i64>(&app, "select count(*) from events").await, 2);
+}
+
+#[tokio::test]
+async fn what_is_replayed_without_a_time_happened_when_it_came() {
+    let app = app().await;
+    let letter = purchase_before_its_session(&app).await;
+    replay(&app, &app.admin().await, letter).await;
+    let at: chrono::DateTime<chrono::Utc> = one(&app, "select max(occurred_at) from events").await;
+    assert_eq!(at, now() - TimeDelta::minutes(30));
+    let last_seen: chrono::DateTime<chrono::Utc> = one(&app, "select last_seen from sessions").await;
+    assert_eq!(last_seen, at);
+}

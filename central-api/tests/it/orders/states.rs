@@ -210,3 +210,76 @@ async fn many_deliveries_at_once_leave_exact_sums() {
         "the last state of every order, task 5 in round 7, is a paid one"
     );
 }
+
+#[tokio::test]
+async fn a_state_that_is_replayed_is_as_old_as_its_letter() {
+    let shop = Shop::open().await;
+    // Its clock was ahead, so the state was refused; it says no `updated_at` and no `created_at`.
+    let ahead = (shop.now() + TimeDelta::minutes(11)).to_rfc3339();
+    for order in ["77", "78"] {
+        let refused = json!({"order_id": order, "total": 10, "payment_status": "unpaid", "paid_at": ahead});
+        assert_eq!(shop.post(&refused).await.0, 400);
+    }
+    let came = shop.now();
+    shop.wait(TimeDelta::minutes(30));
+    shop.ok(json!({"order_id": "77", "total": 10, "payment_status": "paid"}))
+        .await;
+    let paid = shop.get("77").await;
+    shop.wait(TimeDelta::hours(5));
+    let admin = shop.app.admin().await;
+    let letters: Vec<i64> = sqlx::query_scalar("select dead_letter_id from dead_letters order by dead_letter_id")
+        .fetch_all(&shop.app.db.pool)
+        .await
+        .unwrap();
+    for letter in &letters {
+        let url = shop.app.url(&format!("/api/v1/dead-letters/{letter}/replay"));
+        let answer: Value = admin.post(url).send().await.unwrap().json().await.unwrap();
+        assert_eq!(answer["outcome"], "accepted");
+    }
+    let after = shop.get("77").await;
+    assert_eq!(
+        (&after["payment_status"], &after["updated_at"]),
+        (&json!("paid"), &paid["updated_at"])
+    );
+    assert_eq!(after["created_at"], json!(came));
+    let other = shop.get("78").await;
+    assert_eq!(
+        (&other["created_at"], &other["updated_at"]),
+        (&json!(came), &json!(came))
+    );
+}
+
+#[tokio::test]
+async fn a_replay_that_is_refused_for_another_reason_makes_no_second_letter() {
+    let shop = Shop::open().await;
+    let ahead = (shop.now() + TimeDelta::minutes(11)).to_rfc3339();
+    let refused = json!({"order_id": "77", "total": 10, "payment_status": "unpaid", "paid_at": ahead});
+    assert_eq!(shop.post(&refused).await.0, 400);
+    // As if the rules had been other ones then.
+    sqlx::query("update dead_letters set code = 'of_old'")
+        .execute(&shop.app.db.pool)
+        .await
+        .unwrap();
+    let letter: i64 = sqlx::query_scalar("select dead_letter_id from dead_letters")
+        .fetch_one(&shop.app.db.pool)
+        .await
+        .unwrap();
+    let url = shop.app.url(&format!("/api/v1/dead-letters/{letter}/replay"));
+    let answer: Value = shop
+        .app
+        .admin()
+        .await
+        .post(url)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(answer["outcome"], "invalid_field");
+    let letters: i64 = sqlx::query_scalar("select count(*) from dead_letters")
+        .fetch_one(&shop.app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(letters, 1);
+}
