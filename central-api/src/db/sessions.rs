@@ -226,7 +226,33 @@ pub async fn by_ids(db: impl PgExecutor<'_>, site_id: i32, session_ids: &[Uuid])
     .await
 }
 
-/// All sessions of these visitors that began since `from`, earliest first.
+/// A visitor's session, and until when it was alive. Not part of [`Found`]: that is remembered, and this moves on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfVisitor {
+    /// The visitor.
+    pub visitor_id: Uuid,
+    /// The session.
+    pub session_id: Uuid,
+    /// When it was first seen, UTC.
+    pub first_seen: DateTime<Utc>,
+    /// When it was last seen, UTC.
+    pub last_seen: DateTime<Utc>,
+    /// Its visits so far.
+    pub visit_count: i16,
+}
+
+impl From<OfVisitor> for Found {
+    fn from(session: OfVisitor) -> Self {
+        Self {
+            visitor_id: session.visitor_id,
+            session_id: session.session_id,
+            first_seen: session.first_seen,
+            visit_count: session.visit_count,
+        }
+    }
+}
+
+/// These visitors' sessions that were alive between two times, earliest first.
 ///
 /// # Errors
 /// The database's.
@@ -235,14 +261,16 @@ pub async fn of_visitors(
     site_id: i32,
     visitor_ids: &[Uuid],
     from: DateTime<Utc>,
-) -> sqlx::Result<Vec<Found>> {
+    to: DateTime<Utc>,
+) -> sqlx::Result<Vec<OfVisitor>> {
     sqlx::query_as!(
-        Found,
-        "select visitor_id, session_id, first_seen, visit_count from sessions
-         where site_id = $1 and visitor_id = any($2) and first_seen >= $3 order by first_seen, session_id",
+        OfVisitor,
+        "select visitor_id, session_id, first_seen, last_seen, visit_count from sessions
+         where site_id = $1 and visitor_id = any($2) and last_seen >= $3 and first_seen <= $4 order by first_seen, session_id",
         site_id,
         visitor_ids,
-        from
+        from,
+        to
     )
     .fetch_all(db)
     .await

@@ -175,7 +175,7 @@ pub enum FoundBy {
     Session,
     /// The session id that came with it has not been seen yet; the event opens it.
     NotSeenYet,
-    /// The visitor's latest session.
+    /// The visitor's latest session, begun by then and alive within the look-back.
     Visitor,
     /// The latest session of a visitor known by the same customer id, e-mail or phone.
     Contact,
@@ -233,18 +233,19 @@ pub async fn places(
     visitors.sort_unstable();
     visitors.dedup();
     let look_back = chrono::TimeDelta::days(i64::from(site.settings.look_back_days));
-    let earliest = open.iter().map(|event| event.occurred_at).min();
-    let of_visitors = match earliest {
-        Some(earliest) if !visitors.is_empty() => {
-            Box::pin(sessions::of_visitors(pool, site.id, &visitors, earliest - look_back)).await?
+    let times = || open.iter().map(|event| event.occurred_at);
+    let of_visitors = match (times().min(), times().max()) {
+        (Some(from), Some(to)) if !visitors.is_empty() => {
+            Box::pin(sessions::of_visitors(pool, site.id, &visitors, from - look_back, to)).await?
         }
         _ => Vec::new(),
     };
+    // As orders are linked: begun by then, and alive within the look-back.
     let latest = |wanted: &dyn Fn(Uuid) -> bool, at: DateTime<Utc>| {
         of_visitors
             .iter()
-            .rfind(|found| wanted(found.visitor_id) && found.first_seen <= at && found.first_seen >= at - look_back)
-            .copied()
+            .rfind(|found| wanted(found.visitor_id) && found.first_seen <= at && found.last_seen >= at - look_back)
+            .map(|found| Found::from(*found))
     };
     Ok(events
         .iter()

@@ -332,3 +332,23 @@ async fn what_is_replayed_without_a_time_happened_when_it_came() {
     let last_seen: chrono::DateTime<chrono::Utc> = one(&app, "select last_seen from sessions").await;
     assert_eq!(last_seen, at);
 }
+
+#[tokio::test]
+async fn a_session_that_began_before_the_look_back_is_found_while_it_was_alive_within_it() {
+    let app = app().await;
+    let client = client(&app).await;
+    // Both began 40 days ago; one was still visited five days ago, the other one 31.
+    for (session, days) in [(1, 5), (3, 31)] {
+        let mut seen = event(session, session.into(), days * 86_400_000);
+        seen["session"]["started"] = json!((now() - TimeDelta::days(40)).timestamp_millis());
+        assert_eq!(deliver(&app, &[seen]).await.accepted, 1);
+    }
+    let found_by = async |visitor: u128, days: i64| {
+        let at = (now() - TimeDelta::days(days)).to_rfc3339();
+        let body = json!({"action": "search", "visitor_id": Uuid::from_u128(visitor), "occurred_at": at});
+        send(&app, &client, &body).await.1["found_by"].clone()
+    };
+    assert_eq!(found_by(1_000, 0).await, "visitor");
+    assert_eq!(found_by(1_001, 0).await, "none");
+    assert_eq!(found_by(1_001, 2).await, "visitor");
+}
