@@ -103,6 +103,9 @@ pub struct EventRejection {
     code: &'static str,
     /// Sentence that names the field.
     message: String,
+    /// The field at fault; absent when it is the event as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
 }
 
 /// What became of a list.
@@ -165,10 +168,7 @@ pub async fn send(
         (Some(event), _) => Ok(Json(EventsReply::One(event))),
         (None, Some(rejected)) => Err(ApiError::Invalid {
             code: rejected.code,
-            field: rejected
-                .message
-                .split_once([':', ' '])
-                .map(|(field, _)| field.to_owned()),
+            field: rejected.field,
             message: rejected.message,
         }),
         (None, None) => Err(unreadable("the body is empty")),
@@ -241,29 +241,26 @@ pub async fn receive(
                 Some(place) => place.map(|place| (event, place)),
                 None => Err(FieldError::invalid("session_id", "was not looked for")),
             });
-            let record = placed
-                .map_err(|error| Refusal {
-                    code: error.code,
-                    message: error.message,
-                })
-                .and_then(|(event, place)| {
-                    let (by, session_id) = (place.by, place.session.map(|found| found.session_id));
-                    let warnings = event.contacts.warnings.clone();
-                    let contacts = event.contacts.hashes().collect();
-                    let mut record = validate::record(event.into_event(&place), &rules)?;
-                    if let ingest::record::Record::Event(event) = &mut record {
-                        event.contacts = contacts;
-                    }
-                    answers.push(Some(EventAnswer {
-                        index: answers.len(),
-                        event_id: record.event_id(),
-                        status: "accepted",
-                        found_by: by,
-                        session_id,
-                        warnings,
-                    }));
-                    Ok(record)
-                });
+            let record = placed.map_err(Refusal::from).and_then(|(event, place)| {
+                let (by, session_id) = (place.by, place.session.map(|found| found.session_id));
+                let warnings = event.contacts.warnings.clone();
+                let contacts = event.contacts.hashes().collect();
+                let name = event.field_name();
+                let mut record =
+                    validate::record(event.into_event(&place), &rules).map_err(|refusal| refusal.renamed(name))?;
+                if let ingest::record::Record::Event(event) = &mut record {
+                    event.contacts = contacts;
+                }
+                answers.push(Some(EventAnswer {
+                    index: answers.len(),
+                    event_id: record.event_id(),
+                    status: "accepted",
+                    found_by: by,
+                    session_id,
+                    warnings,
+                }));
+                Ok(record)
+            });
             if record.is_err() {
                 answers.push(None);
             }
@@ -294,6 +291,7 @@ pub async fn receive(
                     index,
                     code: refusal.code,
                     message: refusal.message,
+                    field: refusal.field,
                 });
             }
             (Verdict::Accepted, Some(event)) => answer.events.push(event),

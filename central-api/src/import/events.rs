@@ -134,6 +134,22 @@ pub fn read(
     Ok(event)
 }
 
+/// What a row of this layout calls a field of its event.
+pub fn column(record: &Record<'_>) -> impl Fn(&str) -> &str + use<> {
+    let django = record.has(super::Kind::Events.django_column());
+    move |field| match (field, django) {
+        ("id" | "at", false) => "occurred_at",
+        ("id" | "at", true) => "timestamp",
+        ("session.id" | "session.started" | "session.visit", false) => "session_id",
+        ("session.id" | "session.started" | "session.visit", true) => "utm_session_id",
+        ("value", true) => "cart_value",
+        ("props", true) => "metadata",
+        ("product", _) => "product_id",
+        ("order", _) => "order_id",
+        (same, _) => same,
+    }
+}
+
 fn without_query(path: &str) -> String {
     path.split(['?', '#']).next().unwrap_or_default().to_owned()
 }

@@ -206,7 +206,7 @@ impl<'a> Import<'a> {
         let (read, refused) = read_rows(rows, |record| {
             sessions::read(record, &self.ids, self.now)?
                 .into_iter()
-                .map(|event| self.judge(event))
+                .map(|event| self.judge(event, sessions::column(record)))
                 .collect::<Result<Vec<_>, _>>()
         });
         self.store(Kind::Sessions, read, refused, mark).await
@@ -228,12 +228,13 @@ impl<'a> Import<'a> {
         drop(conn);
         let (read, refused) = read_rows(rows, |record| {
             let event = events::read(record, &self.ids, &known, self.now)?;
-            Ok(vec![self.judge(event)?])
+            Ok(vec![self.judge(event, events::column(record))?])
         });
         self.store(Kind::Events, read, refused, mark).await
     }
 
-    fn judge(&self, event: shared::event::Event) -> Result<EventRecord, FieldError> {
+    /// `column`: what the row calls a field of the event.
+    fn judge(&self, event: shared::event::Event, column: impl Fn(&str) -> &str) -> Result<EventRecord, FieldError> {
         let rules = Rules {
             site: self.site,
             aliases: &self.aliases,
@@ -241,11 +242,7 @@ impl<'a> Import<'a> {
             now_ms: self.now.timestamp_millis(),
             max_age_ms: None,
         };
-        validate::record(event, &rules).map_err(|refusal| FieldError {
-            code: refusal.code,
-            field: None,
-            message: refusal.message,
-        })
+        validate::record(event, &rules).map_err(|refusal| refusal.renamed(column).into())
     }
 
     async fn store(

@@ -119,6 +119,18 @@ pub fn read(record: &Record<'_>, ids: &ImportIds, now: DateTime<Utc>) -> Result<
     Ok(events)
 }
 
+/// What a row of this layout calls a field of its events.
+pub fn column(record: &Record<'_>) -> impl Fn(&str) -> &str + use<> {
+    let django = record.has(super::Kind::Sessions.django_column());
+    let names = if django { DJANGO } else { OWN };
+    move |field| match field {
+        "id" | "at" | "session.started" => names.started,
+        "context.ip" => names.ip,
+        "context.country" => "country",
+        same => same,
+    }
+}
+
 struct Names {
     id: &'static str,
     started: &'static str,

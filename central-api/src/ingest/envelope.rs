@@ -90,21 +90,19 @@ pub fn judge(body: &[u8], events: &[&RawValue], rules: &Rules<'_>) -> Vec<Item> 
 /// `too_large`, or `invalid_json` with the path of the field at fault.
 pub fn event(raw: &str) -> Result<Event, Refusal> {
     if raw.len() > MAX_EVENT_BYTES {
-        return Err(Refusal {
-            code: "too_large",
-            message: format!("the event: must take at most {MAX_EVENT_BYTES} bytes as JSON"),
-        });
+        return Err(Refusal::whole(
+            "too_large",
+            format!("the event: must take at most {MAX_EVENT_BYTES} bytes as JSON"),
+        ));
     }
     serde_json::from_str(raw).map_err(|first| {
         // Read again with the path kept: only for the message.
         let mut reader = serde_json::Deserializer::from_str(raw);
-        let message = match serde_path_to_error::deserialize::<_, Event>(&mut reader) {
-            Err(error) if error.path().iter().next().is_some() => format!("{}: {}", error.path(), error.inner()),
-            _ => format!("the event: {first}"),
-        };
-        Refusal {
-            code: "invalid_json",
-            message,
+        match serde_path_to_error::deserialize::<_, Event>(&mut reader) {
+            Err(error) if error.path().iter().next().is_some() => {
+                Refusal::of("invalid_json", &error.path().to_string(), error.inner())
+            }
+            _ => Refusal::whole("invalid_json", format!("the event: {first}")),
         }
     })
 }

@@ -41,6 +41,8 @@ const FIELDS: &[&str] = &[
 #[derive(Debug)]
 pub struct ServerEvent {
     event: Event,
+    /// The id with its time is the shop's own; else the time is that of `occurred_at`.
+    has_own_id: bool,
     /// From the request header `X-UD-Visitor`.
     pub visitor_id: Option<Uuid>,
     /// From the request header `X-UD-Session`.
@@ -85,12 +87,16 @@ impl ServerEvent {
         let given_at = record.time("occurred_at", now)?;
         let occurred_at = given_at.unwrap_or(unsaid.occurred_at);
         let key = record.id("event_id", MAX_UTM_CHARS)?;
-        let id = match key {
-            None => uuid_v7(occurred_at.timestamp_millis(), unsaid.random),
-            Some(key) => match Uuid::try_parse(&key).ok().filter(|id| minted_at_ms(*id).is_some()) {
-                Some(id) => id,
+        let own_id = key
+            .as_deref()
+            .and_then(|key| Uuid::try_parse(key).ok())
+            .filter(|id| minted_at_ms(*id).is_some());
+        let id = match (key, own_id) {
+            (_, Some(id)) => id,
+            (None, None) => uuid_v7(occurred_at.timestamp_millis(), unsaid.random),
+            (Some(key), None) => match given_at {
                 // A key of the shop's own gives the same id each time it is sent, as long as the time is the same too.
-                None if given_at.is_some() => derived_id(&key, occurred_at),
+                Some(_) => derived_id(&key, occurred_at),
                 None => {
                     return Err(FieldError::invalid(
                         "occurred_at",
@@ -114,6 +120,7 @@ impl ServerEvent {
                 text("phone")?.as_deref(),
             ),
             occurred_at,
+            has_own_id: own_id.is_some(),
             event: Event {
                 id,
                 at: occurred_at.timestamp_millis(),
@@ -138,6 +145,20 @@ impl ServerEvent {
                 consent: Consent::Granted,
             },
         })
+    }
+
+    /// What the shop calls a field of the event.
+    pub fn field_name(&self) -> impl Fn(&str) -> &str + use<> {
+        let of_id = if self.has_own_id { "event_id" } else { "occurred_at" };
+        move |field| match field {
+            "id" => of_id,
+            "at" => "occurred_at",
+            "visitor" => "visitor_id",
+            "session" | "session.id" | "session.started" | "session.visit" => "session_id",
+            "product" => "product_id",
+            "order" => "order_id",
+            same => same,
+        }
     }
 
     /// The event in the session that was found for it, or counted without one.

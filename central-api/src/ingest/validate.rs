@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::channel_rules;
 use crate::devices::Devices;
 use crate::ingest::record::{AnonymousRecord, ContextRecord, EventRecord, Record, TouchRecord};
+use crate::record::FieldError;
 use crate::site::Site;
 use crate::site_check::TEST_SOURCE;
 
@@ -28,16 +29,68 @@ use crate::site_check::TEST_SOURCE;
 pub struct Refusal {
     /// Machine-readable reason.
     pub code: &'static str,
+    /// The field at fault; absent when it is the event as a whole.
+    pub field: Option<String>,
     /// Sentence that names the field and what is allowed.
     pub message: String,
+    /// The sentence behind the field's name, for a door that calls the field by another one.
+    allowed: Option<String>,
 }
 
 impl Refusal {
     /// A field whose value is not allowed.
     pub fn field(field: &str, allowed: impl std::fmt::Display) -> Self {
+        Self::of("invalid_field", field, allowed)
+    }
+
+    /// A field that is refused for a reason of its own.
+    pub fn of(code: &'static str, field: &str, allowed: impl std::fmt::Display) -> Self {
         Self {
-            code: "invalid_field",
+            code,
+            field: Some(field.to_owned()),
             message: format!("{field}: {allowed}"),
+            allowed: Some(allowed.to_string()),
+        }
+    }
+
+    /// The event as a whole.
+    pub fn whole(code: &'static str, message: String) -> Self {
+        Self {
+            code,
+            field: None,
+            message,
+            allowed: None,
+        }
+    }
+
+    /// The same in the words of whoever sent the event, who may have other names for its fields: what it never sent it cannot repair.
+    #[must_use]
+    pub fn renamed(self, name: impl Fn(&str) -> &str) -> Self {
+        match (&self.field, &self.allowed) {
+            (Some(field), Some(allowed)) => Self::of(self.code, name(field), allowed),
+            _ => self,
+        }
+    }
+}
+
+impl From<FieldError> for Refusal {
+    /// Its field is the sender's already.
+    fn from(error: FieldError) -> Self {
+        Self {
+            code: error.code,
+            field: error.field,
+            message: error.message,
+            allowed: None,
+        }
+    }
+}
+
+impl From<Refusal> for FieldError {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            code: refusal.code,
+            field: refusal.field,
+            message: refusal.message,
         }
     }
 }
@@ -174,29 +227,28 @@ fn purchase_id(session: &SessionRef, order_id: &str) -> Option<(Uuid, DateTime<U
 
 fn time(field: &str, ms: i64, rules: &Rules<'_>) -> Result<DateTime<Utc>, Refusal> {
     if ms > rules.now_ms.saturating_add(MAX_CLOCK_AHEAD_MS) {
-        return Err(Refusal {
-            code: "clock_ahead",
-            message: format!(
-                "{field}: its time is more than {} minutes ahead of the server's",
+        return Err(Refusal::of(
+            "clock_ahead",
+            field,
+            format_args!(
+                "its time is more than {} minutes ahead of the server's",
                 MAX_CLOCK_AHEAD_MS / 60_000
             ),
-        });
+        ));
     }
     match rules.max_age_ms {
         Some(max) if ms < rules.now_ms.saturating_sub(max) => {
-            return Err(Refusal {
-                code: "too_old",
-                message: format!(
-                    "{field}: its time is more than {} days back; older history comes in by import",
+            return Err(Refusal::of(
+                "too_old",
+                field,
+                format_args!(
+                    "its time is more than {} days back; older history comes in by import",
                     max / 86_400_000
                 ),
-            });
+            ));
         }
         None if ms < EARLIEST_MS => {
-            return Err(Refusal {
-                code: "too_old",
-                message: format!("{field}: its time lies before the year 2000"),
-            });
+            return Err(Refusal::of("too_old", field, "its time lies before the year 2000"));
         }
         _ => {}
     }
@@ -210,7 +262,7 @@ fn session_start(started_ms: i64, at_ms: i64) -> Result<DateTime<Utc>, Refusal> 
     if !(earliest..=at_ms + MAX_CLOCK_AHEAD_MS).contains(&started_ms) {
         return Err(Refusal::field(
             "session.started",
-            "must lie at most 400 days before at, and not after it",
+            "must lie at most 400 days before the event, and not after it",
         ));
     }
     DateTime::from_timestamp_millis(started_ms.min(at_ms))
@@ -437,15 +489,14 @@ fn context_record(context: Context, rules: &Rules<'_>) -> Result<ContextRecord, 
 }
 
 /// Two characters as Cloudflare gives them: ISO 3166-1 alpha-2, `XX` for unknown, `T1` for Tor.
-fn country(code: &str) -> Result<String, Refusal> {
+pub fn country_code(code: &str) -> Option<String> {
     let code = code.trim().to_ascii_uppercase();
-    if code.len() != 2 || !code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) {
-        return Err(Refusal::field(
-            "context.country",
-            "must be an ISO 3166-1 alpha-2 code such as UA",
-        ));
-    }
-    Ok(code)
+    let is_code = code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    is_code.then_some(code)
+}
+
+fn country(code: &str) -> Result<String, Refusal> {
+    country_code(code).ok_or_else(|| Refusal::field("context.country", "must be an ISO 3166-1 alpha-2 code such as UA"))
 }
 
 fn address(text: &str) -> Result<String, Refusal> {

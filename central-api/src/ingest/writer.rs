@@ -322,10 +322,9 @@ fn verdicts(jobs: &[Job], outcomes: Vec<Outcome>) -> Vec<Vec<Verdict>> {
                     Err(refusal) => Verdict::Rejected(refusal.clone()),
                     Ok(_) => match outcomes.next() {
                         Some(Outcome::Accepted) => Verdict::Accepted,
-                        Some(Outcome::Refused(reason)) => Verdict::Rejected(Refusal {
-                            code: "refused_by_database",
-                            message: format!("the event: {reason}"),
-                        }),
+                        Some(Outcome::Refused(reason)) => {
+                            Verdict::Rejected(Refusal::whole("refused_by_database", format!("the event: {reason}")))
+                        }
                         Some(Outcome::Duplicate) | None => Verdict::Duplicate,
                     },
                 })

@@ -561,3 +561,30 @@ async fn imported_history_and_live_orders_meet() {
         .unwrap();
     assert_eq!((status.as_str(), method.as_deref()), ("refunded", Some("session")));
 }
+
+#[tokio::test]
+async fn what_the_judge_of_events_refuses_is_named_by_its_column() {
+    let shop = Shop::open().await;
+    let sessions = shop.folder.file(
+        "sessions.csv",
+        "session_id,started_at,last_seen_at,visit_count,country\n\
+        a,2025-01-01T00:00:00Z,,1,Ukraine\n\
+        b,2023-01-01T00:00:00Z,2025-01-01T00:00:00Z,2,UA\n\
+        c,2025-01-01T00:00:00Z,,1,UA\n",
+    );
+    let events = shop.folder.file(
+        "events.csv",
+        "event_id,session_id,occurred_at,action,currency\n\
+        1,c,2025-01-01T00:00:00Z,custom,UAH\n\
+        2,c,2025-01-01T00:00:00Z,purchase,hryvnia\n",
+    );
+    let mut told = Vec::new();
+    for (kind, file) in [(Kind::Sessions, &sessions), (Kind::Events, &events)] {
+        for row in rejected(&shop.one(kind, file, None).await) {
+            let (field, message) = (row["field"].as_str().unwrap(), row["message"].as_str().unwrap());
+            assert!(message.starts_with(&format!("{field}: ")), "{message}");
+            told.push(field.to_owned());
+        }
+    }
+    assert_eq!(told, ["country", "started_at", "name", "currency"]);
+}

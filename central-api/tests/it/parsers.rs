@@ -202,7 +202,8 @@ fn judged(event: shared::event::Event) -> Result<(), TestCaseError> {
         max_age_ms: None,
     };
     if let Err(refusal) = validate::record(event, &rules) {
-        prop_assert!(refusal.message.contains([':', ' ']), "{refusal:?}");
+        let field = refusal.field.as_deref().unwrap_or_default();
+        prop_assert!(refusal.message.starts_with(field) && !field.is_empty(), "{refusal:?}");
     }
     Ok(())
 }

@@ -352,3 +352,62 @@ async fn a_session_that_began_before_the_look_back_is_found_while_it_was_alive_w
     assert_eq!(found_by(1_001, 0).await, "none");
     assert_eq!(found_by(1_001, 2).await, "visitor");
 }
+
+#[tokio::test]
+async fn a_refusal_names_the_field_as_the_shop_sent_it() {
+    let app = app().await;
+    let client = client(&app).await;
+    deliver(&app, &[event(1, 1, 60_000)]).await;
+    let old = now() - TimeDelta::days(40);
+    let session = Uuid::from_u128(2_001);
+    let long = "x".repeat(300);
+    let cases = [
+        (
+            json!({"action": "lead", "occurred_at": old.to_rfc3339()}),
+            Some("occurred_at"),
+        ),
+        (
+            json!({"action": "lead", "occurred_at": old.to_rfc3339(), "event_id": "mine"}),
+            Some("occurred_at"),
+        ),
+        (
+            json!({"action": "lead", "event_id": uuid_v7(old.timestamp_millis(), [1; 10])}),
+            Some("event_id"),
+        ),
+        (
+            json!({"action": "lead", "session_id": Uuid::nil(), "visitor_id": Uuid::from_u128(5)}),
+            Some("session_id"),
+        ),
+        (
+            json!({"action": "lead", "session_id": session, "label": "x".repeat(40_000)}),
+            None,
+        ),
+        (
+            json!({"action": "lead", "session_id": session, "label": long}),
+            Some("label"),
+        ),
+        (
+            json!({"action": "lead", "session_id": session, "currency": "hryvnia"}),
+            Some("currency"),
+        ),
+        (json!({"action": "custom", "session_id": session}), Some("name")),
+        (json!("x"), None),
+        (json!({"action": "lead", "valu": 1}), Some("valu")),
+    ];
+    for (body, field) in &cases {
+        let (status, answer) = send(&app, &client, body).await;
+        assert_eq!((status, answer["error"]["field"].as_str()), (400, *field), "{answer}");
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(field.is_none_or(|field| message.starts_with(field)), "{message}");
+    }
+    let list: Vec<&Value> = cases.iter().map(|(body, _)| body).collect();
+    let (_, answer) = send(&app, &client, &json!(list)).await;
+    let fields: Vec<Option<&str>> = answer["rejected"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rejected| rejected["field"].as_str())
+        .collect();
+    let wanted: Vec<Option<&str>> = cases.iter().map(|(_, field)| *field).collect();
+    assert_eq!(fields, wanted);
+}

@@ -16,7 +16,7 @@ const missing = (wanted: Iterable<string>, table: object) => [...new Set(wanted)
 
 test("every code of the server has its words", () => {
   const statuses = readFileSync(join(root, "src/error.rs"), "utf8").matchAll(/StatusCode::\w+, "(\w+)"\)/g);
-  const literals = sources.flatMap((source) => [...source.matchAll(/\bcode: "(\w+)"/g)]);
+  const literals = sources.flatMap((source) => [...source.matchAll(/(?:\bcode: |Refusal::(?:of|whole)\(\s*)"(\w+)"/g)]);
   const codes = [...statuses, ...literals].map((found) => found[1] ?? "");
   expect(codes.length).toBeGreaterThan(20);
   expect(missing(codes, CODES)).toEqual([]);
