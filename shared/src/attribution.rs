@@ -84,22 +84,16 @@ pub fn resolve(touch: &Touch, own_hosts: &[impl AsRef<str>], aliases: &Aliases) 
     let mut utm_medium = given(&touch.utm_medium);
     let mut utm_campaign = given(&touch.utm_campaign);
     let mut implied_medium = None;
-    if let Some(source) = &mut utm_source {
-        if let Some(canonical) = aliases.source.get(source.as_str()) {
-            *source = normalise(canonical);
-        } else if let Some((canonical, medium)) = source::ad_spelling(source) {
-            *source = canonical.to_owned();
-            implied_medium = Some(medium);
-        } else if let Some(row) = source::by_spelling(source) {
-            *source = row.name.to_owned();
-        }
+    if let Some(source) = &mut utm_source
+        && let Some((canonical, medium)) = canonical_source(source, &aliases.source)
+    {
+        *source = canonical;
+        implied_medium = medium;
     }
-    if let Some(medium) = &mut utm_medium {
-        if let Some(canonical) = aliases.medium.get(medium.as_str()) {
-            *medium = normalise(canonical);
-        } else if let Some(canonical) = medium_alias(medium) {
-            *medium = canonical.to_owned();
-        }
+    if let Some(medium) = &mut utm_medium
+        && let Some(canonical) = canonical_medium(medium, &aliases.medium)
+    {
+        *medium = canonical;
     }
 
     let click = leading_click(touch);
@@ -238,6 +232,25 @@ fn leading_click(touch: &Touch) -> Option<&'static ClickId> {
             .map(String::as_str)
             .chain(touch.click_kind.as_deref()),
     )
+}
+
+/// What a normalised source is called in reports, where that is another name or a spelling known by itself; and the medium that it implies.
+pub fn canonical_source(source: &str, aliases: &BTreeMap<String, String>) -> Option<(String, Option<&'static str>)> {
+    if let Some(canonical) = aliases.get(source) {
+        return Some((normalise(canonical), None));
+    }
+    if let Some((canonical, medium)) = source::ad_spelling(source) {
+        return Some((canonical.to_owned(), Some(medium)));
+    }
+    source::by_spelling(source).map(|row| (row.name.to_owned(), None))
+}
+
+/// What a normalised medium is called in reports, where that is another name or a spelling known by itself.
+pub fn canonical_medium(medium: &str, aliases: &BTreeMap<String, String>) -> Option<String> {
+    match aliases.get(medium) {
+        Some(canonical) => Some(normalise(canonical)),
+        None => medium_alias(medium).map(str::to_owned),
+    }
 }
 
 /// Facebook's click id rides on Instagram, Messenger and Threads as well; otherwise a name is a company.

@@ -131,6 +131,19 @@ const DEVICES: [NamedValue; 6] = {
     ]
 };
 
+/// Reasons as `bot_reason` tells them.
+const BOT_REASONS: [&str; 9] = [
+    "declared_crawler",
+    "headless",
+    "http_client",
+    "no_user_agent",
+    "platform_verdict",
+    "data_centre",
+    "rate",
+    "inconsistent",
+    "test",
+];
+
 impl Dimension {
     /// Its values in words, where the values are ours; empty where they are the shop's or the platforms'.
     pub fn named_values(self) -> Vec<NamedValue> {
@@ -150,6 +163,16 @@ impl Dimension {
             Self::DeviceType => DEVICES.to_vec(),
             _ => Vec::new(),
         }
+    }
+
+    /// Every value that it can have, where that is ours to say.
+    pub fn closed_values(self) -> Option<Vec<&'static str>> {
+        Some(match self {
+            Self::Channel | Self::DeviceType => self.named_values().into_iter().map(|value| value.key).collect(),
+            Self::VisitorType => vec!["new", "returning"],
+            Self::BotReason => BOT_REASONS.to_vec(),
+            _ => return None,
+        })
     }
 
     /// The table's row.
@@ -537,6 +560,7 @@ mod tests {
             let name = serde_json::to_value(reason).unwrap();
             let case = format!("when {} then '{}'", reason.code(), name.as_str().unwrap());
             assert!(Dimension::BotReason.sql(Side::Sessions).contains(&case), "{case}");
+            assert!(BOT_REASONS.contains(&name.as_str().unwrap()), "{name}");
         }
     }
 

@@ -92,7 +92,7 @@ impl TryFrom<Row> for Schedule {
 /// When they are not an object of lists, or name a dimension that is gone.
 pub fn read_filters(stored: Value) -> anyhow::Result<Filters> {
     let values: BTreeMap<String, Vec<String>> = serde_json::from_value(stored)?;
-    Ok(Filters::from_values(&values)?)
+    Ok(Filters::from_stored(&values)?)
 }
 
 /// Schedules of one site or of all, or the one with a number, by number.

@@ -116,7 +116,7 @@ impl Plan {
             filters: Filters::default(),
             enabled: true,
         };
-        let plan = plan.with(fields)?;
+        let plan = plan.with(site, fields)?;
         if plan.recipients.is_empty() {
             return Err(ApiError::invalid("recipients", "give at least one e-mail address"));
         }
@@ -132,11 +132,11 @@ impl Plan {
             timing: timing(site, fields, Some(self.timing))?,
             ..self.clone()
         }
-        .with(fields)
+        .with(site, fields)
     }
 
     /// All but the timing.
-    fn with(mut self, fields: &PlanFields) -> Result<Self, ApiError> {
+    fn with(mut self, site: &Site, fields: &PlanFields) -> Result<Self, ApiError> {
         if let Some(name) = &fields.name {
             site_rules::name(name)?;
             self.name = name.trim().to_owned();
@@ -153,7 +153,7 @@ impl Plan {
             self.language.clone_from(language);
         }
         if let Some(filters) = &fields.filters {
-            self.filters = Filters::from_values(filters)?;
+            self.filters = Filters::from_values(filters, &site.settings)?;
         }
         self.attach_csv = fields.attach_csv.unwrap_or(self.attach_csv);
         self.enabled = fields.enabled.unwrap_or(self.enabled);

@@ -7,9 +7,14 @@
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
+use shared::attribution;
+use shared::limits::MAX_UTM_CHARS;
+use shared::text::{clean, normalise};
 
 use crate::catalogue::{Dimension, Text};
 use crate::error::ApiError;
+use crate::ingest::validate::country_code;
+use crate::site::SiteSettings;
 
 /// What stands for the absent value.
 pub const NOT_SET: &str = "(not set)";
@@ -45,17 +50,52 @@ impl Choice {
 pub struct Filters(BTreeMap<Dimension, Choice>);
 
 impl Filters {
-    /// Adds one value as it stands in a parameter.
+    /// Adds one value that somebody asks for, in the spelling in which it is stored: what is written otherwise would find nothing and
+    /// look like zero. A source or medium that reports call by another name counts under both: it may have been stored before it was
+    /// called so.
+    ///
+    /// # Errors
+    /// 400 naming the dimension, and the values that it can have if these are ours.
+    pub fn ask(&mut self, dimension: Dimension, text: &str, settings: &SiteSettings) -> Result<(), ApiError> {
+        let (exclude, value) = self.read(dimension, text)?;
+        match value {
+            None => self.put(dimension, exclude, None),
+            Some(value) => {
+                let spellings = spellings(dimension, &value, settings)
+                    .map_err(|allowed| ApiError::invalid(dimension.key(), allowed))?;
+                for spelling in spellings {
+                    self.put(dimension, exclude, Some(spelling));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds one value as it stands in a parameter, whether any row can have it or not.
     ///
     /// # Errors
     /// 400 naming the dimension.
     pub fn add(&mut self, dimension: Dimension, text: &str) -> Result<(), ApiError> {
+        let (exclude, value) = self.read(dimension, text)?;
+        self.put(dimension, exclude, value);
+        Ok(())
+    }
+
+    fn put(&mut self, dimension: Dimension, exclude: bool, value: Option<String>) {
+        let choice = self.0.entry(dimension).or_default();
+        if exclude {
+            &mut choice.exclude
+        } else {
+            &mut choice.include
+        }
+        .push(value);
+    }
+
+    /// Whether a parameter's value is excluded, and the value; none is the absent one.
+    fn read(&self, dimension: Dimension, text: &str) -> Result<(bool, Option<String>), ApiError> {
         let field = dimension.key();
         if text.is_empty() || text == "!" {
-            return Err(ApiError::invalid(
-                field,
-                format!("the value is empty; leave the parameter out, or ask for {NOT_SET}"),
-            ));
+            return Err(ApiError::invalid(field, empty()));
         }
         if text.contains('\0') || text.chars().count() > MAX_VALUE_CHARS {
             return Err(ApiError::invalid(
@@ -78,14 +118,7 @@ impl Filters {
             None if rest == NOT_SET => None,
             None => Some(rest.to_owned()),
         };
-        let choice = self.0.entry(dimension).or_default();
-        if exclude {
-            &mut choice.exclude
-        } else {
-            &mut choice.include
-        }
-        .push(value);
-        Ok(())
+        Ok((exclude, value))
     }
 
     /// What is chosen of a dimension.
@@ -120,11 +153,33 @@ impl Filters {
         Self(kept.map(|(dimension, choice)| (*dimension, choice.clone())).collect())
     }
 
-    /// From an object as [`Filters`] is serialised: dimension → values.
+    /// From an object as [`Filters`] is serialised: dimension → values, as somebody asks for them.
     ///
     /// # Errors
     /// 400 naming the dimension that cannot be filtered by, or whose value is not allowed.
-    pub fn from_values(values: &BTreeMap<String, Vec<String>>) -> Result<Self, ApiError> {
+    pub fn from_values(values: &BTreeMap<String, Vec<String>>, settings: &SiteSettings) -> Result<Self, ApiError> {
+        Self::from_each(values, |filters, dimension, value| {
+            filters.ask(dimension, value, settings)
+        })
+    }
+
+    /// From an object that [`Filters`] became and that was stored: what could be asked for once is not refused now.
+    ///
+    /// # Errors
+    /// 400 naming the dimension that cannot be filtered by, or whose value cannot be read.
+    pub fn from_stored(values: &BTreeMap<String, Vec<String>>) -> Result<Self, ApiError> {
+        Self::from_each(values, |filters, dimension, value| {
+            match filters.ask(dimension, value, &SiteSettings::default()) {
+                Ok(()) => Ok(()),
+                Err(_) => filters.add(dimension, value),
+            }
+        })
+    }
+
+    fn from_each(
+        values: &BTreeMap<String, Vec<String>>,
+        add: impl Fn(&mut Self, Dimension, &str) -> Result<(), ApiError>,
+    ) -> Result<Self, ApiError> {
         let mut filters = Self::default();
         for (key, values) in values {
             let dimension = Dimension::filters().find(|d| d.key() == key).ok_or_else(|| {
@@ -133,7 +188,7 @@ impl Filters {
                 ApiError::invalid(format!("filters.{key}"), format!("allowed are {}", keys.join(", ")))
             })?;
             for value in values {
-                filters.add(dimension, value)?;
+                add(&mut filters, dimension, value)?;
             }
         }
         Ok(filters)
@@ -151,6 +206,40 @@ impl Filters {
     /// Every dimension with a choice.
     pub fn iter(&self) -> impl Iterator<Item = (Dimension, &Choice)> {
         self.0.iter().map(|(dimension, choice)| (*dimension, choice))
+    }
+}
+
+fn empty() -> String {
+    format!("the value is empty; leave the parameter out, or ask for {NOT_SET}")
+}
+
+/// A value as rows have it; or which ones they can have.
+fn spellings(dimension: Dimension, value: &str, settings: &SiteSettings) -> Result<Vec<String>, String> {
+    if let Some(allowed) = dimension.closed_values() {
+        return match allowed.contains(&value) {
+            true => Ok(vec![value.to_owned()]),
+            false => Err(format!("allowed are {}, {NOT_SET}", allowed.join(", "))),
+        };
+    }
+    let canonical = |normal: &str| match dimension {
+        Dimension::UtmSource => attribution::canonical_source(normal, &settings.source_aliases).map(|(name, _)| name),
+        Dimension::UtmMedium => attribution::canonical_medium(normal, &settings.medium_aliases),
+        _ => None,
+    };
+    match dimension {
+        Dimension::Country => country_code(value)
+            .map(|code| vec![code])
+            .ok_or_else(|| format!("must be an ISO 3166-1 alpha-2 code such as UA, or {NOT_SET}")),
+        Dimension::UtmSource
+        | Dimension::UtmMedium
+        | Dimension::UtmCampaign
+        | Dimension::UtmContent
+        | Dimension::UtmTerm => {
+            let normal = clean(&normalise(value), MAX_UTM_CHARS).ok_or_else(empty)?;
+            let other = canonical(&normal).filter(|name| *name != normal);
+            Ok([Some(normal), other].into_iter().flatten().collect())
+        }
+        _ => Ok(vec![value.to_owned()]),
     }
 }
 
@@ -197,6 +286,75 @@ mod tests {
         assert_eq!(read("!\\!a").exclude, some("!a"));
         assert_eq!(read("\\(not set)").include, some("(not set)"));
         assert_eq!(read("\\\\a").include, some("\\a"));
+    }
+
+    fn asked(dimension: Dimension, text: &str) -> Result<Choice, String> {
+        let settings = SiteSettings {
+            source_aliases: [("gastro".to_owned(), "gastronom".to_owned())].into(),
+            ..SiteSettings::default()
+        };
+        let mut filters = Filters::default();
+        match filters.ask(dimension, text, &settings) {
+            Ok(()) => Ok(filters.of(dimension).unwrap().clone()),
+            Err(ApiError::Invalid { message, field, .. }) => {
+                assert_eq!(field.as_deref(), Some(dimension.key()));
+                Err(message)
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_value_is_asked_for_in_the_spelling_of_what_is_stored() {
+        let some = |values: &[&str]| values.iter().map(|value| Some((*value).to_owned())).collect::<Vec<_>>();
+        for (dimension, text, stored) in [
+            (Dimension::UtmSource, "Facebook", &["facebook"][..]),
+            (Dimension::UtmSource, "FB", &["fb", "facebook"]),
+            (Dimension::UtmSource, "Gastro", &["gastro", "gastronom"]),
+            (Dimension::UtmMedium, "PPC", &["ppc", "cpc"]),
+            (Dimension::UtmCampaign, " Spring  Sale", &["spring sale"]),
+            (Dimension::UtmCampaign, "\\!Spring", &["!spring"]),
+            (Dimension::UtmContent, "Video", &["video"]),
+            (Dimension::UtmTerm, "Куртка", &["куртка"]),
+            (Dimension::Country, "ua", &["UA"]),
+            (Dimension::Country, "T1", &["T1"]),
+            (Dimension::City, "Kyiv", &["Kyiv"]),
+            (Dimension::VisitorType, "new", &["new"]),
+        ] {
+            assert_eq!(asked(dimension, text).unwrap().include, some(stored), "{text}");
+            let absent = asked(dimension, &format!("!{text}")).unwrap();
+            assert_eq!((absent.include, absent.exclude), (vec![], some(stored)), "{text}");
+        }
+        assert_eq!(asked(Dimension::DeviceType, "(not set)").unwrap().include, [None]);
+    }
+
+    #[test]
+    fn a_value_that_no_row_can_have_is_refused_with_those_that_rows_have() {
+        for (dimension, text, allowed) in [
+            (Dimension::DeviceType, "phone", "desktop, mobile, tablet"),
+            (Dimension::DeviceType, "!phone", "desktop, mobile, tablet"),
+            (Dimension::Channel, "foo", "organic_search"),
+            (Dimension::VisitorType, "neww", "new, returning, (not set)"),
+            (Dimension::BotReason, "nonsense", "declared_crawler"),
+            (Dimension::Country, "Ukraine", "such as UA"),
+            (Dimension::Country, "У1", "such as UA"),
+            (Dimension::UtmTerm, "  ", "empty"),
+        ] {
+            let message = asked(dimension, text).unwrap_err();
+            assert!(message.contains(allowed), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn what_was_stored_before_values_were_checked_is_still_read() {
+        let stored = BTreeMap::from([
+            ("device_type".to_owned(), vec!["phone".to_owned()]),
+            ("utm_source".to_owned(), vec!["Google".to_owned()]),
+        ]);
+        let filters = Filters::from_stored(&stored).unwrap();
+        assert!(filters.of(Dimension::DeviceType).unwrap().admits(Some("phone")));
+        assert!(filters.of(Dimension::UtmSource).unwrap().admits(Some("google")));
+        assert!(Filters::from_values(&stored, &SiteSettings::default()).is_err());
     }
 
     #[test]

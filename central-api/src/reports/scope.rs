@@ -85,7 +85,7 @@ impl Scope {
         let names = Dimension::filters().map(|d| (d.key(), d)).chain(ALIASES);
         for (name, dimension) in names {
             for value in params.all(name) {
-                filters.add(dimension, &value)?;
+                filters.ask(dimension, &value, &site.settings)?;
             }
         }
         let scope = Self {

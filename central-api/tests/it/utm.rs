@@ -156,6 +156,15 @@ async fn what_cannot_be_asked_is_a_400_that_names_the_parameter_and_what_is_allo
         ("general-stats?utm_source=", "utm_source", "(not set)"),
         ("general-stats?utm_source=%00", "utm_source", "NUL"),
         ("general-stats?limit=5", "limit", "no such parameter"),
+        ("sources?device_type=phone", "device_type", "desktop, mobile, tablet"),
+        ("sources?channel=!foo", "channel", "organic_search"),
+        ("sources?country=Ukraine", "country", "alpha-2"),
+        ("general-stats?visitor_type=neww", "visitor_type", "new, returning"),
+        (
+            "sources?bots=include&bot_reason=nonsense",
+            "bot_reason",
+            "declared_crawler",
+        ),
         ("sources?limit=0", "limit", "1 to 1000"),
         ("sources?limit=1001", "limit", "1 to 1000"),
         ("sources?offset=-1", "offset", "0 to"),
@@ -304,6 +313,24 @@ async fn filters_combine_repeat_exclude_and_take_values_as_data() {
     assert_eq!(both["filters"], json!({"utm_campaign": ["\\!x", "sale"]}));
     let all = count(&shop.ok("general-stats?period=all_time").await);
     assert_eq!(count(&shop.ok(&campaign("!sale")).await), all - with(Some("sale")));
+}
+
+#[tokio::test]
+async fn how_a_filter_is_spelt_does_not_matter_where_stored_values_are_normalised() {
+    let shop = Shop::open().await;
+    for (asked, stored) in [
+        ("utm_source=Facebook", "utm_source=facebook"),
+        ("utm_source=%20GOOGLE%20", "utm_source=google"),
+        ("utm_medium=CPC", "utm_medium=cpc"),
+        ("utm_campaign=SALE", "utm_campaign=sale"),
+        ("country=ua", "country=UA"),
+        ("country=!ua", "country=!UA"),
+    ] {
+        let of = async |filter: &str| shop.ok(&format!("sources?period=all_time&{filter}")).await;
+        let body = of(asked).await;
+        assert!(!body["sources"].as_array().unwrap().is_empty(), "{asked}: {body}");
+        assert_eq!(body, of(stored).await, "{asked}");
+    }
 }
 
 #[tokio::test]

@@ -300,6 +300,7 @@ async fn a_clear_test_names_its_winner_in_the_original_shape() {
     shop.creative(None, 30, 3, 500, 10).await;
     let body = shop.ok("ab-test?campaign=winter&period=month").await;
     assert_eq!(body, shop.ok("ab-test/?utm_campaign=winter&period=month").await);
+    assert_eq!(body, shop.ok("ab-test?campaign=Winter&period=month").await);
     assert_eq!(
         (&body["campaign"], &body["winner"], &body["observational"]),
         (&json!("winter"), &json!("video_ad_1"), &json!(true))

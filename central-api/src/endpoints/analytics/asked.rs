@@ -117,7 +117,7 @@ impl Asked {
     pub fn filters(&mut self) -> Result<(), ApiError> {
         for (name, dimension) in filter_names() {
             for value in self.params.all(name) {
-                self.filters.add(dimension, &value)?;
+                self.filters.ask(dimension, &value, &self.site.settings)?;
             }
         }
         Ok(())

@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
+use shared::text::normalise;
 use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::path::Parameter;
@@ -287,7 +288,7 @@ fn weights(texts: Vec<String>) -> Result<BTreeMap<String, f64>, ApiError> {
         let (name, weight) = text.rsplit_once(':').ok_or_else(wrong)?;
         let plain = weight.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         let weight: f64 = weight.parse().ok().filter(|_| plain).ok_or_else(wrong)?;
-        if weight <= 0.0 || weight > 1e6 || planned.insert(name.to_owned(), weight).is_some() {
+        if weight <= 0.0 || weight > 1e6 || planned.insert(normalise(name), weight).is_some() {
             return Err(wrong());
         }
     }

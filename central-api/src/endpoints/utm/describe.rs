@@ -210,8 +210,9 @@ pub fn common_parameters() -> Vec<Parameter> {
                 .schema(Some(ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::String))))
                 .explode(Some(true))
                 .description(Some(format!(
-                    "Filter: {} Repeat for several values; ! before a value excludes it, (not set) is the absent value, \\ takes what follows literally.",
-                    dimension.definition().definition.en
+                    "Filter: {}{} Repeat for several values; ! before a value excludes it, (not set) is the absent value, \\ takes what follows literally.",
+                    dimension.definition().definition.en,
+                    dimension.closed_values().map_or_else(String::new, |allowed| format!(" Allowed are {}.", allowed.join(", ")))
                 )))
                 .build(),
         );

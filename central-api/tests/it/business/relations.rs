@@ -114,6 +114,9 @@ async fn a_filter_without_a_meaning_is_refused_by_its_name() {
     for (path, field) in [
         ("dashboard?referrer=x", "referrer"),
         ("dashboard?utm_source=", "utm_source"),
+        ("dashboard?device_type=phone", "device_type"),
+        ("customers?channel=foo", "channel"),
+        ("customer-segments?country=Ukraine", "country"),
         ("revenue-streams?region=x", "region"),
         ("customers?referrer=x", "referrer"),
         ("customer-segments?country=", "country"),
