@@ -211,6 +211,7 @@ pub(super) async fn makeup(
     let (before, day) = (day_number(before), day_number(day));
     let risky = at_risk_days(today, &settings.customer_segments);
     let mut segments: [Sum; CODES] = Default::default();
+    let mut unvalued = [0_i64; CODES];
     // From the segment of the first place to that of the second; 0: no customer yet.
     let mut moves = [[0_i64; CODES]; CODES];
     let mut groups: BTreeMap<(String, String, usize), Sum> = BTreeMap::new();
@@ -232,6 +233,7 @@ pub(super) async fn makeup(
             let (was, is) = (known.segment_on(before, own.clone()), known.segment_on(day, own));
             moves[was][is] += 1;
             segments[is].add(&sum);
+            unvalued[is] += worth.unvalued_orders.get(customer);
             at_risk += i64::from(worth.is_at_risk(customer, &risky));
             let band = bands.partition_point(|from| *from <= sum.revenue);
             let key = (source.codes.get(customer), worth.vip_tier.codes.get(customer), band);
@@ -250,6 +252,7 @@ pub(super) async fn makeup(
         customers: segments[place].customers,
         revenue: decimal(segments[place].revenue),
         orders: segments[place].orders,
+        unvalued_orders: unvalued[place],
         before: moves[place].iter().sum(),
     });
     let from = Segment::ALL.iter().map(named).map(|(code, place)| (Some(code), place));

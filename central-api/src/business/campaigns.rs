@@ -221,6 +221,7 @@ pub struct Campaign {
     pub purchases: i64,
     pub revenue: Decimal,
     pub discount_cost: Decimal,
+    pub unvalued_orders: i64,
 }
 
 /// Campaigns of a site, the latest first; those of a status, or one.
@@ -239,9 +240,10 @@ pub async fn list(
         r#"select c.campaign_id, c.name, c.description, c.discount_type, c.discount_value, c.status, c.start_day, c.end_day, c.audience,
             c.budget, c.utm_campaigns, c.promo_codes, c.created_at, c.updated_at, c.customers_reached,
             coalesce(p.orders, 0) as "orders!", coalesce(p.purchases, 0) as "purchases!", coalesce(p.revenue, 0) as "revenue!",
-            coalesce(p.discount_cost, 0) as "discount_cost!"
+            coalesce(p.discount_cost, 0) as "discount_cost!", coalesce(p.unvalued_orders, 0) as "unvalued_orders!"
         from campaigns c left join lateral (
-            select sum(orders) as orders, sum(purchases) as purchases, sum(revenue) as revenue, sum(discount_cost) as discount_cost
+            select sum(orders) as orders, sum(purchases) as purchases, sum(revenue) as revenue, sum(discount_cost) as discount_cost,
+                sum(unvalued_orders) as unvalued_orders
             from campaign_performance p where p.site_id = c.site_id and p.campaign_id = c.campaign_id) p on true
         where c.site_id = $1 and ($2::text is null or c.status = $2) and ($3::bigint is null or c.campaign_id = $3)
         order by c.start_day desc, c.campaign_id desc limit $4 offset $5"#,
@@ -357,6 +359,8 @@ pub struct Sums {
     pub discount_cost: Decimal,
     /// Different ones with a purchase.
     pub customers: i64,
+    /// Purchases without an exchange rate.
+    pub unvalued_orders: i64,
 }
 
 /// A campaign's day.

@@ -14,15 +14,16 @@ use crate::reports::filter::Filters;
 use crate::rollup::blocks::format::{Numbers, Reader, Texts, Writer};
 
 /// Counted up when the columns or their meaning change; beside the dimensions' names it is what the blocks are made by.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Customers of one block: a returning customer's order packs as many anew, and a page reads as many at once.
 const CUSTOMERS: i64 = 512;
 
 /// Columns of numbers, in the order in which they stand in `worth`, each with what it is of a row `o` of `customer_metrics`. Money beyond
 /// what 64 bits hold (nine hundred trillion) is taken for that much.
-const WORTH: [(&str, &str); 7] = [
+const WORTH: [(&str, &str); 8] = [
     ("revenue", "least(o.revenue * 10000, 9223372036854775807)::bigint"),
     ("orders", "o.orders::bigint"),
+    ("unvalued_orders", "o.unvalued_orders::bigint"),
     ("subscription_active", "o.subscription_active::int::bigint"),
     (
         "loyalty_earned",
@@ -281,6 +282,7 @@ pub struct Worth<'a> {
     /// In ten-thousandths of the site's currency.
     pub revenue: Numbers<'a>,
     pub orders: Numbers<'a>,
+    pub unvalued_orders: Numbers<'a>,
     pub subscription_active: Numbers<'a>,
     /// In ten-thousandths.
     pub loyalty_earned: Numbers<'a>,
@@ -299,6 +301,7 @@ impl<'a> Worth<'a> {
         Some(Self {
             revenue: reader.numbers()?,
             orders: reader.numbers()?,
+            unvalued_orders: reader.numbers()?,
             subscription_active: reader.numbers()?,
             loyalty_earned: reader.numbers()?,
             loyalty_redeemed: reader.numbers()?,

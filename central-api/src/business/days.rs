@@ -66,8 +66,8 @@ pub async fn recompute(conn: &mut PgConnection, site_id: i32, days: &[NaiveDate]
     .execute(&mut *conn)
     .await?;
     sqlx::query!(
-        "insert into revenue_streams (site_id, day, stream, amount, transactions)
-        select $1, day, stream, coalesce(sum(revenue), 0), count(*) from order_facts
+        "insert into revenue_streams (site_id, day, stream, amount, transactions, unvalued_orders)
+        select $1, day, stream, coalesce(sum(revenue), 0), count(*), count(*) filter (where revenue is null) from order_facts
         where site_id = $1 and day = any($2) and purchase group by day, stream",
         site_id,
         days
@@ -137,9 +137,10 @@ pub async fn campaigns(
     .fetch_all(&mut *conn)
     .await?;
     let after = sqlx::query_scalar!(
-        "insert into campaign_performance (site_id, campaign_id, day, orders, purchases, revenue, discount_cost, customers)
+        "insert into campaign_performance (site_id, campaign_id, day, orders, purchases, revenue, discount_cost, customers, unvalued_orders)
         select $1, f.campaign_id, f.day, count(*), count(*) filter (where f.purchase), coalesce(sum(f.revenue), 0),
-            coalesce(sum(f.discount) filter (where f.purchase), 0), count(distinct f.customer_no) filter (where f.purchase)
+            coalesce(sum(f.discount) filter (where f.purchase), 0), count(distinct f.customer_no) filter (where f.purchase),
+            count(*) filter (where f.purchase and f.revenue is null)
         from campaign_orders f
         where f.site_id = $1 and ($2::bigint is null or f.campaign_id = $2)
             and f.day between coalesce($3::date, '-infinity') and coalesce($4::date, 'infinity') and ($5::date[] is null or f.day = any($5))

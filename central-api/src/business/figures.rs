@@ -259,6 +259,7 @@ pub struct StreamSum {
     pub stream: String,
     pub amount: Decimal,
     pub transactions: i64,
+    pub unvalued_orders: i64,
 }
 
 /// Streams of a window, the largest first.
@@ -271,7 +272,8 @@ pub async fn streams(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<StreamS
     }
     sqlx::query_as!(
         StreamSum,
-        r#"select stream, sum(amount) as "amount!", sum(transactions) as "transactions!" from revenue_streams
+        r#"select stream, sum(amount) as "amount!", sum(transactions) as "transactions!",
+            sum(unvalued_orders) as "unvalued_orders!" from revenue_streams
         where site_id = $1 and ($2::date is null or day >= $2) and day <= $3 group by stream order by sum(amount) desc, stream"#,
         window.site_id,
         window.first,
@@ -289,6 +291,7 @@ pub struct StreamDay {
     pub stream: String,
     pub amount: Decimal,
     pub transactions: i32,
+    pub unvalued_orders: i32,
 }
 
 /// Streams of a window day by day.
@@ -301,7 +304,7 @@ pub async fn stream_days(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<Str
     }
     sqlx::query_as!(
         StreamDay,
-        "select day, stream, amount, transactions from revenue_streams
+        "select day, stream, amount, transactions, unvalued_orders from revenue_streams
         where site_id = $1 and ($2::date is null or day >= $2) and day <= $3 order by day, stream",
         window.site_id,
         window.first,

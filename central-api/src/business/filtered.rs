@@ -196,9 +196,11 @@ pub(super) async fn streams(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<
             stream: day.stream,
             amount: Decimal::ZERO,
             transactions: 0,
+            unvalued_orders: 0,
         });
         sum.amount += day.amount;
         sum.transactions += i64::from(day.transactions);
+        sum.unvalued_orders += i64::from(day.unvalued_orders);
     }
     let mut streams: Vec<StreamSum> = sums.into_values().collect();
     streams.sort_by_key(|stream| std::cmp::Reverse(stream.amount));
@@ -208,22 +210,24 @@ pub(super) async fn streams(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<
 pub(super) async fn stream_days(pool: &PgPool, window: &Window) -> sqlx::Result<Vec<StreamDay>> {
     let mut days = Vec::new();
     each_day(pool, window, (window.first, window.last), false, |day, orders, _| {
-        let mut sums: BTreeMap<&str, (i128, i32)> = BTreeMap::new();
+        let mut sums: BTreeMap<&str, (i128, i32, i32)> = BTreeMap::new();
         for order in (orders.chosen.iter().copied()).filter(|order| orders.purchase.get(*order) == 1) {
             let stream = orders.stream.values[orders.stream.codes.get(order) as usize];
             let sum = sums.entry(stream.unwrap_or_default()).or_default();
             sum.0 += i128::from(orders.revenue.get(order));
             sum.1 += 1;
+            sum.2 += i32::from(orders.valued.get(order) == 0);
         }
         // Its order is turned round below.
         days.extend(
             sums.into_iter()
                 .rev()
-                .map(|(stream, (amount, transactions))| StreamDay {
+                .map(|(stream, (amount, transactions, unvalued_orders))| StreamDay {
                     day,
                     stream: stream.to_owned(),
                     amount: decimal(amount),
                     transactions,
+                    unvalued_orders,
                 }),
         );
         true

@@ -26,7 +26,8 @@ fn influenced(sql: &mut QueryBuilder<Postgres>, site_id: i32, filters: &Filters,
 
 /// Sums over orders `o`.
 const SUMS: &str = "count(*) as orders, count(*) filter (where o.purchase) as purchases, coalesce(sum(o.revenue), 0) as revenue, \
-     coalesce(sum(o.discount) filter (where o.purchase), 0) as discount_cost, count(distinct o.customer_no) filter (where o.purchase) as customers";
+     coalesce(sum(o.discount) filter (where o.purchase), 0) as discount_cost, count(distinct o.customer_no) filter (where o.purchase) as customers, \
+     count(*) filter (where o.purchase and o.revenue is null) as unvalued_orders";
 
 /// A campaign's sums.
 #[derive(sqlx::FromRow)]

@@ -49,6 +49,7 @@ pub struct CustomerMetrics {
     pub customer_no: i64,
     pub orders: i32,
     pub orders_placed: i32,
+    pub unvalued_orders: i32,
     pub revenue: Decimal,
     pub discounts: Decimal,
     pub first_order_at: DateTime<Utc>,
@@ -111,6 +112,7 @@ pub fn sum_up(site_id: i32, orders: &[CustomerOrder], rules: &SegmentRules) -> O
         customer_no: first.customer_no,
         orders: purchases.len() as i32,
         orders_placed: orders.len() as i32,
+        unvalued_orders: purchases.iter().filter(|order| order.revenue.is_none()).count() as i32,
         revenue: spent,
         discounts: sum(|order| order.discount),
         first_order_at: first.created_at,
@@ -286,12 +288,12 @@ pub async fn rebuild(conn: &mut PgConnection, site: &Site, progress: impl Fn(usi
 
 async fn write(conn: &mut PgConnection, rows: &[CustomerMetrics]) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into customer_metrics (site_id, customer_no, orders, orders_placed, revenue, discounts, first_order_at, last_order_at,
+        "insert into customer_metrics (site_id, customer_no, orders, orders_placed, unvalued_orders, revenue, discounts, first_order_at, last_order_at,
             first_day, last_day, vip_tier, subscription, subscription_active, loyalty_earned, loyalty_redeemed, referrals, move_days, segments,
             purchases_at, sessions_at, crossed, first_order_id, purchase_months, month_purchases,
             utm_source, utm_medium, utm_campaign, utm_content, utm_term, channel, country, city, device_type, browser_name, os_name,
             landing_path)
-        select m.site_id, m.customer_no, m.orders, m.orders_placed, m.revenue, m.discounts, m.first_order_at, m.last_order_at,
+        select m.site_id, m.customer_no, m.orders, m.orders_placed, m.unvalued_orders, m.revenue, m.discounts, m.first_order_at, m.last_order_at,
             m.first_day, m.last_day, m.vip_tier, m.subscription, m.subscription_active, m.loyalty_earned, m.loyalty_redeemed, m.referrals,
             m.move_days, m.segments, m.purchases_at, m.sessions_at, m.crossed, m.first_order_id, m.purchase_months, m.month_purchases,
             f.utm_source, f.utm_medium, f.utm_campaign, f.utm_content, f.utm_term, f.channel, f.country, f.city, f.device_type,
@@ -300,7 +302,8 @@ async fn write(conn: &mut PgConnection, rows: &[CustomerMetrics]) -> sqlx::Resul
         join order_facts f on f.site_id = m.site_id and f.order_id = m.first_order_id
         order by m.customer_no
         on conflict (site_id, customer_no) do update set
-            orders = excluded.orders, orders_placed = excluded.orders_placed, revenue = excluded.revenue, discounts = excluded.discounts,
+            orders = excluded.orders, orders_placed = excluded.orders_placed, unvalued_orders = excluded.unvalued_orders,
+            revenue = excluded.revenue, discounts = excluded.discounts,
             first_order_at = excluded.first_order_at, last_order_at = excluded.last_order_at, first_day = excluded.first_day,
             last_day = excluded.last_day, vip_tier = excluded.vip_tier, subscription = excluded.subscription,
             subscription_active = excluded.subscription_active, loyalty_earned = excluded.loyalty_earned,

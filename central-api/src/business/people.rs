@@ -93,6 +93,7 @@ pub struct SegmentSum {
     pub customers: i64,
     pub revenue: Decimal,
     pub orders: i64,
+    pub unvalued_orders: i64,
     pub before: i64,
 }
 
@@ -101,6 +102,7 @@ async fn segments(pool: &PgPool, site_id: i32, day: NaiveDate, before: NaiveDate
     sqlx::query_as!(
         SegmentSum,
         r#"select segment, sum(customers)::bigint as "customers!", sum(revenue) as "revenue!", sum(orders)::bigint as "orders!",
+            sum(unvalued_orders)::bigint as "unvalued_orders!",
             coalesce(sum(customers) filter (where day <= $3), 0)::bigint as "before!"
         from customer_segment_days where site_id = $1 and day <= $2 group by segment"#,
         site_id,

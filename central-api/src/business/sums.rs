@@ -70,19 +70,20 @@ async fn moves(conn: &mut PgConnection, site_id: i32, customers: Option<&[i64]>)
 /// Adds `sign` times what the rows of these customers (or all) say. What was taken back leaves zeros.
 async fn add(conn: &mut PgConnection, site: &Site, customers: Option<&[i64]>, sign: i64) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into customer_segment_days as d (site_id, day, segment, customers, revenue, orders)
-        select $1, day, segment, $3 * sum(n), $3 * sum(n * revenue), $3 * sum(n * orders) from (
-            select k.day, k.segment, 1 as n, m.revenue, m.orders
+        "insert into customer_segment_days as d (site_id, day, segment, customers, revenue, orders, unvalued_orders)
+        select $1, day, segment, $3 * sum(n), $3 * sum(n * revenue), $3 * sum(n * orders), $3 * sum(n * unvalued_orders) from (
+            select k.day, k.segment, 1 as n, m.revenue, m.orders, m.unvalued_orders
             from customer_metrics m cross join lateral unnest(m.move_days, m.segments) as k(day, segment)
             where m.site_id = $1 and ($2::bigint[] is null or m.customer_no = any($2))
             union all
-            select k.day, k.segment, -1, m.revenue, m.orders
+            select k.day, k.segment, -1, m.revenue, m.orders, m.unvalued_orders
             from customer_metrics m
             cross join lateral unnest(m.move_days[2:], m.segments[:cardinality(m.segments) - 1]) as k(day, segment)
             where m.site_id = $1 and ($2::bigint[] is null or m.customer_no = any($2))
         ) u group by day, segment order by day, segment
         on conflict (site_id, day, segment) do update
-            set customers = d.customers + excluded.customers, revenue = d.revenue + excluded.revenue, orders = d.orders + excluded.orders",
+            set customers = d.customers + excluded.customers, revenue = d.revenue + excluded.revenue, orders = d.orders + excluded.orders,
+                unvalued_orders = d.unvalued_orders + excluded.unvalued_orders",
         site.id,
         customers,
         sign

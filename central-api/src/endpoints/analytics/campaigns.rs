@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::asked::{Asked, FilterParams};
 use super::customers::OfSite;
 use super::dashboard::RecentOrder;
-use super::{SegmentName, Words};
+use super::{SegmentName, Words, average_order};
 use crate::business::campaigns::{self, Campaign, DiscountType, PerformanceDay, Plan, Status};
 use crate::business::figures::Window;
 use crate::business::segments::Segment;
@@ -71,7 +71,7 @@ pub struct CampaignView {
     purchases: i64,
     /// Their revenue, net of refunds.
     revenue: Figure,
-    /// Revenue per purchase.
+    /// Revenue per purchase of known value; null without one.
     avg_order_value: Figure,
     /// Different customers with a purchase.
     customers_reached: i64,
@@ -225,7 +225,7 @@ pub(super) fn view(row: Campaign, filtered: bool) -> CampaignView {
             .as_deref()
             .and_then(Segment::from_key)
             .and_then(|segment| SegmentName::of_code(Some(segment.code()))),
-        avg_order_value: Figure::ratio(1, row.revenue.into(), row.purchases.into()),
+        avg_order_value: average_order(row.revenue, row.purchases, row.unvalued_orders),
         roi: roi.unwrap_or(Figure(None)),
         undefined: roi.err().map(|why| ("roi", why)).into_iter().collect(),
         name: row.name,
@@ -359,6 +359,7 @@ async fn only_filtered(asked: &Asked, found: &mut [Campaign]) -> Result<(), ApiE
         row.purchases = own.purchases;
         row.revenue = own.revenue;
         row.discount_cost = own.discount_cost;
+        row.unvalued_orders = own.unvalued_orders;
         row.customers_reached = own.customers;
     }
     Ok(())

@@ -115,7 +115,7 @@ struct CustomerRow {
     orders_placed: i32,
     /// What was spent in all, net of refunds: the lifetime value so far.
     revenue: Figure,
-    /// Revenue per purchase.
+    /// Revenue per purchase of known value; null without one.
     avg_order_value: Figure,
     /// First purchase, UTC.
     first_order_at: DateTime<Utc>,

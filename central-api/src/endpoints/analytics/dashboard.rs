@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::asked::{Asked, FilterParams, PeriodParams};
-use super::{BusinessScope, Words, share};
+use super::{BusinessScope, Words, average_order, share};
 use crate::business::campaigns::{self, Status};
 use crate::business::figures::{self, Day};
 use crate::catalogue::Text;
@@ -30,7 +30,7 @@ pub struct Kpis {
     purchases: i64,
     /// Of purchases, net of refunds.
     revenue: Figure,
-    /// Revenue per purchase.
+    /// Revenue per purchase of known value; null without one.
     avg_order_value: Figure,
     /// Given on purchases.
     discounts: Figure,
@@ -61,7 +61,7 @@ pub struct RevenueDay {
     orders: i64,
     /// Paid or partially refunded ones.
     purchases: i64,
-    /// Revenue per purchase; null without one.
+    /// Revenue per purchase of known value; null without one.
     avg_order_value: Figure,
     /// Given on purchases.
     discounts: Figure,
@@ -185,12 +185,13 @@ fn kpis(days: &[Day], unique_customers: i64) -> Kpis {
     let count = |of: fn(&Day) -> i32| days.iter().map(|day| i64::from(of(day))).sum::<i64>();
     let purchases = count(|day| day.purchases);
     let revenue: Decimal = days.iter().map(|day| day.revenue).sum();
+    let unvalued_orders = count(|day| day.unvalued_orders);
     let new_customers = count(|day| day.new_customers);
     Kpis {
         orders: count(|day| day.orders),
         purchases,
         revenue: revenue.into(),
-        avg_order_value: Figure::ratio(1, revenue.into(), purchases.into()),
+        avg_order_value: average_order(revenue, purchases, unvalued_orders),
         discounts: days.iter().map(|day| day.discounts).sum::<Decimal>().into(),
         unique_customers,
         new_customers,
@@ -198,7 +199,7 @@ fn kpis(days: &[Day], unique_customers: i64) -> Kpis {
         unidentified_purchases: count(|day| day.unidentified_purchases),
         vip_orders: count(|day| day.vip_orders),
         subscription_orders: count(|day| day.subscription_orders),
-        unvalued_orders: count(|day| day.unvalued_orders),
+        unvalued_orders,
     }
 }
 
@@ -243,7 +244,7 @@ fn trend(period: &Period, days: Vec<Day>) -> Vec<RevenueDay> {
                 revenue: day.revenue.into(),
                 orders: day.orders.into(),
                 purchases: day.purchases.into(),
-                avg_order_value: Figure::ratio(1, day.revenue.into(), i64::from(day.purchases).into()),
+                avg_order_value: average_order(day.revenue, day.purchases.into(), day.unvalued_orders.into()),
                 discounts: day.discounts.into(),
                 unique_customers: day.unique_customers.into(),
                 new_customers: day.new_customers.into(),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::asked::{Asked, FilterParams, PeriodParams};
-use super::{BusinessScope, Words, share};
+use super::{BusinessScope, Words, average_order, share};
 use crate::business::people;
 use crate::business::segments::Segment;
 use crate::error::{ApiError, ErrorBody};
@@ -31,7 +31,7 @@ struct SegmentRow {
     revenue: Figure,
     /// Their purchases in all.
     orders: i64,
-    /// Revenue per purchase.
+    /// Revenue per purchase of known value; null without one.
     avg_order_value: Figure,
     /// Customers in it on the day before the period.
     previous_customers: i64,
@@ -90,7 +90,8 @@ pub(super) fn segments(
         .map(|segment| {
             let code = segment.code();
             let own = sums.iter().find(|sum| sum.segment == code);
-            let (customers, previous, orders) = own.map_or((0, 0, 0), |sum| (sum.customers, sum.before, sum.orders));
+            let (customers, previous) = own.map_or((0, 0), |sum| (sum.customers, sum.before));
+            let (orders, unvalued) = own.map_or((0, 0), |sum| (sum.orders, sum.unvalued_orders));
             let revenue = own.map_or(Decimal::ZERO, |sum| sum.revenue);
             let moved = |counts: &dyn Fn(&people::Move) -> bool| -> i64 {
                 let found = moves.iter().filter(|moved| counts(moved));
@@ -104,7 +105,7 @@ pub(super) fn segments(
                 share: share(customers.into(), whole.into()),
                 revenue: revenue.into(),
                 orders,
-                avg_order_value: Figure::ratio(1, revenue.into(), orders.into()),
+                avg_order_value: average_order(revenue, orders, unvalued),
                 previous_customers: previous,
                 change: customers - previous,
                 entered: moved(&|moved| moved.to == code),

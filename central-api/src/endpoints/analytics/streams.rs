@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::asked::{Asked, FilterParams, PeriodParams};
-use super::{BusinessScope, Words, share};
+use super::{BusinessScope, Words, average_order, share};
 use crate::business::figures::{self, StreamSum};
 use crate::business::streams::STREAMS;
 use crate::error::{ApiError, ErrorBody};
@@ -31,7 +31,7 @@ struct StreamTotal {
     transactions: i64,
     /// Of the period's revenue, in percent.
     share: Figure,
-    /// Revenue per purchase.
+    /// Revenue per purchase of known value; null without one.
     avg_order_value: Figure,
     /// Revenue of the period before; null for all time.
     previous_amount: Figure,
@@ -113,6 +113,7 @@ pub async fn revenue_streams(mut asked: Asked) -> Result<Json<RevenueStreams>, A
                 stream: stream.to_owned(),
                 amount: Decimal::ZERO,
                 transactions: 0,
+                unvalued_orders: 0,
             });
         }
     }
@@ -132,7 +133,7 @@ pub async fn revenue_streams(mut asked: Asked) -> Result<Json<RevenueStreams>, A
                 amount: sum.amount.into(),
                 transactions: sum.transactions,
                 share: share(sum.amount, total),
-                avg_order_value: Figure::ratio(1, sum.amount.into(), sum.transactions.into()),
+                avg_order_value: average_order(sum.amount, sum.transactions, sum.unvalued_orders),
                 previous_amount,
                 change: Figure::ratio(100, Figure::from(sum.amount).minus(previous_amount), previous_amount),
             }

@@ -1,6 +1,7 @@
 //! Customers and business figures: kept from orders as they come, equal to what every order says.
 
 mod acquired;
+mod average_order;
 mod campaigns;
 mod customers;
 mod figures;
@@ -94,7 +95,8 @@ impl Shop {
             union all select 'item ' || to_jsonb(i)::text from daily_item_sales i
             union all select 'campaign ' || to_jsonb(c)::text from campaigns c
             union all select 'repeat ' || to_jsonb(r)::text from repeat_purchases r where (purchases, between_us) <> (0, 0)
-            union all select format('segment %s %s %s %s %s', day, segment, customers, trim_scale(revenue), orders) from customer_segment_days
+            union all select format('segment %s %s %s %s %s %s', day, segment, customers, trim_scale(revenue), orders, unvalued_orders)
+                from customer_segment_days
                 where (customers, revenue, orders) <> (0, 0, 0)
             union all select format('move %s %s %s', day, from_segment, to_segment) from customer_moves
             union all select format('group %s %s', (to_jsonb(g) - '{revenue,loyalty_earned,loyalty_redeemed}'::text[]),

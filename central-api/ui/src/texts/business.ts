@@ -23,7 +23,7 @@ export const business = {
   revenue: { uk: "Дохід", en: "Revenue" },
   revenueAbout: { uk: "Сума покупок за вирахуванням повернень, у валюті сайту.", en: "The sum of purchases less refunds, in the site's currency." },
   averageOrder: { uk: "Середній чек", en: "Average order" },
-  averageOrderAbout: { uk: "Дохід, поділений на кількість покупок.", en: "Revenue divided by the number of purchases." },
+  averageOrderAbout: { uk: "Дохід, поділений на кількість покупок із відомою сумою: покупка без курсу не входить ні в дохід, ні в дільник.", en: "Revenue divided by the number of purchases of known value: one without an exchange rate is neither in the revenue nor in the divisor." },
   discounts: { uk: "Знижки", en: "Discounts" },
   discountsAbout: { uk: "Надані на покупки.", en: "Given on purchases." },
   uniqueCustomers: { uk: "Покупці", en: "Customers" },
