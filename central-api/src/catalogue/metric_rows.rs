@@ -159,7 +159,7 @@ pub static METRICS: [MetricDefinition; 43] = [
         Formula::Money {
             by_session: "coalesce(sum(s.orders), 0)",
             by_order: "count(*)",
-            by_event: "count(*) filter (where s.purchase_at is not null)",
+            by_event: "coalesce(sum(s.purchase_events), 0)",
         },
         text(
             "Замовлення з будь-яким статусом оплати.",
@@ -175,7 +175,7 @@ pub static METRICS: [MetricDefinition; 43] = [
         Formula::Money {
             by_session: "coalesce(sum(s.lead_orders), 0)",
             by_order: "count(*) filter (where o.payment_status = 'prepaid')",
-            by_event: "count(*) filter (where s.lead_at is not null)",
+            by_event: "coalesce(sum(s.lead_events), 0)",
         },
         text("Передплачені замовлення.", "Prepaid orders."),
     ),
@@ -188,7 +188,7 @@ pub static METRICS: [MetricDefinition; 43] = [
         Formula::Money {
             by_session: "coalesce(sum(s.paid_orders), 0)",
             by_order: "count(*) filter (where o.payment_status in ('paid', 'partially_refunded'))",
-            by_event: "count(*) filter (where s.purchase_at is not null)",
+            by_event: "coalesce(sum(s.purchase_events), 0)",
         },
         text(
             "Оплачені замовлення, разом із частково повернутими.",
@@ -204,7 +204,7 @@ pub static METRICS: [MetricDefinition; 43] = [
         Formula::Money {
             by_session: "coalesce(sum(s.paid_orders - s.unvalued_orders), 0)",
             by_order: "count(o.revenue) filter (where o.payment_status in ('paid', 'partially_refunded'))",
-            by_event: "count(*) filter (where s.purchase_at is not null)",
+            by_event: "coalesce(sum(s.valued_purchase_events), 0)",
         },
         text(
             "Покупки, чий дохід відомий: усі, крім тих у валюті без відомого курсу.",

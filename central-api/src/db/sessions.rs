@@ -37,7 +37,8 @@ pub async fn merge(db: &mut PgConnection, changes: &[SessionChange<'_>]) -> sqlx
              inferred, click_ids, click_platform, referral, referrer_host, referrer_path, landing_host, landing_path,
              landing_query, context_detail, context_at, context_event, device_type, device_brand, device_model,
              os_name, os_version, browser_name, browser_version, in_app, ua_hash, language, country, region, city,
-             time_zone, continent, asn, as_organization, ip, ip_hash)
+             time_zone, continent, asn, as_organization, ip, ip_hash,
+             lead_events, purchase_events, valued_purchase_events)
            select
              site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active::int8multirange,
              event_count, page_views, points, product_view_at, add_to_cart_at, checkout_at, lead_at, purchase_at,
@@ -46,7 +47,8 @@ pub async fn merge(db: &mut PgConnection, changes: &[SessionChange<'_>]) -> sqlx
              channel, inferred, click_ids, click_platform, referral, referrer_host, referrer_path, landing_host,
              landing_path, landing_query, context_detail, context_at, context_event, device_type, device_brand,
              device_model, os_name, os_version, browser_name, browser_version, in_app, ua_hash, language, country,
-             region, city, time_zone, continent, asn, as_organization, ip::inet, ip_hash
+             region, city, time_zone, continent, asn, as_organization, ip::inet, ip_hash,
+             lead_events, purchase_events, valued_purchase_events
            from unnest(
              $1::int[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::smallint[], $7::text[],
              $8::int[], $9::int[], $10::int[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[],
@@ -56,7 +58,8 @@ pub async fn merge(db: &mut PgConnection, changes: &[SessionChange<'_>]) -> sqlx
              $34::jsonb[], $35::text[], $36::text[], $37::text[], $38::text[], $39::text[], $40::text[], $41::text[],
              $42::smallint[], $43::timestamptz[], $44::uuid[], $45::text[], $46::text[], $47::text[], $48::text[],
              $49::text[], $50::text[], $51::text[], $52::text[], $53::bigint[], $54::text[], $55::text[],
-             $56::text[], $57::text[], $58::text[], $59::text[], $60::int[], $61::text[], $62::text[], $63::text[])
+             $56::text[], $57::text[], $58::text[], $59::text[], $60::int[], $61::text[], $62::text[], $63::text[],
+             $64::int[], $65::int[], $66::int[])
              as new (
              site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active, event_count, page_views,
              points, product_view_at, add_to_cart_at, checkout_at, lead_at, purchase_at, registered_at,
@@ -65,7 +68,8 @@ pub async fn merge(db: &mut PgConnection, changes: &[SessionChange<'_>]) -> sqlx
              inferred, click_ids, click_platform, referral, referrer_host, referrer_path, landing_host, landing_path,
              landing_query, context_detail, context_at, context_event, device_type, device_brand, device_model,
              os_name, os_version, browser_name, browser_version, in_app, ua_hash, language, country, region, city,
-             time_zone, continent, asn, as_organization, ip, ip_hash)
+             time_zone, continent, asn, as_organization, ip, ip_hash,
+             lead_events, purchase_events, valued_purchase_events)
            on conflict (site_id, visitor_id, session_id) do update set
              moved_from = case when excluded.first_seen < s.first_seen then s.first_seen end,
              first_seen = least(s.first_seen, excluded.first_seen),
@@ -82,6 +86,9 @@ pub async fn merge(db: &mut PgConnection, changes: &[SessionChange<'_>]) -> sqlx
              purchase_at = least(s.purchase_at, excluded.purchase_at),
              registered_at = least(s.registered_at, excluded.registered_at),
              event_revenue = s.event_revenue + excluded.event_revenue,
+             lead_events = s.lead_events + excluded.lead_events,
+             purchase_events = s.purchase_events + excluded.purchase_events,
+             valued_purchase_events = s.valued_purchase_events + excluded.valued_purchase_events,
              bot_reason = least(s.bot_reason, excluded.bot_reason),
              human_seen = s.human_seen or excluded.human_seen,
              consent = greatest(s.consent, excluded.consent),
@@ -192,6 +199,9 @@ pub async fn merge(db: &mut PgConnection, changes: &[SessionChange<'_>]) -> sqlx
         changes.iter().map(|c| c.context.and_then(|x| x.2.as_organization.as_deref())).bind_iter() as _,
         changes.iter().map(|c| c.context.and_then(|x| x.2.ip.as_deref())).bind_iter() as _,
         changes.iter().map(|c| c.context.and_then(|x| x.2.ip_hash.as_deref())).bind_iter() as _,
+        changes.iter().map(|c| c.lead_events).bind_iter() as _,
+        changes.iter().map(|c| c.purchase_events).bind_iter() as _,
+        changes.iter().map(|c| c.valued_purchase_events).bind_iter() as _,
     )
     .fetch_all(db)
     .await

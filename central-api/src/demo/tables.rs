@@ -22,9 +22,10 @@ pub(super) const COPY_SESSIONS: &str = "copy sessions (site_id, visitor_id, sess
      page_views, points, product_view_at, add_to_cart_at, checkout_at, lead_at, purchase_at, registered_at, bot_reason, human_seen, consent, \
      orders, lead_orders, paid_orders, revenue, touch_at, touch_event, utm_source, utm_medium, utm_campaign, utm_content, channel, inferred, \
      click_platform, referrer_host, landing_host, landing_path, context_detail, context_at, context_event, device_type, device_brand, \
-     device_model, os_name, os_version, browser_name, browser_version, in_app, language, country, region, city, time_zone, continent) \
+     device_model, os_name, os_version, browser_name, browser_version, in_app, language, country, region, city, time_zone, continent, \
+     event_revenue, lead_events, purchase_events, valued_purchase_events) \
      from stdin (format binary)";
-const SESSION_COLUMNS: i16 = 52;
+const SESSION_COLUMNS: i16 = 56;
 
 pub(super) const COPY_ORDERS: &str = "copy orders (site_id, order_id, order_number, visitor_id, session_id, link_method, unlinked_cause, \
      customer_hash, email_hash, phone_hash, currency, rate, total, discount, refunded, revenue, items, extra, payment_method, payment_status, sales_channel, created_at, paid_at, refunded_at, \
@@ -225,6 +226,12 @@ impl DemoSession {
             .text(place.city)
             .text(place.time_zone)
             .text(place.continent);
+        let of = |action| self.events.iter().filter(move |e| e.action == action);
+        let values = || of(Action::Purchase).filter_map(|e| e.value);
+        rows.cents(values().sum())
+            .i32(of(Action::Lead).count() as i32)
+            .i32(of(Action::Purchase).count() as i32)
+            .i32(values().count() as i32);
     }
 }
 

@@ -48,6 +48,12 @@ pub struct SessionChange<'a> {
     pub registered_at: Option<DateTime<Utc>>,
     /// Value of purchase events, in the site's currency.
     pub event_revenue: Decimal,
+    /// Lead events.
+    pub lead_events: i32,
+    /// Purchase events.
+    pub purchase_events: i32,
+    /// Those of them whose value is in `event_revenue`.
+    pub valued_purchase_events: i32,
     /// Smallest verdict code of its bot events.
     pub bot_reason: Option<i16>,
     /// Some event confirmed a person.
@@ -80,7 +86,10 @@ impl<'a> SessionChange<'a> {
             lead_at: first_of(Action::Lead),
             purchase_at: first_of(Action::Purchase),
             registered_at: first_of(Action::SignUp),
-            event_revenue: event.revenue,
+            event_revenue: event.revenue.unwrap_or_default(),
+            lead_events: i32::from(event.action == Action::Lead),
+            purchase_events: i32::from(event.action == Action::Purchase),
+            valued_purchase_events: i32::from(event.revenue.is_some()),
             bot_reason: event.bot_reason,
             human_seen: event.human,
             consent: event.consent,
@@ -109,6 +118,9 @@ impl<'a> SessionChange<'a> {
             *mine = least(*mine, theirs);
         }
         self.event_revenue += other.event_revenue;
+        self.lead_events += other.lead_events;
+        self.purchase_events += other.purchase_events;
+        self.valued_purchase_events += other.valued_purchase_events;
         self.bot_reason = least(self.bot_reason, other.bot_reason);
         self.human_seen |= other.human_seen;
         self.consent = self.consent.max(other.consent);
@@ -218,7 +230,7 @@ mod tests {
             label: None,
             props: None,
             consent: 1 + visit % 2,
-            revenue: Decimal::new(i64::from(seq), 2),
+            revenue: (seq % 3 > 0).then(|| Decimal::new(i64::from(seq), 2)),
             touch: touch.then(|| {
                 Box::new(TouchRecord {
                     utm_source: Some(event_id.to_string()),

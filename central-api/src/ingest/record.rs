@@ -61,8 +61,9 @@ pub struct EventRecord {
 
     /// For the session: [`shared::event::Consent::code`].
     pub consent: i16,
-    /// For the session: what a purchase adds to `event_revenue`, in the site's currency.
-    pub revenue: Decimal,
+    /// For the session: what a purchase adds to `event_revenue`, in the site's currency; none where it is no purchase or says no value in
+    /// that currency.
+    pub revenue: Option<Decimal>,
     /// For the session: what brought it.
     pub touch: Option<Box<TouchRecord>>,
     /// For the session: device and place.

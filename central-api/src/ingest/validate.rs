@@ -169,7 +169,8 @@ pub fn record(event: Event, rules: &Rules<'_>) -> Result<Record, Refusal> {
         .transpose()?;
     let order_id = event.order.map(|id| id_text("order", &id)).transpose()?;
     let (event_id, minted_at) = match &order_id {
-        Some(order_id) if event.action == Action::Purchase => purchase_id(&session, order_id),
+        Some(order_id) if event.action == Action::Purchase => order_event_id("purchase", &session, order_id),
+        Some(order_id) if event.action == Action::Lead => order_event_id("lead", &session, order_id),
         _ => None,
     }
     .unwrap_or((event.id, minted_at));
@@ -196,9 +197,7 @@ pub fn record(event: Event, rules: &Rules<'_>) -> Result<Record, Refusal> {
         label: event.label.and_then(|label| clean(&label, MAX_UTM_CHARS)),
         props: event.props.map(props).transpose()?,
         consent: event.consent.code(),
-        revenue: own_value
-            .filter(|_| event.action == Action::Purchase)
-            .unwrap_or_default(),
+        revenue: own_value.filter(|_| event.action == Action::Purchase),
         value,
         currency,
         touch: touch.map(Box::new),
@@ -207,15 +206,16 @@ pub fn record(event: Event, rules: &Rules<'_>) -> Result<Record, Refusal> {
     })))
 }
 
-/// The id of an order's purchase in a session, and the time inside it: a thank-you page that is loaded again, or told of by browser and
-/// backend, is the same event and counts once. The first that arrives is kept.
-fn purchase_id(session: &SessionRef, order_id: &str) -> Option<(Uuid, DateTime<Utc>)> {
+/// The id of an order's purchase or lead in a session, and the time inside it: a thank-you page that is loaded again, or told of by browser
+/// and backend, is the same event and counts once. The first that arrives is kept.
+fn order_event_id(what: &str, session: &SessionRef, order_id: &str) -> Option<(Uuid, DateTime<Utc>)> {
     // The same for every event of the session; most ids hold it, and a start that was told could differ between two machines.
     let began_ms = minted_at_ms(session.id)
         .filter(|ms| (EARLIEST_MS..=session.started.saturating_add(MAX_CLOCK_AHEAD_MS)).contains(ms))
         .unwrap_or(session.started);
     let digest: [u8; 32] = Sha256::new()
-        .chain_update(b"purchase\0")
+        .chain_update(what)
+        .chain_update([0])
         .chain_update(session.id.as_bytes())
         .chain_update(order_id)
         .finalize()

@@ -213,7 +213,8 @@ fn from_sessions(scope: &Scope, bucket: Bucket, activity: bool) -> QueryBuilder<
     // two instants; the bucket decides exactly below.
     sql.push(
         ")) q), visited as materialized (select f.cohort, f.visitor_id, \
-         case when s.last_seen >= f.cohort_end - interval '3 hours' then s.active end as active, s.event_revenue, s.purchase_at, ",
+         case when s.last_seen >= f.cohort_end - interval '3 hours' then s.active end as active, s.event_revenue, s.purchase_at, \
+         s.purchase_events, ",
     );
     sql.push(CONVERTED);
     sql.push(" as converted from first f join sessions s on s.visitor_id = f.visitor_id and s.site_id = ");
@@ -241,7 +242,7 @@ fn from_sessions(scope: &Scope, bucket: Bucket, activity: bool) -> QueryBuilder<
     sql.push(" union all select 'money', cohort, ");
     if scope.site.settings.revenue_from_events {
         local_bucket(&mut sql, scope, bucket, "purchase_at");
-        sql.push(" as bucket, count(*), coalesce(sum(event_revenue), 0) from visited where purchase_at is not null group by cohort, 3");
+        sql.push(" as bucket, coalesce(sum(purchase_events), 0), coalesce(sum(event_revenue), 0) from visited where purchase_at is not null group by cohort, 3");
         return sql;
     }
     local_bucket(&mut sql, scope, bucket, "o.created_at");

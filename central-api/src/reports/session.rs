@@ -30,6 +30,7 @@ pub struct SessionRow {
     pub orders: i32,
     pub revenue: Decimal,
     pub event_revenue: Decimal,
+    pub purchase_events: i32,
     pub utm_source: Option<String>,
     pub utm_medium: Option<String>,
     pub utm_campaign: Option<String>,
@@ -121,7 +122,7 @@ impl Order {
 /// The columns of a session in a list; those of [`SessionRow`].
 const COLUMNS: &str = concat!(
     "s.session_id, s.visitor_id, s.first_seen, s.last_seen, s.visit_count::int4 as visit_count, s.event_count, s.page_views, s.points, ",
-    "s.orders, s.revenue, s.event_revenue, s.utm_source, s.utm_medium, s.utm_campaign, s.utm_content, s.utm_term, s.channel, ",
+    "s.orders, s.revenue, s.event_revenue, s.purchase_events, s.utm_source, s.utm_medium, s.utm_campaign, s.utm_content, s.utm_term, s.channel, ",
     "s.click_platform, s.referrer_host, s.landing_path, s.device_type, s.device_brand, s.device_model, s.os_name, s.browser_name, ",
     "s.in_app, s.language, s.country, s.region, s.city, s.bot_reason, s.human_seen"
 );

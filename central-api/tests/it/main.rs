@@ -22,6 +22,7 @@ mod panel;
 mod parsers;
 mod postgres;
 mod privacy;
+mod purchase_events;
 mod report_mails;
 mod reuse;
 mod rollup;

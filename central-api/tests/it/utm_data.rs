@@ -28,6 +28,9 @@ pub struct Session {
     pub purchase_at: Option<DateTime<Utc>>,
     pub registered_at: Option<DateTime<Utc>>,
     pub event_revenue: Decimal,
+    pub lead_events: i32,
+    pub purchase_events: i32,
+    pub valued_purchase_events: i32,
     pub bot_reason: Option<i16>,
     pub human_seen: bool,
     /// Payment status of each of its orders.
@@ -152,6 +155,7 @@ impl Data {
                 rng.random_bool(chance)
                     .then(|| first_seen + TimeDelta::seconds(rng.random_range(0..900)))
             };
+            let purchases = rng.random_range(0..4);
             data.sessions.push(Session {
                 visitor: *visitors.choose(&mut rng).unwrap(),
                 id: Uuid::from_u128(rng.random()),
@@ -166,6 +170,9 @@ impl Data {
                 purchase_at: stage(&mut rng, 0.1),
                 registered_at: stage(&mut rng, 0.1),
                 event_revenue: Decimal::new(rng.random_range(0..10_000_000), 4),
+                lead_events: rng.random_range(0..3),
+                purchase_events: purchases,
+                valued_purchase_events: rng.random_range(0..=purchases),
                 bot_reason: rng.random_bool(0.1).then(|| rng.random_range(1..=8)),
                 human_seen: rng.random_bool(0.6),
                 own_orders: Vec::new(),
@@ -277,13 +284,14 @@ impl Data {
                 .map(|(a, b)| format!("[{a},{})", b + 1_800_000))
                 .collect();
             let columns = TEXTS.map(|(_, column, _)| column).join(", ");
-            let places: Vec<_> = (0..TEXTS.len()).map(|n| format!("${}", n + 25)).collect();
+            let places: Vec<_> = (0..TEXTS.len()).map(|n| format!("${}", n + 28)).collect();
             let sql = format!(
                 "insert into sessions (site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active, event_count,
                     page_views, points, product_view_at, add_to_cart_at, checkout_at, lead_at, purchase_at, registered_at,
-                    event_revenue, bot_reason, human_seen, orders, lead_orders, paid_orders, revenue, unvalued_orders, {columns})
+                    event_revenue, bot_reason, human_seen, orders, lead_orders, paid_orders, revenue, unvalued_orders, lead_events,
+                    purchase_events, valued_purchase_events, {columns})
                 values ($1, $2, $3, $4, $5, $6, $7::text::int8multirange, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-                    $20, $21, $22, $23, $24, {})",
+                    $20, $21, $22, $23, $24, $25, $26, $27, {})",
                 places.join(", ")
             );
             let mut query = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -310,7 +318,10 @@ impl Data {
                 .bind(with(&["prepaid"]))
                 .bind(with(&["paid", "partially_refunded"]))
                 .bind(orders.iter().filter_map(|o| o.revenue).sum::<Decimal>())
-                .bind(orders.iter().filter(|o| o.revenue.is_none()).count() as i32);
+                .bind(orders.iter().filter(|o| o.revenue.is_none()).count() as i32)
+                .bind(s.lead_events)
+                .bind(s.purchase_events)
+                .bind(s.valued_purchase_events);
             for (_, value) in &s.texts {
                 query = query.bind(value);
             }

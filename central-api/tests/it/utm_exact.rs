@@ -201,13 +201,14 @@ fn figures(
     visitors.dedup();
     let total = n(sessions.len());
     let (revenue, all, leads, purchases, valued) = if from_events {
-        let bought = sessions_with(&|s| s.purchase_at.is_some());
+        let sum = |of: fn(&Session) -> i32| Decimal::from(sessions.iter().map(|s| of(s)).sum::<i32>());
+        let bought = sum(|s| s.purchase_events);
         (
             sessions.iter().map(|s| s.event_revenue).sum(),
             bought,
-            sessions_with(&|s| s.lead_at.is_some()),
+            sum(|s| s.lead_events),
             bought,
-            bought,
+            sum(|s| s.valued_purchase_events),
         )
     } else {
         let paid = |o: &&&Order| o.status == "paid" || o.status == "partially_refunded";

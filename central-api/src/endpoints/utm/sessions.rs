@@ -40,7 +40,7 @@ pub struct SessionAnswer {
     pub points: i32,
     /// Whether it has a lead or a purchase.
     pub is_converted: bool,
-    /// Its orders, of any payment status.
+    /// Its orders, of any payment status; of a site whose revenue is its events', its purchase events.
     pub orders: i32,
     /// What they brought, in the site's currency.
     pub revenue: Figure,
@@ -104,7 +104,7 @@ impl SessionAnswer {
             page_views: row.page_views,
             points: row.points,
             is_converted: row.is_converted,
-            orders: row.orders,
+            orders: if from_events { row.purchase_events } else { row.orders },
             revenue: if from_events { row.event_revenue } else { row.revenue }.into(),
             utm_source: row.utm_source,
             utm_medium: row.utm_medium,

@@ -93,7 +93,7 @@ pub fn fresh(sql: &mut QueryBuilder<Postgres>, site: &Site, visitors: Visitors<'
         sql.push("::uuid[]) as visitor_id), ");
     }
     sql.push(
-        "seen as materialized (select s.visitor_id, s.active, s.purchase_at, s.event_revenue, s.human_seen, bool_or(",
+        "seen as materialized (select s.visitor_id, s.active, s.purchase_at, s.purchase_events, s.event_revenue, s.human_seen, bool_or(",
     );
     sql.push(CONVERTED)
         .push(") over (partition by s.visitor_id) as converted, row_number() over sessions as nth, first_value(");
@@ -120,7 +120,7 @@ pub fn fresh(sql: &mut QueryBuilder<Postgres>, site: &Site, visitors: Visitors<'
     if site.settings.revenue_from_events {
         sql.push("select s.visitor_id, ");
         local_day(sql, "s.purchase_at");
-        sql.push(" as day, count(*)::int as orders, coalesce(sum(s.event_revenue), 0) as revenue from seen s where s.purchase_at is not null");
+        sql.push(" as day, sum(s.purchase_events)::int as orders, coalesce(sum(s.event_revenue), 0) as revenue from seen s where s.purchase_at is not null");
     } else {
         sql.push("select o.visitor_id, ");
         local_day(sql, "o.created_at");

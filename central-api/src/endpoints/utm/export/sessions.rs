@@ -85,7 +85,10 @@ pub(super) fn session_columns() -> Vec<SessionColumn> {
         (text("Конверсія", "Converted"), |r, _, language| {
             yes_no(r.is_converted, language)
         }),
-        (of(Metric::Orders), |r, _, _| r.orders.into()),
+        (of(Metric::Orders), |r, s, _| {
+            let from_events = s.site.settings.revenue_from_events;
+            if from_events { r.purchase_events } else { r.orders }.into()
+        }),
         (of(Metric::Revenue), |r, s, _| {
             let from_events = s.site.settings.revenue_from_events;
             Cell::Number(if from_events { r.event_revenue } else { r.revenue })
