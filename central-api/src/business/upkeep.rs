@@ -180,6 +180,20 @@ pub async fn rebuild(
     tx.commit().await
 }
 
+/// Takes the site's figures for never made, so that the next round makes all of them: for whoever writes many orders past their marks.
+/// Waits for whoever is at it.
+///
+/// # Errors
+/// The database's.
+pub async fn forget(pool: &PgPool, site_id: i32) -> sqlx::Result<()> {
+    let mut tx = pool.begin().await?;
+    lock(&mut tx, site_id).await?;
+    sqlx::query!("delete from business_states where site_id = $1", site_id)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await
+}
+
 /// Compares the facts of the orders placed on these local days with the orders, corrects them, and makes the sums of every one of the
 /// days anew. `progress` is told the days done.
 ///

@@ -16,6 +16,7 @@ use chrono_tz::Tz;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
+use crate::business;
 use crate::db::ad_spend;
 use crate::db::copy::{self, Rows};
 use crate::db::partitions;
@@ -165,6 +166,8 @@ pub async fn generate(pool: &PgPool, site: &Site, options: DemoOptions, progress
     // A server's upkeep may have summed hours up, or begun cohorts anew, while only some of their rows were there.
     upkeep::mark_every_hour(pool, site.id, from, until).await?;
     cohorts::upkeep::forget(pool, site.id).await?;
+    // It also knows the customers of the empty site, and from then on looks at marked orders only; these came without marks.
+    business::upkeep::forget(pool, site.id).await?;
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use central_api::auth::Scope;
 use central_api::business::upkeep;
 use central_api::clock::Clock;
+use central_api::demo::{DemoOptions, generate};
 use central_api::site::Site;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -107,4 +108,34 @@ impl Shop {
         rows.sort();
         rows
     }
+}
+
+/// As a running server does it: it knows the site, empty, before somebody fills it.
+#[tokio::test]
+async fn demo_data_in_a_site_whose_figures_stand_already_comes_into_them() {
+    let shop = Shop::open().await;
+    shop.catch_up().await;
+    let (pool, secret) = (&shop.app.db.pool, &shop.app.state.config.secret);
+    let standing = async || {
+        upkeep::standing(pool, shop.site.id, &upkeep::Rules::of(secret, &shop.site))
+            .await
+            .unwrap()
+    };
+    assert_eq!(standing().await, upkeep::Standing::Built);
+    let options = DemoOptions {
+        sessions: 300,
+        orders: 100,
+        days: 30,
+        until: now(),
+        seed: 1,
+    };
+    generate(pool, &shop.site, options, |_| {}).await.unwrap();
+    shop.catch_up().await;
+    assert_eq!(standing().await, upkeep::Standing::Built);
+    let (orders, facts): (i64, i64) =
+        sqlx::query_as("select (select count(*) from orders), (select count(*) from order_facts)")
+            .fetch_one(pool)
+            .await
+            .unwrap();
+    assert!(orders > 0 && orders == facts, "{orders} orders, {facts} facts");
 }
