@@ -32,7 +32,7 @@ pub struct RequestId(pub String);
 /// # Errors
 /// When the directives cannot be read, or logging was started before.
 pub fn start_logging(config: &Config, serving: bool) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(if serving { &config.log } else { "warn" })
+    let filter = EnvFilter::try_new(if serving { config.log.as_str() } else { "warn" })
         .map_err(|error| anyhow::anyhow!("UD_LOG: {error}"))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -47,9 +47,20 @@ pub(super) use settings;
 use super::Config;
 use super::value::Value;
 
-/// Variables that are not settings: where the file is, and what tests and the tools around them use.
-const OTHER_VARIABLES: [&str; 1] = ["UD_CONFIG"];
+/// Variables that are not settings: where the file is, what the worker has (somebody who sets both up exports all of them), and what
+/// tests and the tools around them use.
+const OTHER_VARIABLES: [&str; 7] = [
+    "UD_CONFIG",
+    "UD_CENTRE_URL",
+    "UD_SETTINGS",
+    "UD_SETTINGS_SECONDS",
+    "UD_INGEST_KEY",
+    "UD_COOKIE_KEYS",
+    "UD_HASH_KEY",
+];
 const OTHER_PREFIXES: [&str; 2] = ["UD_TEST_", "UD_DEV_"];
+/// What the address of a database begins with; the driver would take any other beginning for the same.
+const DATABASE_SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 /// The fewest characters of the installation's secret.
 const MIN_SECRET_CHARS: usize = 32;
 
@@ -171,6 +182,11 @@ impl Source {
                     self.errors
                         .push(format!("{place}: must have at least {MIN_SECRET_CHARS} characters"));
                 }
+                let is_database = matches!(field, "database_url" | "database_read_url");
+                if is_database && !text.is_empty() && !DATABASE_SCHEMES.iter().any(|scheme| text.starts_with(scheme)) {
+                    self.errors
+                        .push(format!("{place}: must be postgres://user:password@host:port/database"));
+                }
                 Some(value)
             }
             Err(allowed) => {
@@ -288,7 +304,21 @@ mod tests {
                 "https://a.example,*",
                 "UD_CORS_ORIGINS: must be an origin",
             ),
-            ("UD_LOG", "info\0", "UD_LOG: must be text without control characters"),
+            ("UD_LOG", "info\0", "UD_LOG: must be a level"),
+            ("UD_LOG", "verbose", "UD_LOG: must be a level"),
+            ("UD_LOG", "info,central_api::jobs", "UD_LOG: must be a level"),
+            ("UD_LOG", "central_api=loud", "UD_LOG: must be a level"),
+            (
+                "UD_CLIENT_ADDRESS_HEADER",
+                "not a header",
+                "UD_CLIENT_ADDRESS_HEADER: must be a header's name",
+            ),
+            (
+                "DATABASE_URL",
+                "mysql://u:hunter2@h/d",
+                "DATABASE_URL: must be postgres://",
+            ),
+            ("DATABASE_READ_URL", "host=h", "DATABASE_READ_URL: must be postgres://"),
             (
                 "UD_POSTGRES_SETTINGS",
                 "shared_buffers=2GB,-c",
@@ -354,6 +384,8 @@ mod tests {
                 ("UD_LOG_FORMAT", "x"),
                 ("PATH", "x"),
                 ("UD_TEST_X", "x"),
+                ("UD_INGEST_KEY", "x"),
+                ("UD_SETTINGS", "{}"),
             ],
             None,
         )

@@ -10,7 +10,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use load::{ConfigError, Effective};
-pub use value::{LogFormat, MailTransport, Origin, PostgresSetting, SmtpSecurity};
+pub use value::{LogDirectives, LogFormat, MailTransport, Origin, PostgresSetting, SmtpSecurity};
+
+use axum::http::HeaderName;
 
 use crate::secret::Secret;
 use load::settings;
@@ -44,14 +46,14 @@ settings! {
     /// `shared_buffers=2GB,max_wal_size=4GB`; they hold from its next start.
     postgres_settings: Vec<PostgresSetting> = "", "UD_POSTGRES_SETTINGS";
     /// What is logged: a level, or directives as `info,central_api::jobs=debug`. Level `debug` has a line a request.
-    log: String = "info", "UD_LOG";
+    log: LogDirectives = "info", "UD_LOG";
     /// `json` or `text`.
     log_format: LogFormat = "json", "UD_LOG_FORMAT";
     /// Other origins whose pages may ask the API with a token, separated by commas.
     cors_origins: Vec<Origin> = "", "UD_CORS_ORIGINS";
     /// Header in which the proxy in front gives the client's address, such as `CF-Connecting-IP` or `X-Forwarded-For` (its last
     /// element counts). Set it only when every request comes through that proxy. Used to slow down guessing of passwords.
-    client_address_header: Option<String> = "", "UD_CLIENT_ADDRESS_HEADER";
+    client_address_header: Option<HeaderName> = "", "UD_CLIENT_ADDRESS_HEADER";
     /// Bearer token for `/metrics`. Without it `/metrics` answers only callers on this machine that did not come through a proxy.
     metrics_token: Option<Secret> = "", "UD_METRICS_TOKEN";
     /// Seconds after which a request is given up; ingest and exports that have begun to answer are not affected.

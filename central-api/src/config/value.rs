@@ -3,6 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use axum::http::HeaderName;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
 use crate::secret::Secret;
 
 /// A type that a setting can have.
@@ -179,6 +183,48 @@ impl Value for PostgresSetting {
                 Ok(Self(text.to_owned()))
             }
             _ => Err("settings such as shared_buffers=2GB, separated by commas".into()),
+        }
+    }
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl Value for HeaderName {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|_| "a header's name such as CF-Connecting-IP".into())
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogDirectives(String);
+
+impl LogDirectives {
+    /// As the log's filter reads them.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for LogDirectives {
+    fn read(text: &str) -> Result<Self, String> {
+        // To the filter, a word that is no level is the name of a module: it would log that one alone, which is nothing.
+        let is_level = |text: &str| text.trim().parse::<LevelFilter>().is_ok();
+        let fine = text.split(',').all(|part| match part.rsplit_once('=') {
+            Some((target, level)) => !target.trim().is_empty() && is_level(level),
+            None => is_level(part),
+        });
+        match fine && EnvFilter::try_new(text).is_ok() {
+            true => Ok(Self(text.to_owned())),
+            false => Err(
+                "a level (error, warn, info, debug, trace or off), or directives as info,central_api::jobs=debug"
+                    .into(),
+            ),
         }
     }
     fn show(&self) -> String {
