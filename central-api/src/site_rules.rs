@@ -84,7 +84,8 @@ pub fn currency(text: &str) -> Result<(), ApiError> {
 /// # Errors
 /// 400 for `country`.
 pub fn country(text: &str) -> Result<(), ApiError> {
-    let fine = text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase());
+    // A code that the reader of phones does not know would leave every phone without a country code unread.
+    let fine = text.len() == 2 && text.parse::<phonenumber::country::Id>().is_ok();
     check(
         fine,
         "country",
