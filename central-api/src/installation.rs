@@ -11,12 +11,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
 use crate::db::sites;
-use crate::postgres::Cluster;
+use crate::postgres::{Cluster, account};
 use crate::secret::{self, Secret, hex};
 use crate::state::AppState;
 
 /// How long a start waits for a database that is starting, too.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A configuration with its secret, and a database that answers.
 pub struct Installation {
@@ -29,11 +29,33 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// Reads the secret, starts the embedded Postgres if that is asked for, and waits for the database to answer.
+    /// Reads the secret, starts the embedded Postgres if that is asked for, and waits for the database to answer. Where there is no
+    /// embedded installation yet, one is made: that is for `serve` and `migrate`.
     ///
     /// # Errors
     /// What stands in the way, in a sentence.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
+        Self::open_with(config, PATIENCE).await
+    }
+
+    /// As [`Installation::open`], for everything that works on an installation which is there: called in another directory it must not
+    /// make a second, empty one, which would then answer in place of the first.
+    ///
+    /// # Errors
+    /// There is none; or what stands in the way, in a sentence.
+    pub async fn open_existing(config: Config, patience: Duration) -> anyhow::Result<Self> {
+        if config.is_embedded() && !Cluster::exists(&config.data_dir)? {
+            bail!(
+                "there is no installation in {}; set UD_DATA_DIR or DATABASE_URL (`central-api serve` and `central-api migrate` make one)",
+                std::path::absolute(&config.data_dir)
+                    .unwrap_or(config.data_dir)
+                    .display()
+            );
+        }
+        Self::open_with(config, patience).await
+    }
+
+    async fn open_with(config: Config, patience: Duration) -> anyhow::Result<Self> {
         let config = with_secret(config)?;
         let (options, cluster) = match &config.database_url {
             Some(url) => (database::options_of(url, "DATABASE_URL")?, None),
@@ -42,7 +64,7 @@ impl Installation {
                 (cluster.connect_options(), Some(Arc::new(cluster)))
             }
         };
-        wait_for(&options).await?;
+        wait_for(&options, patience).await?;
         Ok(Self {
             config,
             options,
@@ -100,6 +122,7 @@ pub fn with_secret(mut config: Config) -> anyhow::Result<Config> {
             .with_context(|| format!("creating the data directory {}", config.data_dir.display()))?;
         let file = config.data_dir.join("secret");
         config.secret = secret::read_or_make(&file, || hex(&rand::random::<[u8; 32]>()))?;
+        account::leave_to_owner(&config.data_dir, &file)?;
         if config.secret == Secret::new("") {
             bail!(
                 "{} is empty; restore it from a backup, or remove it when nothing was stored yet",
@@ -111,9 +134,9 @@ pub fn with_secret(mut config: Config) -> anyhow::Result<Config> {
 }
 
 /// Connects once. A database that is unreachable or starting is waited for; one that refuses us is not.
-async fn wait_for(options: &PgConnectOptions) -> anyhow::Result<()> {
+async fn wait_for(options: &PgConnectOptions, patience: Duration) -> anyhow::Result<()> {
     let options = options.clone().disable_statement_logging();
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + patience;
     let mut said = false;
     loop {
         match PgConnection::connect_with(&options).await {

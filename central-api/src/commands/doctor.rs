@@ -1,10 +1,15 @@
 //! `central-api doctor`
 
+use std::time::Duration;
+
 use anyhow::bail;
 
 use crate::config::Config;
 use crate::doctor::{self, Finding};
 use crate::installation::Installation;
+
+/// How long it waits for a database that is away: whoever asks what is wrong wants to be told.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What is looked at beside everything.
 #[derive(Debug, clap::Args)]
@@ -19,7 +24,7 @@ pub struct Args {
 /// # Errors
 /// When a check found something that keeps the installation from working.
 pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
-    let installation = Installation::open(config).await?;
+    let installation = Installation::open_existing(config, PATIENCE).await?;
     let findings = doctor::examine(&installation, args.mail).await;
     installation.close().await?;
     let mut bad = 0;

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use crate::config::Config;
-use crate::installation::Installation;
+use crate::installation::{Installation, PATIENCE};
 use crate::site::Site;
 use crate::state::AppState;
 
@@ -48,7 +48,7 @@ pub async fn with_state<T>(
     config: Config,
     work: impl AsyncFnOnce(&AppState) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let installation = Installation::open(config).await?;
+    let installation = Installation::open_existing(config, PATIENCE).await?;
     let done = match installation.state().await {
         Ok(state) => {
             let done = work(&state).await;

@@ -1,6 +1,6 @@
 //! Postgres refuses to run as root: then it runs as an unprivileged user that owns its files.
 
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -16,18 +16,51 @@ pub struct Account {
     pub gid: u32,
 }
 
-/// The account for Postgres; `None` when we are not root and run it as ourselves.
+/// The account for Postgres; `None` when we are not root and run it as ourselves. Who owns the cluster, or else the data directory, keeps
+/// it: the service that runs there as that user must find everything as it left it.
 ///
 /// # Errors
 /// When we are root and there is no unprivileged user.
-pub fn for_this_process() -> anyhow::Result<Option<Account>> {
+pub fn for_this_process(directory: &Path, cluster: &Path) -> anyhow::Result<Option<Account>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
+    }
+    if let Some(owner) = [cluster, directory].into_iter().find_map(owner) {
+        return Ok(Some(owner));
     }
     let passwd = std::fs::read_to_string("/etc/passwd").context("reading /etc/passwd to find an unprivileged user")?;
     find(&passwd).map(Some).context(
         "Postgres does not run as root, and there is neither a user postgres nor nobody; create one (useradd --system postgres) or start central-api as another user",
     )
+}
+
+/// Whose a path is, unless root's.
+fn owner(path: &Path) -> Option<Account> {
+    let meta = std::fs::metadata(path).ok()?;
+    (meta.uid() != 0).then(|| Account {
+        name: format!("user {} (the owner of {})", meta.uid(), path.display()),
+        uid: meta.uid(),
+        gid: meta.gid(),
+    })
+}
+
+/// A file that root made in somebody else's data directory becomes theirs, or the service that runs as them could not open it.
+///
+/// # Errors
+/// When it cannot be looked at or given away.
+pub fn leave_to_owner(directory: &Path, file: &Path) -> anyhow::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let is_ours = std::fs::metadata(file)
+        .with_context(|| format!("looking at {}", file.display()))?
+        .uid()
+        == 0;
+    match owner(directory) {
+        Some(owner) if is_ours => chown(file, Some(owner.uid), Some(owner.gid))
+            .with_context(|| format!("giving {} to the owner of its directory", file.display())),
+        _ => Ok(()),
+    }
 }
 
 /// `postgres`, else `nobody`.
@@ -65,7 +98,7 @@ impl Account {
             };
             if meta.mode() & bit == 0 {
                 bail!(
-                    "Postgres runs as {} (it does not run as root), who may not enter {}; run `chmod o+x {}` or use another directory than {}",
+                    "Postgres does not run as root but as {}, who may not enter {}; run `chmod o+x {}`, use another directory than {}, or start the service that owns it first: what runs is used",
                     self.name,
                     part.display(),
                     part.display(),

@@ -7,10 +7,10 @@
 //! Files in the data directory: `postgres/` (the cluster), `postgres-run/` (its socket), `postgres.log`, `postgres-password` (ours alone),
 //! `postgres-start.lock` (held while starting or stopping) and `postgres-use.lock` (held while using).
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,8 @@ use crate::secret::{Secret, hex};
 
 /// Name of the database in the cluster.
 pub const DATABASE: &str = "utm_dispatcher";
+/// Its files, in the data directory.
+const CLUSTER: &str = "postgres";
 /// A socket's path may be this long on every system we know, with the file's name.
 const MAX_SOCKET_PATH: usize = 90;
 /// How often a server that refuses to start is tried again: backends of a killed one may still hold its memory for a moment.
@@ -42,14 +44,21 @@ const LOCK_WAIT: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct Cluster {
     paths: Paths,
-    programs: Programs,
-    account: Option<Account>,
-    settings: Vec<PostgresSetting>,
+    starter: Starter,
+    major: u32,
     password: Secret,
     port: u16,
     /// Held shared while we live.
     in_use: File,
     server: Mutex<Server>,
+}
+
+/// What a start needs. Whoever finds the server running needs neither the programs nor a way to them.
+#[derive(Debug)]
+struct Starter {
+    bin_dir: Option<PathBuf>,
+    account: Option<Account>,
+    settings: Vec<PostgresSetting>,
 }
 
 #[derive(Debug)]
@@ -68,37 +77,47 @@ struct Paths {
 }
 
 impl Cluster {
+    /// Whether there is a cluster in a data directory.
+    ///
+    /// # Errors
+    /// When that cannot be seen.
+    pub fn exists(data_dir: &Path) -> anyhow::Result<bool> {
+        Ok(version_in(&data_dir.join(CLUSTER))?.is_some())
+    }
+
     /// Makes sure that the data directory's server runs and our database exists.
     ///
     /// # Errors
     /// What stands in the way, in a sentence.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
-        let account = account::for_this_process()?;
-        let paths = Paths::make(&config.data_dir, account.as_ref())?;
-        let _starting = lock(&paths.directory.join("postgres-start.lock")).await?;
-        let in_use = open_lock(&paths.directory.join("postgres-use.lock"))?;
+        let paths = Paths::make(&config.data_dir)?;
+        let account = account::for_this_process(&paths.directory, &paths.data)?;
+        let _starting = lock(&paths.directory, "postgres-start.lock").await?;
+        let in_use = open_lock(&paths.directory, "postgres-use.lock")?;
         in_use.lock_shared().context("locking postgres-use.lock")?;
 
-        let programs = discover::find(config.postgres_bin_dir.as_deref(), paths.existing_version()?)?;
-        if let Some(account) = &account {
-            account.check_reach(&programs.bin)?;
-        }
         let password = paths.password()?;
-        if paths.existing_version()?.is_none() {
-            paths.initdb(&programs, account.as_ref(), &password).await?;
-        }
+        let starter = Starter {
+            bin_dir: config.postgres_bin_dir.clone(),
+            account,
+            settings: config.postgres_settings.clone(),
+        };
         let (port, server) = match adopt(&paths, &password).await? {
             Some(running) => running,
             None => {
-                let settings = &config.postgres_settings;
-                start(&paths, &programs, account.as_ref(), settings, &password, None).await?
+                let programs = starter.programs(&paths)?;
+                paths.make_run(starter.account.as_ref())?;
+                if paths.existing_version()?.is_none() {
+                    paths.initdb(&programs, starter.account.as_ref(), &password).await?;
+                }
+                start(&paths, &programs, &starter, &password, None).await?
             }
         };
+        let major = paths.existing_version()?.context("the cluster has no version")?;
         let cluster = Self {
             paths,
-            programs,
-            account,
-            settings: config.postgres_settings.clone(),
+            starter,
+            major,
             password,
             port,
             in_use,
@@ -124,7 +143,7 @@ impl Cluster {
 
     /// Major version of the server.
     pub fn major(&self) -> u32 {
-        self.programs.major
+        self.major
     }
 
     /// Process id of the server.
@@ -146,14 +165,13 @@ impl Cluster {
         if server.is_alive() {
             return Ok(false);
         }
-        let _starting = lock(&self.paths.directory.join("postgres-start.lock")).await?;
+        let _starting = lock(&self.paths.directory, "postgres-start.lock").await?;
         *server = match adopt(&self.paths, &self.password).await? {
             Some((port, running)) if port == self.port => running,
             Some((port, _)) => bail!("Postgres was started on port {port} by another process; restart central-api"),
             None => {
-                let account = self.account.as_ref();
-                let (settings, port) = (&self.settings, Some(self.port));
-                start(&self.paths, &self.programs, account, settings, &self.password, port)
+                let programs = self.starter.programs(&self.paths)?;
+                start(&self.paths, &programs, &self.starter, &self.password, Some(self.port))
                     .await?
                     .1
             }
@@ -166,7 +184,7 @@ impl Cluster {
     /// # Errors
     /// When the server cannot be told to stop.
     pub async fn close(&self) -> anyhow::Result<bool> {
-        let _starting = lock(&self.paths.directory.join("postgres-start.lock")).await?;
+        let _starting = lock(&self.paths.directory, "postgres-start.lock").await?;
         self.in_use.unlock().context("unlocking postgres-use.lock")?;
         match self.in_use.try_lock() {
             Ok(()) => {}
@@ -230,52 +248,59 @@ impl Server {
     }
 }
 
+impl Starter {
+    /// The programs of the cluster's version, or any where there is none yet; and that whoever is to run them can reach what they need.
+    fn programs(&self, paths: &Paths) -> anyhow::Result<Programs> {
+        let programs = discover::find(self.bin_dir.as_deref(), paths.existing_version()?)?;
+        if let Some(account) = &self.account {
+            account.check_reach(&paths.directory)?;
+            account.check_reach(&programs.bin)?;
+        }
+        Ok(programs)
+    }
+}
+
 impl Paths {
-    fn make(directory: &Path, account: Option<&Account>) -> anyhow::Result<Self> {
+    fn make(directory: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(directory)
             .with_context(|| format!("creating the data directory {}", directory.display()))?;
         let directory = directory
             .canonicalize()
             .with_context(|| format!("looking up {}", directory.display()))?;
-        if let Some(account) = account {
-            account.check_reach(&directory)?;
-        }
-        let paths = Self {
-            data: directory.join("postgres"),
+        Ok(Self {
+            data: directory.join(CLUSTER),
             run: directory.join("postgres-run"),
             log: directory.join("postgres.log"),
             directory,
-        };
-        std::fs::create_dir_all(&paths.run).with_context(|| format!("creating {}", paths.run.display()))?;
-        std::fs::set_permissions(&paths.run, std::fs::Permissions::from_mode(0o700))
-            .with_context(|| format!("setting the mode of {}", paths.run.display()))?;
-        if let Some(account) = account {
-            chown(&paths.run, Some(account.uid), Some(account.gid))
-                .with_context(|| format!("giving {} to {}", paths.run.display(), account.name))?;
+        })
+    }
+
+    /// Makes the directory of the socket. One that is there belongs to whoever runs the server, and is left alone.
+    fn make_run(&self, account: Option<&Account>) -> anyhow::Result<()> {
+        match DirBuilder::new().mode(0o700).create(&self.run) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => made.with_context(|| format!("creating {}", self.run.display()))?,
         }
-        Ok(paths)
+        let meta = std::fs::metadata(&self.run).with_context(|| format!("looking at {}", self.run.display()))?;
+        match account {
+            // Root made it, now or before it was stopped right here.
+            Some(account) if meta.uid() == 0 => chown(&self.run, Some(account.uid), Some(account.gid))
+                .with_context(|| format!("giving {} to {}", self.run.display(), account.name)),
+            _ => Ok(()),
+        }
     }
 
     /// The major version that made the cluster; `None` when there is none yet.
     fn existing_version(&self) -> anyhow::Result<Option<u32>> {
-        let file = self.data.join("PG_VERSION");
-        match std::fs::read_to_string(&file) {
-            Ok(text) => {
-                let major = text.trim().parse();
-                major
-                    .map(Some)
-                    .with_context(|| format!("{} holds no version", file.display()))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
-        }
+        version_in(&self.data)
     }
 
     /// The superuser's password, made on first use and readable by us alone.
     fn password(&self) -> anyhow::Result<Secret> {
-        crate::secret::read_or_make(&self.directory.join("postgres-password"), || {
-            hex(&rand::random::<[u8; 24]>())
-        })
+        let file = self.directory.join("postgres-password");
+        let password = crate::secret::read_or_make(&file, || hex(&rand::random::<[u8; 24]>()))?;
+        account::leave_to_owner(&self.directory, &file)?;
+        Ok(password)
     }
 
     /// Makes the cluster aside and moves it into place when complete: a crash in between leaves nothing that looks finished.
@@ -341,8 +366,7 @@ async fn adopt(paths: &Paths, password: &Secret) -> anyhow::Result<Option<(u16, 
 async fn start(
     paths: &Paths,
     programs: &Programs,
-    account: Option<&Account>,
-    settings: &[PostgresSetting],
+    starter: &Starter,
     password: &Secret,
     port: Option<u16>,
 ) -> anyhow::Result<(u16, Server)> {
@@ -352,6 +376,7 @@ async fn start(
         .mode(0o600)
         .open(&paths.log)
         .with_context(|| format!("opening {}", paths.log.display()))?;
+    account::leave_to_owner(&paths.directory, &paths.log)?;
     for attempt in 1..=START_TRIES {
         let port = match port {
             Some(port) => port,
@@ -359,11 +384,11 @@ async fn start(
         };
         let child = run::server(
             programs,
-            account,
+            starter.account.as_ref(),
             &paths.data,
             paths.socket_directory(),
             port,
-            settings,
+            &starter.settings,
             &log,
         )?;
         let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
@@ -437,6 +462,21 @@ fn is_postgres(pid: Pid) -> bool {
     }
 }
 
+/// The major version that made the cluster in this directory; `None` when there is none.
+fn version_in(cluster: &Path) -> anyhow::Result<Option<u32>> {
+    let file = cluster.join("PG_VERSION");
+    match std::fs::read_to_string(&file) {
+        Ok(text) => {
+            let major = text.trim().parse();
+            major
+                .map(Some)
+                .with_context(|| format!("{} holds no version", file.display()))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
+    }
+}
+
 fn free_port() -> anyhow::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port")?;
     Ok(listener.local_addr().context("looking for a free port")?.port())
@@ -448,26 +488,29 @@ fn remove(path: &Path) -> anyhow::Result<()> {
         false => std::fs::remove_file(path),
     };
     match gone {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(error).with_context(|| format!("removing {}", path.display()))
         }
         _ => Ok(()),
     }
 }
 
-fn open_lock(path: &Path) -> anyhow::Result<File> {
-    OpenOptions::new()
+fn open_lock(directory: &Path, name: &str) -> anyhow::Result<File> {
+    let path = directory.join(name);
+    let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .open(path)
-        .with_context(|| format!("opening {}", path.display()))
+        .open(&path)
+        .with_context(|| format!("opening {}", path.display()))?;
+    account::leave_to_owner(directory, &path)?;
+    Ok(file)
 }
 
 /// Holds the lock for as long as the file lives.
-async fn lock(path: &Path) -> anyhow::Result<File> {
-    let file = open_lock(path)?;
+async fn lock(directory: &Path, name: &str) -> anyhow::Result<File> {
+    let file = open_lock(directory, name)?;
     let until = Instant::now() + LOCK_WAIT;
     loop {
         match file.try_lock() {
@@ -475,7 +518,7 @@ async fn lock(path: &Path) -> anyhow::Result<File> {
             Err(TryLockError::WouldBlock) if Instant::now() < until => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            Err(error) => return Err(error).with_context(|| format!("locking {}", path.display())),
+            Err(error) => return Err(error).with_context(|| format!("locking {name}")),
         }
     }
 }

@@ -291,3 +291,86 @@ async fn serving_migrates_answers_and_stops_with_its_postgres() {
     assert!(process.0.wait().unwrap().success());
     gone(second).await;
 }
+
+#[tokio::test]
+async fn only_serve_migrate_and_postgres_make_an_installation_and_the_others_say_that_there_is_none() {
+    let programs = &versions()[0];
+    let data = DataDir::new();
+    let inside = data.0.join("elsewhere");
+    for arguments in [
+        &["list-keys"][..],
+        &["create-site", "shop"],
+        &["doctor"],
+        &["demo-data"],
+    ] {
+        let mut process = Process::start(&inside, programs, arguments);
+        let told = std::io::read_to_string(process.0.stderr.take().unwrap()).unwrap();
+        assert_eq!(process.0.wait().unwrap().code(), Some(1), "{arguments:?}: {told}");
+        assert!(
+            told.contains(&format!(
+                "there is no installation in {}; set UD_DATA_DIR or DATABASE_URL",
+                inside.display()
+            )),
+            "{told}"
+        );
+        assert!(!inside.exists(), "{arguments:?}");
+    }
+    for arguments in [&["migrate"][..], &["create-site", "shop"]] {
+        let mut process = Process::start(&inside, programs, arguments);
+        let told = std::io::read_to_string(process.0.stderr.take().unwrap()).unwrap();
+        assert!(process.0.wait().unwrap().success(), "{arguments:?}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn root_beside_a_service_uses_what_runs_as_it_is_and_leaves_all_of_it_to_its_owner() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    // `nobody`: initdb wants a user that has a name.
+    const OWNER: u32 = 65_534;
+    const STRANGER: u32 = 61_234;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let programs = &versions()[0];
+    let top = DataDir::new();
+    std::fs::set_permissions(&top.0, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let data = top.0.join("data");
+    std::fs::create_dir(&data).unwrap();
+    chown(&data, Some(OWNER), Some(OWNER)).unwrap();
+    let config = config(&data, programs);
+    let owners = || -> Vec<(String, u32)> {
+        std::fs::read_dir(&data)
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| {
+                (
+                    entry.file_name().into_string().unwrap(),
+                    entry.metadata().unwrap().uid(),
+                )
+            })
+            .collect()
+    };
+
+    // Whatever root makes for it is the owner's.
+    let service = Cluster::open(&config).await.unwrap();
+    let made = owners();
+    assert!(
+        made.len() >= 6 && made.iter().all(|(_, owner)| *owner == OWNER),
+        "{made:?}"
+    );
+    // Where systemd keeps the directory of a user that it makes up, nobody but root may enter.
+    std::fs::set_permissions(&top.0, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let beside = Cluster::open(&config).await.unwrap();
+    assert_eq!(beside.pid().await, service.pid().await);
+    assert!(!beside.close().await.unwrap());
+    assert_eq!(owners().len(), made.len());
+    assert!(owners().iter().all(|(_, owner)| *owner == OWNER), "{:?}", owners());
+    std::fs::set_permissions(&top.0, std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(service.close().await.unwrap());
+
+    // A directory of the socket that is somebody else's stays theirs: they could not take it back.
+    chown(data.join("postgres-run"), Some(STRANGER), Some(STRANGER)).unwrap();
+    let refused = tokio::time::timeout(Duration::from_secs(60), Cluster::open(&config)).await;
+    assert!(refused.unwrap().is_err());
+    assert_eq!(std::fs::metadata(data.join("postgres-run")).unwrap().uid(), STRANGER);
+}
