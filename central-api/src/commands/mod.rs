@@ -27,6 +27,7 @@ pub mod update_analytics;
 use std::sync::Arc;
 
 use anyhow::Context;
+use chrono::NaiveDate;
 
 use crate::config::Config;
 use crate::installation::{Installation, PATIENCE};
@@ -68,6 +69,14 @@ pub fn the_site(state: &AppState, key: Option<&str>) -> anyhow::Result<Arc<Site>
         let known: Vec<_> = state.sites.all().iter().map(|site| site.key.clone()).collect();
         anyhow::anyhow!("--site: {error} (sites: {})", known.join(", "))
     })
+}
+
+/// Refuses days of which the last lies before the first.
+fn in_order(from: Option<NaiveDate>, to: Option<NaiveDate>) -> Result<(), WrongArguments> {
+    match from.zip(to) {
+        Some((from, to)) if to < from => Err(WrongArguments("--to must not lie before --from".into())),
+        _ => Ok(()),
+    }
 }
 
 /// Reads one line of standard input off the async threads; none at its end.

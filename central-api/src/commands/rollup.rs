@@ -5,7 +5,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 use sqlx::PgPool;
 
-use super::{sums, the_site, with_state};
+use super::{WrongArguments, in_order, sums, the_site, with_state};
 use crate::config::Config;
 use crate::reports::period::start_of_day;
 use crate::rollup::{cohorts, upkeep};
@@ -42,10 +42,11 @@ struct Range {
 /// Does it, with a bar.
 ///
 /// # Errors
-/// The database's; or the sums differ.
+/// The range is empty; the database's; or the sums differ.
 pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
+    let (Command::Verify(range) | Command::Rebuild(range)) = &args.command;
+    in_order(range.from, range.to)?;
     with_state(config, async |state| {
-        let (Command::Verify(range) | Command::Rebuild(range)) = &args.command;
         let site = the_site(state, range.site.as_deref())?;
         let first = sqlx::query_scalar!("select min(first_seen) from sessions where site_id = $1", site.id)
             .fetch_one(&state.pool)
@@ -55,6 +56,14 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
             println!("Site {} has no sessions yet.", site.key);
             return Ok(());
         };
+        if (range.from.is_some() || range.to.is_some()) && from >= to {
+            // One end alone is given, and the other lies on its wrong side.
+            return Err(WrongArguments(match range.from {
+                Some(_) => "--from must not lie after today".into(),
+                None => format!("--to lies before the first session of site {}", site.key),
+            })
+            .into());
+        }
         let style = ProgressStyle::with_template("{msg} {bar:40} {human_pos}/{human_len} ({eta} left)")?;
         match args.command {
             Command::Verify(_) => {

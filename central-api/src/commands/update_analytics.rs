@@ -5,7 +5,7 @@ use std::cell::Cell;
 use chrono::NaiveDate;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{the_site, with_state};
+use super::{in_order, the_site, with_state};
 use crate::business::upkeep::{self, Rules, Stage, Standing};
 use crate::config::Config;
 
@@ -31,6 +31,7 @@ pub struct Args {
 /// # Errors
 /// The range is empty; the database's.
 pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
+    in_order(args.from, args.to)?;
     with_state(config, async |state| {
         let site = the_site(state, args.site.as_deref())?;
         let (pool, secret, now) = (&state.pool, &state.config.secret, state.clock.now());
@@ -38,7 +39,6 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
         let standing = upkeep::standing(pool, site.id, &Rules::of(secret, &site)).await?;
         match range {
             Some((first, last)) if standing == Standing::Built => {
-                anyhow::ensure!(first <= last, "--to must not lie before --from");
                 let days = (last - first).num_days().unsigned_abs() + 1;
                 let style = ProgressStyle::with_template("{msg} {bar:40} {human_pos}/{human_len} ({eta} left)")?;
                 let bar = ProgressBar::new(days).with_style(style).with_message("days");
