@@ -5,6 +5,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 
 use crate::config::Config;
 use crate::database;
+use crate::db::dead_letters::Wanted;
 use crate::db::users;
 use crate::installation::Installation;
 use crate::mail::transport::{self, Transport};
@@ -253,9 +254,7 @@ async fn jobs(pool: &PgPool) -> sqlx::Result<Verdict> {
 }
 
 async fn dead_letters(pool: &PgPool) -> sqlx::Result<Verdict> {
-    let waiting: i64 = sqlx::query_scalar("select count(*) from dead_letters where replayed_at is null")
-        .fetch_one(pool)
-        .await?;
+    let waiting = crate::db::dead_letters::count(pool, &Wanted::default()).await?;
     Ok(match waiting {
         0 => Fine("none waits.".into()),
         waiting => Notice(

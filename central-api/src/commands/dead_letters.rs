@@ -1,6 +1,6 @@
 //! `central-api dead-letters list|show|replay`
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{ArgGroup, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -64,7 +64,7 @@ enum Verb {
 /// Does what was asked for.
 ///
 /// # Errors
-/// There is no such site or dead letter, or the database does not answer.
+/// There is no such site or dead letter, everything was refused again, or the database does not answer.
 pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
     with_state(config, async |state| match args.verb {
         Verb::List {
@@ -74,10 +74,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
             limit,
         } => list(state, site.as_deref(), code.as_deref(), settled, limit).await,
         Verb::Show { id } => show(state, id).await,
-        Verb::Replay { id: Some(id), .. } => {
-            println!("{id}: {}", replay::replay(state, id).await?);
-            Ok(())
-        }
+        Verb::Replay { id: Some(id), site, .. } => replay_one(state, id, site.as_deref()).await,
         Verb::Replay { code, site, .. } => replay_many(state, site.as_deref(), code.as_deref()).await,
     })
     .await
@@ -144,6 +141,22 @@ async fn show(state: &AppState, id: i64) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn replay_one(state: &AppState, id: i64, site: Option<&str>) -> anyhow::Result<()> {
+    let wanted = site_id(state, site)?;
+    let letter = by_id(state, id).await?;
+    if let (Some(site), Some(wanted)) = (site, wanted)
+        && letter.site_id != wanted
+    {
+        bail!("dead letter {id} is not of site {site}");
+    }
+    let outcome = replay::replay(state, id).await?;
+    println!("{id}: {outcome}");
+    match dead_letters::settles(&outcome) {
+        true => Ok(()),
+        false => bail!("it was refused again; `central-api dead-letters show {id}` has what was sent"),
+    }
+}
+
 async fn replay_many(state: &AppState, site: Option<&str>, code: Option<&str>) -> anyhow::Result<()> {
     let mut wanted = Wanted {
         site_id: site_id(state, site)?,
@@ -174,8 +187,22 @@ async fn replay_many(state: &AppState, site: Option<&str>, code: Option<&str>) -
     if outcomes.is_empty() {
         println!("there is nothing to replay");
     }
-    for (outcome, count) in outcomes {
+    for (outcome, count) in &outcomes {
         println!("{outcome}: {count}");
     }
-    Ok(())
+    let again: u64 = outcomes
+        .iter()
+        .filter(|(outcome, _)| !dead_letters::settles(outcome))
+        .map(|(_, count)| count)
+        .sum();
+    let all: u64 = outcomes.values().sum();
+    match again {
+        0 => Ok(()),
+        // Something was done, and the rest is told.
+        again if again < all => {
+            println!("{again} of {all} were refused again and wait on.");
+            Ok(())
+        }
+        again => bail!("all {again} were refused again and wait on"),
+    }
 }

@@ -50,9 +50,7 @@ pub struct DeadLetter {
 impl DeadLetter {
     /// What a replay stored of it, if one did: there is nothing left to replay.
     pub fn settled(&self) -> Option<&str> {
-        self.replay_outcome
-            .as_deref()
-            .filter(|outcome| matches!(*outcome, "accepted" | "duplicate"))
+        self.replay_outcome.as_deref().filter(|outcome| settles(outcome))
     }
 }
 
@@ -77,6 +75,11 @@ pub async fn insert(db: &mut PgConnection, letters: &[&NewDeadLetter], now: Date
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Whether a replay with this outcome settled its dead letter; any other outcome is the code that it was refused with again.
+pub fn settles(outcome: &str) -> bool {
+    matches!(outcome, "accepted" | "duplicate")
 }
 
 /// Which dead letters are meant.
