@@ -257,9 +257,12 @@ test("the wizard takes answers from a person or as flags, and writes a schedule 
   assert.match(asked.stderr, /not an address is not an e-mail address/);
   assert.match(asked.stdout, /monthly on day 1 at 09:00 Europe\/Kyiv.*with CSV; to team@x\.example/);
   assert.equal(box.to("team@x.example").length, 1, "the test mail");
-  const line = await command(["setup-email-reports", "--crontab", "--recipients", "team@x.example", "--frequency", "weekly", "--attach-csv", "--install", "no", "--test", "no"]);
+  const line = await command(["setup-email-reports", "--crontab", "--recipients", "team@x.example", "--frequency", "weekly", "--attach-csv", "--format", "text", "--install", "no", "--test", "no"], { input: "/etc/my shop.env\n" });
   assert.equal(line.status, 0, line.stderr);
-  assert.match(line.stdout, new RegExp(`^0 9 \\* \\* 1 \\S+central-api send-report --site ${SITE} --period week --recipients team@x.example --attach-csv >> \\S+ 2>&1\\n$`));
+  assert.match(line.stdout, new RegExp(`^0 9 \\* \\* 1 set -a; \\. '/etc/my shop\\.env'; set \\+a; \\S+central-api send-report --site ${SITE} --period week --recipients team@x.example --format text --attach-csv >> \\S+ 2>&1\\n$`));
+  const filtered = await command(["setup-email-reports", "--crontab", "--recipients", "team@x.example", "--frequency", "weekly", "--filter", "utm_source=ig", "--install", "no", "--test", "no"]);
+  assert.equal(filtered.status, 2);
+  assert.match(filtered.stderr, /--filter: .*leave out --crontab/);
 });
 
 test("an agreed crontab line is installed once, keeps what was there, and sends the report when cron runs it", async () => {
@@ -302,7 +305,7 @@ esac
     assert.equal(refused.status, 1);
     assert.match(refused.stderr, wanted);
   }
-  const missing = await command(["setup-email-reports", "--crontab", "--recipients", "cron@x.example", "--frequency", "daily", "--attach-csv", "--install", "yes", "--test", "no"], { environment: { PATH: it.folder } });
+  const missing = await command(["setup-email-reports", "--crontab", "--recipients", "cron@x.example", "--frequency", "daily", "--attach-csv", "--env-file", envFile, "--install", "yes", "--test", "no"], { environment: { PATH: it.folder } });
   assert.equal(missing.status, 1);
   assert.match(missing.stderr, /is cron installed\?/);
 });

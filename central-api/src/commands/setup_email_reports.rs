@@ -1,7 +1,7 @@
 //! `central-api setup-email-reports`: asks what is not given, and writes a schedule or a crontab line.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, bail};
@@ -12,7 +12,7 @@ use super::send_report;
 use super::{WrongArguments, read_line, the_site, with_state};
 use crate::config::Config;
 use crate::mail::address;
-use crate::mail::plan::weekday;
+use crate::mail::plan::{Format, weekday};
 use crate::mail::run::{self, Kind};
 use crate::state::AppState;
 
@@ -27,13 +27,14 @@ pub struct Args {
     /// Send a report at once, to see it: yes or no.
     #[arg(long, value_parser = ["yes", "no"])]
     test: Option<String>,
-    /// Print a crontab line that runs `send-report` instead of keeping the schedule in the database.
+    /// Print a crontab line that runs `send-report` instead of keeping the schedule in the database. Such a report goes up to the moment
+    /// it is sent: daily covers that day since midnight, weekly the last 7 days, monthly the last 30, that day included.
     #[arg(long)]
     crontab: bool,
     /// With --crontab: put the line into this user's crontab: yes or no.
     #[arg(long, value_parser = ["yes", "no"], requires = "crontab")]
     install: Option<String>,
-    /// With --crontab: file with the service's environment, read before the command.
+    /// With --crontab: file with the service's environment, read before the command; cron itself knows none of it.
     #[arg(long, value_name = "FILE", requires = "crontab")]
     env_file: Option<PathBuf>,
     /// With --crontab: where the output goes.
@@ -46,15 +47,46 @@ pub struct Args {
     log: PathBuf,
 }
 
+/// Where docs/deploy.md puts the service's environment.
+const ENV_FILE: &str = "/etc/utm-dispatcher/central-api.env";
+
+/// Refuses what a schedule in the database has and a crontab line cannot say.
+fn fits_a_crontab(fields: &Fields) -> Result<(), WrongArguments> {
+    let refused = [
+        (
+            !fields.filters.is_empty(),
+            "--filter: a crontab line sends the whole site's report",
+        ),
+        (
+            fields.time_zone.is_some(),
+            "--time-zone: cron counts hours in the machine's own zone",
+        ),
+        (fields.name.is_some(), "--name: a crontab line has none"),
+    ];
+    match refused.into_iter().find(|(given, _)| *given) {
+        Some((_, why)) => Err(WrongArguments(format!(
+            "{why}; leave it out, or leave out --crontab to keep the schedule in the database"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Asks, writes, and sends a test.
 ///
 /// # Errors
 /// An answer that is not allowed or not there, or a report that could not be sent.
 pub async fn run(config: Config, mut args: Args) -> anyhow::Result<()> {
+    if args.crontab {
+        fits_a_crontab(&args.fields)?;
+    }
     with_state(config, async |state| {
         let site = the_site(state, args.site.as_deref())?;
         args.fields = ask(std::mem::take(&mut args.fields)).await?;
         if args.crontab {
+            if args.env_file.is_none() {
+                let file = prompt("File with the service's environment", Some(ENV_FILE), "--env-file").await?;
+                args.env_file = Some(file.into());
+            }
             return crontab(state, &args, &site.key).await;
         }
         let made = schedule::add(state, &site, &std::mem::take(&mut args.fields).plan_fields()?).await?;
@@ -143,7 +175,12 @@ async fn yes(question: &str, given: Option<&str>, flag: &str) -> anyhow::Result<
 /// Prints the line, and installs it when that is agreed.
 async fn crontab(state: &AppState, args: &Args, site: &str) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("asking where this program is")?;
-    let line = crontab_line(args, site, &program.display().to_string())?;
+    // Cron runs it in a home directory, where the embedded database's is not.
+    let data = match state.config.is_embedded() {
+        true => Some(std::path::absolute(&state.config.data_dir).context("asking where the data directory is")?),
+        false => None,
+    };
+    let line = crontab_line(args, site, &program.display().to_string(), data.as_deref())?;
     println!("{line}");
     eprintln!("Cron counts hours in the machine's own zone.");
     if yes("Put it into your crontab?", args.install.as_deref(), "--install").await? {
@@ -154,7 +191,7 @@ async fn crontab(state: &AppState, args: &Args, site: &str) -> anyhow::Result<()
         let report = send_report::Args {
             period: period(args).to_owned(),
             recipients: args.fields.recipients.clone(),
-            format: crate::mail::plan::Format::Html,
+            format: format(args)?,
             attach_csv: args.fields.attach_csv == Some(true),
             dry_run: false,
             site: Some(site.to_owned()),
@@ -174,7 +211,14 @@ fn period(args: &Args) -> &'static str {
     }
 }
 
-fn crontab_line(args: &Args, site: &str, program: &str) -> Result<String, WrongArguments> {
+fn format(args: &Args) -> Result<Format, WrongArguments> {
+    match args.fields.format.as_deref() {
+        None => Ok(Format::Html),
+        Some(name) => Format::from_name(name).ok_or_else(|| WrongArguments("--format: allowed are html, text".into())),
+    }
+}
+
+fn crontab_line(args: &Args, site: &str, program: &str, data: Option<&Path>) -> Result<String, WrongArguments> {
     let fields = &args.fields;
     let hour = fields.hour.unwrap_or(9);
     if !(0..=23).contains(&hour) {
@@ -207,7 +251,12 @@ fn crontab_line(args: &Args, site: &str, program: &str) -> Result<String, WrongA
     };
     let mut command = String::new();
     if let Some(file) = &args.env_file {
+        // A shell looks for a file without a slash in its search path, and a relative one would be looked for in a home directory.
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
         command.push_str(&format!("set -a; . {}; set +a; ", quoted(&file.display().to_string())));
+    }
+    if let Some(data) = data {
+        command.push_str(&format!("UD_DATA_DIR={} ", quoted(&data.display().to_string())));
     }
     let recipients = fields.recipients.as_deref().unwrap_or_default();
     command.push_str(&format!(
@@ -217,6 +266,9 @@ fn crontab_line(args: &Args, site: &str, program: &str) -> Result<String, WrongA
         period(args),
         quoted(recipients)
     ));
+    if fields.format.is_some() {
+        command.push_str(&format!(" --format {}", format(args)?.name()));
+    }
     if fields.attach_csv == Some(true) {
         command.push_str(" --attach-csv");
     }
@@ -306,7 +358,7 @@ mod tests {
             ..fields("weekly")
         };
         assert_eq!(
-            crontab_line(&args(weekly), "shop", "/usr/local/bin/central-api").unwrap(),
+            crontab_line(&args(weekly), "shop", "/usr/local/bin/central-api", None).unwrap(),
             "0 9 * * 0 /usr/local/bin/central-api send-report --site shop --period week --recipients a@x.example,b@x.example --attach-csv >> /var/log/utm.log 2>&1"
         );
         let daily = Args {
@@ -317,7 +369,7 @@ mod tests {
             })
         };
         assert_eq!(
-            crontab_line(&daily, "shop", "central-api").unwrap(),
+            crontab_line(&daily, "shop", "central-api", None).unwrap(),
             "0 18 * * * set -a; . '/etc/a b/100\\%.env'; set +a; central-api send-report --site shop --period today --recipients a@x.example,b@x.example >> /var/log/utm.log 2>&1"
         );
         assert!(
@@ -327,7 +379,8 @@ mod tests {
                     ..fields("monthly")
                 }),
                 "shop",
-                "x"
+                "x",
+                None
             )
             .is_err()
         );
@@ -338,10 +391,62 @@ mod tests {
                     ..fields("daily")
                 }),
                 "shop",
-                "x"
+                "x",
+                None
             )
             .is_err()
         );
+    }
+
+    #[test]
+    fn the_line_keeps_the_format_and_says_where_an_embedded_database_is() {
+        let text = Fields {
+            format: Some("text".into()),
+            ..fields("monthly")
+        };
+        assert_eq!(
+            crontab_line(&args(text), "shop", "central-api", Some(Path::new("/var/lib/my data"))).unwrap(),
+            "0 9 1 * * UD_DATA_DIR='/var/lib/my data' central-api send-report --site shop --period month --recipients a@x.example,b@x.example --format text >> /var/log/utm.log 2>&1"
+        );
+        let odd = Fields {
+            format: Some("pdf".into()),
+            ..fields("daily")
+        };
+        assert!(crontab_line(&args(odd), "shop", "x", None).is_err());
+    }
+
+    #[test]
+    fn what_a_crontab_line_cannot_say_is_refused_and_not_dropped() {
+        fits_a_crontab(&fields("daily")).unwrap();
+        for (given, says) in [
+            (
+                Fields {
+                    filters: vec!["utm_source=ig".into()],
+                    ..Fields::default()
+                },
+                "--filter: ",
+            ),
+            (
+                Fields {
+                    time_zone: Some("Europe/Kyiv".into()),
+                    ..Fields::default()
+                },
+                "--time-zone: ",
+            ),
+            (
+                Fields {
+                    name: Some("Mine".into()),
+                    ..Fields::default()
+                },
+                "--name: ",
+            ),
+        ] {
+            let error = fits_a_crontab(&given).unwrap_err().to_string();
+            assert!(
+                error.starts_with(says) && error.contains("leave out --crontab"),
+                "{error}"
+            );
+        }
     }
 
     #[test]
