@@ -113,7 +113,13 @@ pub fn run(cli: Cli) -> ExitCode {
         }
     });
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => match commands::unheard() {
+            None => ExitCode::SUCCESS,
+            Some(error) => {
+                commands::say_error(&format!("writing to standard output: {error}"));
+                ExitCode::FAILURE
+            }
+        },
         Err(error) => {
             commands::say_error(&format!("{error:#}"));
             match error.downcast_ref::<commands::WrongArguments>() {

@@ -1,5 +1,6 @@
 //! `central-api config`
 
+use super::output::say;
 use crate::config::Effective;
 
 /// Prints every setting with its documentation, as a file that could be used once the secrets are taken out.
@@ -9,18 +10,18 @@ use crate::config::Effective;
 pub fn run(effective: &Effective) -> anyhow::Result<()> {
     for setting in &effective.settings {
         for line in setting.documentation.lines() {
-            println!("# {}", line.trim());
+            say!("# {}", line.trim());
         }
         let default = match setting.default {
             "" => "none",
             default => default,
         };
-        println!("# environment: {}; default: {default}", setting.variable);
+        say!("# environment: {}; default: {default}", setting.variable);
         match (setting.secret, setting.value.as_str()) {
-            (true, "") => println!("# {} is not set (environment only)\n", setting.field),
-            (true, _) => println!("# {} is set and hidden (environment only)\n", setting.field),
-            (false, "") => println!("# {} = \"\"\n", setting.field),
-            (false, value) => println!("{} = {}\n", setting.field, toml::Value::from(value)),
+            (true, "") => say!("# {} is not set (environment only)\n", setting.field),
+            (true, _) => say!("# {} is set and hidden (environment only)\n", setting.field),
+            (false, "") => say!("# {} = \"\"\n", setting.field),
+            (false, value) => say!("{} = {}\n", setting.field, toml::Value::from(value)),
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use anyhow::{Context, bail};
 use shared::ids::uuid_v7;
 
+use super::output::say;
 use super::{read_line, the_site, with_state};
 use crate::auth::{Role, password};
 use crate::config::Config;
@@ -47,9 +48,9 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
         if !users::insert(&state.pool, id, &email, &hash, args.role, site_id, now).await? {
             bail!("there is a user {email} already");
         }
-        println!("User {email} made, role {}.", args.role.name());
+        say!("User {email} made, role {}.", args.role.name());
         if made_up {
-            println!("Password, shown only now: {text}");
+            say!("Password, shown only now: {text}");
         }
         Ok(())
     })

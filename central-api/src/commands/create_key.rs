@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 
+use super::output::say;
 use super::{the_site, with_state};
 use crate::auth::{Scope, token};
 use crate::config::Config;
@@ -52,18 +53,18 @@ pub async fn run(config: Config, mut args: Args) -> anyhow::Result<()> {
                 if !ingest_keys::insert(&state.pool, &key_id, site.id, &args.name, now).await? {
                     bail!("site {} has two live ingest keys, enough to rotate; revoke one first", site.key);
                 }
-                println!("Ingest key for site {}. Configure the worker with both; the secret can be shown again by nobody but this installation.", site.key);
-                println!("KEY_ID={key_id}");
-                println!("SECRET={}", state.config.secret.ingest_key(&key_id));
+                say!("Ingest key for site {}. Configure the worker with both; the secret can be shown again by nobody but this installation.", site.key);
+                say!("KEY_ID={key_id}");
+                say!("SECRET={}", state.config.secret.ingest_key(&key_id));
             }
             Kind::Api => {
                 let token = token::api_token(rand::random());
                 let digest = token::digest(token.expose());
                 api_keys::insert(&state.pool, &key_id, site.id, &digest, &args.name, &args.scopes, now).await?;
                 let scopes: Vec<_> = args.scopes.iter().map(|scope| scope.name()).collect();
-                println!("API key for site {}, scopes {}. The token is shown only now.", site.key, scopes.join(", "));
-                println!("KEY_ID={key_id}");
-                println!("TOKEN={}", token.expose());
+                say!("API key for site {}, scopes {}. The token is shown only now.", site.key, scopes.join(", "));
+                say!("KEY_ID={key_id}");
+                say!("TOKEN={}", token.expose());
             }
         }
         Ok(())

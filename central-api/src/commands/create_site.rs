@@ -3,6 +3,7 @@
 use anyhow::bail;
 use shared::ids::SiteKey;
 
+use super::output::say;
 use super::with_state;
 use crate::config::Config;
 use crate::db::sites::{self, NewSite};
@@ -59,7 +60,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
         if sites::insert(&state.pool, &site).await?.is_none() {
             bail!("there is a site {key} already");
         }
-        println!("Site {key} made.");
+        say!("Site {key} made.");
         Ok(())
     })
     .await

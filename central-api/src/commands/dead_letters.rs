@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use clap::{ArgGroup, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output::{note, say};
 use super::{the_site, with_state};
 use crate::config::Config;
 use crate::db::dead_letters::{self, DeadLetter, Wanted};
@@ -113,7 +114,7 @@ async fn list(
         let outcome = letter
             .replay_outcome
             .map_or_else(String::new, |outcome| format!(" (replayed: {outcome})"));
-        println!(
+        say!(
             "{}\t{site}\t{}\t{}\t{}\t{}{outcome}",
             letter.id,
             letter.kind,
@@ -123,21 +124,21 @@ async fn list(
         );
     }
     if total > limit {
-        eprintln!("{limit} of {total}; --limit shows more");
+        note!("{limit} of {total}; --limit shows more");
     }
     Ok(())
 }
 
 async fn show(state: &AppState, id: i64) -> anyhow::Result<()> {
     let letter = by_id(state, id).await?;
-    println!(
+    say!(
         "kind: {}\nreceived: {}\ncode: {}\nmessage: {}",
         letter.kind, letter.received_at, letter.code, letter.message
     );
     if let (Some(at), Some(outcome)) = (letter.replayed_at, letter.replay_outcome) {
-        println!("replayed: {at}: {outcome}");
+        say!("replayed: {at}: {outcome}");
     }
-    println!("\n{}", String::from_utf8_lossy(&letter.payload));
+    say!("\n{}", String::from_utf8_lossy(&letter.payload));
     Ok(())
 }
 
@@ -150,7 +151,7 @@ async fn replay_one(state: &AppState, id: i64, site: Option<&str>) -> anyhow::Re
         bail!("dead letter {id} is not of site {site}");
     }
     let outcome = replay::replay(state, id).await?;
-    println!("{id}: {outcome}");
+    say!("{id}: {outcome}");
     match dead_letters::settles(&outcome) {
         true => Ok(()),
         false => bail!("it was refused again; `central-api dead-letters show {id}` has what was sent"),
@@ -185,10 +186,10 @@ async fn replay_many(state: &AppState, site: Option<&str>, code: Option<&str>) -
     }
     bar.finish_and_clear();
     if outcomes.is_empty() {
-        println!("there is nothing to replay");
+        say!("there is nothing to replay");
     }
     for (outcome, count) in &outcomes {
-        println!("{outcome}: {count}");
+        say!("{outcome}: {count}");
     }
     let again: u64 = outcomes
         .iter()
@@ -200,7 +201,7 @@ async fn replay_many(state: &AppState, site: Option<&str>, code: Option<&str>) -
         0 => Ok(()),
         // Something was done, and the rest is told.
         again if again < all => {
-            println!("{again} of {all} were refused again and wait on.");
+            say!("{again} of {all} were refused again and wait on.");
             Ok(())
         }
         again => bail!("all {again} were refused again and wait on"),

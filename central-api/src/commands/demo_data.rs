@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output::say;
 use super::{sums, the_site, with_state};
 use crate::config::Config;
 use crate::demo::{self, DemoOptions};
@@ -53,7 +54,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
         demo::generate(&state.pool, &site, options, |stored| bar.set_position(stored)).await?;
         bar.finish_and_clear();
         let seconds = started.elapsed().as_secs_f64();
-        println!(
+        say!(
             "{} sessions in {seconds:.1} s ({:.0}/s).",
             args.sessions,
             args.sessions as f64 / seconds

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
+use super::output::say;
 use crate::config::Config;
 use crate::doctor::{self, Finding};
 use crate::installation::Installation;
@@ -30,11 +31,11 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
     let mut bad = 0;
     for Finding { check, verdict } in &findings? {
         match verdict {
-            doctor::Verdict::Fine(says) => println!("ok      {check}: {says}"),
-            doctor::Verdict::Notice(says, fix) => println!("notice  {check}: {says} {fix}"),
+            doctor::Verdict::Fine(says) => say!("ok      {check}: {says}"),
+            doctor::Verdict::Notice(says, fix) => say!("notice  {check}: {says} {fix}"),
             doctor::Verdict::Bad(says, fix) => {
                 bad += 1;
-                println!("PROBLEM {check}: {says} {fix}");
+                say!("PROBLEM {check}: {says} {fix}");
             }
         }
     }

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
+use super::output::say;
 use super::{sums, the_site, with_state};
 use crate::config::Config;
 use crate::endpoints::ad_spend;
@@ -61,7 +62,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
         let site = the_site(state, args.site.as_deref())?;
         let now = state.clock.now();
         for (file, kind, summary) in import(&args, &state.pool, &state.config.secret, &site, now).await? {
-            println!(
+            say!(
                 "{} from {}: {} stored, {} unchanged, {} refused, {} done before",
                 kind,
                 file.display(),
@@ -71,7 +72,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
                 summary.skipped
             );
             if let Some(rejected) = &summary.rejected_file {
-                println!("  refused rows and their reasons: {}", rejected.display());
+                say!("  refused rows and their reasons: {}", rejected.display());
             }
         }
         // A running server would get there as well, later: it leaves the database to others most of the time.

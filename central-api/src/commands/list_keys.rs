@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use super::output::say;
 use super::with_state;
 use crate::config::Config;
 use crate::db::{api_keys, ingest_keys};
@@ -13,10 +14,10 @@ use crate::db::{api_keys, ingest_keys};
 pub async fn run(config: Config) -> anyhow::Result<()> {
     with_state(config, async |state| {
         let site = |id| state.sites.by_id(id).map_or(format!("#{id}"), |site| site.key.clone());
-        println!("key\tkind\tsite\tscopes\tcreated\tlast used\trevoked\tname");
+        say!("key\tkind\tsite\tscopes\tcreated\tlast used\trevoked\tname");
         for key in ingest_keys::all(&state.pool).await? {
             let (created, revoked) = (time(Some(key.created_at)), time(key.revoked_at));
-            println!(
+            say!(
                 "{}\tingest\t{}\t-\t{created}\t-\t{revoked}\t{}",
                 key.key_id,
                 site(key.site_id),
@@ -25,7 +26,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         }
         for key in api_keys::all(&state.pool).await? {
             let (created, used, revoked) = (time(Some(key.created_at)), time(key.last_used_at), time(key.revoked_at));
-            println!(
+            say!(
                 "{}\tapi\t{}\t{}\t{created}\t{used}\t{revoked}\t{}",
                 key.key_id,
                 site(key.site_id),

@@ -1,5 +1,6 @@
 //! `central-api migrate`
 
+use super::output::say;
 use crate::config::Config;
 use crate::database;
 use crate::installation::Installation;
@@ -13,9 +14,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let applied = database::migrate(&installation.options).await;
     installation.close().await?;
     match applied? {
-        0 => println!("The database is up to date."),
-        1 => println!("1 migration applied."),
-        applied => println!("{applied} migrations applied."),
+        0 => say!("The database is up to date."),
+        1 => say!("1 migration applied."),
+        applied => say!("{applied} migrations applied."),
     }
     Ok(())
 }

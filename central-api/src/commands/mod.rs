@@ -1,5 +1,8 @@
 //! What the command line can do, a file a command. What a command answers goes to standard output, everything else to standard error.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands speak to a terminal")]
+
+mod output;
+
+use output::note;
 
 pub mod config;
 pub mod create_admin;
@@ -39,9 +42,11 @@ use crate::state::AppState;
 #[error("{0}")]
 pub struct WrongArguments(pub String);
 
+pub use output::unheard;
+
 /// Says on standard error why it failed.
 pub fn say_error(text: &str) {
-    eprintln!("central-api: {text}");
+    note!("central-api: {text}");
 }
 
 /// Opens the installation with its schema up to date, does the work, and leaves it again.

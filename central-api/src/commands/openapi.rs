@@ -1,5 +1,6 @@
 //! `central-api openapi`
 
+use super::output::say;
 use crate::config::Config;
 
 /// Prints the API's description as JSON; no database is needed.
@@ -8,6 +9,6 @@ use crate::config::Config;
 /// None that a build which starts could meet: the description is plain data.
 pub fn run(config: &Config) -> anyhow::Result<()> {
     let api = crate::router::description(config);
-    println!("{}", serde_json::to_string_pretty(&api)?);
+    say!("{}", serde_json::to_string_pretty(&api)?);
     Ok(())
 }

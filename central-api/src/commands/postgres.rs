@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::output::say;
 use crate::config::Config;
 use crate::postgres::Cluster;
 use crate::serve::stop_signal;
@@ -21,7 +22,7 @@ pub struct Args {
 pub async fn run(mut config: Config, args: Args) -> anyhow::Result<()> {
     config.data_dir = args.data_dir.unwrap_or(config.data_dir);
     let cluster = Cluster::open(&config).await?;
-    println!("DATABASE_URL={}", cluster.url().expose());
+    say!("DATABASE_URL={}", cluster.url().expose());
     let mut look = tokio::time::interval(std::time::Duration::from_millis(500));
     let stop = stop_signal();
     tokio::pin!(stop);

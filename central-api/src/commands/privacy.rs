@@ -3,6 +3,7 @@
 use anyhow::bail;
 use uuid::Uuid;
 
+use super::output::say;
 use super::{the_site, with_state};
 use crate::config::Config;
 use crate::db::audit_log::{self, Actor, Entry};
@@ -86,7 +87,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
                 serde_json::to_string_pretty(&erased)?
             }
         };
-        println!("{answer}");
+        say!("{answer}");
         Ok(())
     })
     .await

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use serde_json::json;
 
+use super::output::say;
 use super::with_state;
 use crate::auth::password_link;
 use crate::config::Config;
@@ -38,11 +39,11 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
         };
         audit_log::insert(&mut *transaction, &entry, now).await?;
         transaction.commit().await?;
-        println!(
+        say!(
             "A link that sets a new password once, until {}:",
             link.expires_at.format("%Y-%m-%d %H:%M UTC")
         );
-        println!("{}", password_link::absolute(&state.config, &link.path()));
+        say!("{}", password_link::absolute(&state.config, &link.path()));
         Ok(())
     })
     .await

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 
+use super::output::say;
 use super::with_state;
 use crate::config::Config;
 use crate::db::{api_keys, ingest_keys};
@@ -28,7 +29,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
                 args.key_id
             );
         }
-        println!(
+        say!(
             "Key {} revoked; running processes refuse it within 5 seconds.",
             args.key_id
         );

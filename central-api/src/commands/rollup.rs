@@ -5,6 +5,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 use sqlx::PgPool;
 
+use super::output::say;
 use super::{WrongArguments, in_order, sums, the_site, with_state};
 use crate::config::Config;
 use crate::reports::period::start_of_day;
@@ -53,7 +54,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
             .await?;
         let now = state.clock.now();
         let Some((from, to)) = period(range, &site, first, now) else {
-            println!("Site {} has no sessions yet.", site.key);
+            say!("Site {} has no sessions yet.", site.key);
             return Ok(());
         };
         if (range.from.is_some() || range.to.is_some()) && from >= to {
@@ -76,14 +77,14 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
                         wrong.len()
                     );
                 }
-                println!("Every sum equals what the sessions say.");
+                say!("Every sum equals what the sessions say.");
                 verify_cohorts(&state.pool, &site).await?;
             }
             Command::Rebuild(_) => {
                 upkeep::mark_period(&state.pool, site.id, from, to).await?;
                 cohorts::upkeep::forget(&state.pool, site.id).await?;
                 sums::bring_up_to_date(state, &site, (from, now), false).await?;
-                println!("Made anew; the hour that is open follows when it is over.");
+                say!("Made anew; the hour that is open follows when it is over.");
             }
         }
         Ok(())
@@ -97,9 +98,9 @@ async fn verify_cohorts(pool: &PgPool, site: &Site) -> anyhow::Result<()> {
     let wrong = cohorts::verify::verify(pool, site, |done| bar.set_position(done)).await?;
     bar.finish_and_clear();
     match wrong {
-        None => println!("Cohorts have not been made yet, or for another time zone: reports read the sessions."),
+        None => say!("Cohorts have not been made yet, or for another time zone: reports read the sessions."),
         Some(wrong) if wrong == cohorts::verify::Wrong::default() => {
-            println!("Every cohort equals what the sessions say.")
+            say!("Every cohort equals what the sessions say.")
         }
         Some(wrong) => bail!(
             "{} visitors and {} sums of cohorts differ from the sessions; `central-api rollup rebuild` makes them anew",

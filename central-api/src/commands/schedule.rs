@@ -3,6 +3,7 @@
 use anyhow::{Context, bail};
 use serde_json::json;
 
+use super::output::say;
 use super::{WrongArguments, send_report, the_site, with_state};
 use crate::config::Config;
 use crate::db::audit_log::{self, Actor, Entry};
@@ -156,17 +157,17 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
                 };
                 let schedules = report_schedules::list(&state.pool, site_id, None).await?;
                 if schedules.is_empty() {
-                    println!("There is no schedule. Make one with `central-api schedule add` or `central-api setup-email-reports`.");
+                    say!("There is no schedule. Make one with `central-api schedule add` or `central-api setup-email-reports`.");
                 }
                 for schedule in schedules {
-                    println!("{}", line(state, &schedule));
+                    say!("{}", line(state, &schedule));
                 }
                 Ok(())
             }
             Action::Add { site, fields } => {
                 let site = the_site(state, site.as_deref())?;
                 let schedule = add(state, &site, &fields.plan_fields()?).await?;
-                println!("{}", line(state, &schedule));
+                say!("{}", line(state, &schedule));
                 Ok(())
             }
             Action::Edit { id, fields, enabled } => {
@@ -178,7 +179,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
                 report_schedules::update(&mut transaction, id, &plan, begins_anew.then_some(now)).await?;
                 log(&mut transaction, &site, "report_schedule.change", &plan, now).await?;
                 transaction.commit().await?;
-                println!("{}", line(state, &find(state, id).await?.1));
+                say!("{}", line(state, &find(state, id).await?.1));
                 Ok(())
             }
             Action::Remove { id } => {
@@ -187,7 +188,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
                 report_schedules::delete(&mut *transaction, id).await?;
                 log(&mut transaction, &site, "report_schedule.delete", &schedule.plan, now).await?;
                 transaction.commit().await?;
-                println!("Schedule {id} is gone.");
+                say!("Schedule {id} is gone.");
                 Ok(())
             }
             Action::RunNow { id } => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
+use super::output::{note, say};
 use super::{WrongArguments, the_site, with_state};
 use crate::auth::Role;
 use crate::config::Config;
@@ -102,19 +103,19 @@ async fn show(state: &AppState, site: &Arc<Site>, recipients: &[String], args: &
             Mailing::alone(&page, &content, args.format)?.into_bytes()
         };
         std::fs::write(file, bytes).with_context(|| format!("--out: writing {}", file.display()))?;
-        eprintln!("Written to {}; nothing was sent.", file.display());
+        note!("Written to {}; nothing was sent.", file.display());
         return Ok(());
     }
-    println!("Subject: {}", page.subject());
-    println!("To: {}", recipients.join(", "));
+    say!("Subject: {}", page.subject());
+    say!("To: {}", recipients.join(", "));
     for file in &content.files {
         match &file.bytes {
-            Some(bytes) => println!("Attached: {}, {} bytes", file.name, bytes.len()),
-            None => println!("Not attached: {} is too long for a mail", file.name),
+            Some(bytes) => say!("Attached: {}, {} bytes", file.name, bytes.len()),
+            None => say!("Not attached: {} is too long for a mail", file.name),
         }
     }
-    println!("\n{}", page.text(None)?);
-    eprintln!("Nothing was sent: this was a dry run.");
+    say!("\n{}", page.text(None)?);
+    note!("Nothing was sent: this was a dry run.");
     Ok(())
 }
 
@@ -171,18 +172,18 @@ pub async fn report(state: &AppState, run_id: i64) -> anyhow::Result<()> {
     for delivery in &deliveries {
         let detail = delivery.detail.as_deref().unwrap_or_default();
         match delivery.state.as_str() {
-            "sent" => println!("sent       {}", delivery.address),
+            "sent" => say!("sent       {}", delivery.address),
             "pending" => {
                 unreached += 1;
                 let again = delivery.try_after.format("%H:%M UTC");
-                println!(
+                say!(
                     "waiting    {}: {detail} (a running `serve` tries again at {again})",
                     delivery.address
                 );
             }
             other => {
                 unreached += usize::from(other != "unsubscribed");
-                println!("{other:<10} {}: {detail}", delivery.address);
+                say!("{other:<10} {}: {detail}", delivery.address);
             }
         }
     }

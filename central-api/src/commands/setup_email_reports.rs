@@ -1,12 +1,12 @@
 //! `central-api setup-email-reports`: asks what is not given, and writes a schedule or a crontab line.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, bail};
 use tokio::io::AsyncWriteExt;
 
+use super::output::{aside, note, say};
 use super::schedule::{self, Fields};
 use super::send_report;
 use super::{WrongArguments, read_line, the_site, with_state};
@@ -90,8 +90,8 @@ pub async fn run(config: Config, mut args: Args) -> anyhow::Result<()> {
             return crontab(state, &args, &site.key).await;
         }
         let made = schedule::add(state, &site, &std::mem::take(&mut args.fields).plan_fields()?).await?;
-        println!("{}", schedule::line(state, &made));
-        println!("A running `central-api serve`, or the worker's Cron Trigger, sends it.");
+        say!("{}", schedule::line(state, &made));
+        say!("A running `central-api serve`, or the worker's Cron Trigger, sends it.");
         if yes("Send the report now, to see it?", args.test.as_deref(), "--test").await? {
             let run = run::start(state, &site, &made, Kind::Manual, None, state.clock.now()).await?;
             let run = run.context("a run without a slot was taken for claimed")?;
@@ -113,7 +113,7 @@ async fn ask(mut fields: Fields) -> anyhow::Result<Fields> {
                     fields.recipients = Some(list.join(","));
                     break;
                 }
-                Err(error) => eprintln!("{error}"),
+                Err(error) => note!("{error}"),
             }
         }
     }
@@ -125,7 +125,7 @@ async fn ask(mut fields: Fields) -> anyhow::Result<Fields> {
                 "2" | "weekly" => "weekly",
                 "3" | "monthly" => "monthly",
                 _ => {
-                    eprintln!("Answer 1, 2 or 3.");
+                    note!("Answer 1, 2 or 3.");
                     continue;
                 }
             };
@@ -141,11 +141,8 @@ async fn ask(mut fields: Fields) -> anyhow::Result<Fields> {
 
 /// Asks for a line. `flag` is named when nobody is there to answer.
 async fn prompt(question: &str, default: Option<&str>, flag: &str) -> anyhow::Result<String> {
-    match default {
-        Some(default) => eprint!("{question} [{default}]: "),
-        None => eprint!("{question}: "),
-    }
-    std::io::stderr().flush().context("asking")?;
+    let shown = default.map_or(String::new(), |default| format!(" [{default}]"));
+    aside(format_args!("{question}{shown}: "));
     let Some(line) = read_line().await? else {
         return Err(WrongArguments(format!("nobody answers: give {flag}")).into());
     };
@@ -167,7 +164,7 @@ async fn yes(question: &str, given: Option<&str>, flag: &str) -> anyhow::Result<
         {
             "y" | "yes" | "т" | "так" => return Ok(true),
             "n" | "no" | "н" | "ні" => return Ok(false),
-            _ => eprintln!("Answer y or n."),
+            _ => note!("Answer y or n."),
         }
     }
 }
@@ -181,11 +178,11 @@ async fn crontab(state: &AppState, args: &Args, site: &str) -> anyhow::Result<()
         false => None,
     };
     let line = crontab_line(args, site, &program.display().to_string(), data.as_deref())?;
-    println!("{line}");
-    eprintln!("Cron counts hours in the machine's own zone.");
+    say!("{line}");
+    note!("Cron counts hours in the machine's own zone.");
     if yes("Put it into your crontab?", args.install.as_deref(), "--install").await? {
         install(&line).await?;
-        eprintln!("Installed; `crontab -l` shows it.");
+        note!("Installed; `crontab -l` shows it.");
     }
     if yes("Send the report now, to see it?", args.test.as_deref(), "--test").await? {
         let report = send_report::Args {

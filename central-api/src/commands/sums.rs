@@ -5,6 +5,7 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::output::say;
 use crate::business;
 use crate::rollup::{cohorts, upkeep};
 use crate::site::Site;
@@ -41,7 +42,7 @@ pub async fn bring_up_to_date(
     let visitors = bars.add(bar);
     let style = ProgressStyle::with_template("{msg}")?;
     let customers = with_business.then(|| bars.add(ProgressBar::new_spinner().with_style(style)));
-    let say = |text: String| bars.suspend(|| println!("{text}"));
+    let say = |text: String| bars.suspend(|| say!("{text}"));
     let now = state.clock.now();
     let sum_up = async {
         let started = Instant::now();

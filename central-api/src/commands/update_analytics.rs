@@ -5,6 +5,7 @@ use std::cell::Cell;
 use chrono::NaiveDate;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output::say;
 use super::{in_order, the_site, with_state};
 use crate::business::upkeep::{self, Rules, Stage, Standing};
 use crate::config::Config;
@@ -45,11 +46,11 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
                 let corrected =
                     upkeep::rebuild_days(pool, secret, &site, (first, last), |done| bar.set_position(done)).await?;
                 bar.finish_and_clear();
-                println!("{days} days made anew; {corrected} orders were not as they should be.");
+                say!("{days} days made anew; {corrected} orders were not as they should be.");
             }
             _ => {
                 if range.is_some() {
-                    println!(
+                    say!(
                         "The figures of site {} are made for the first time, so all days are.",
                         site.key
                     );
@@ -67,7 +68,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
                 })
                 .await?;
                 bar.finish_and_clear();
-                println!("Everything made anew: {} customers with a purchase.", customers.get());
+                say!("Everything made anew: {} customers with a purchase.", customers.get());
             }
         }
         Ok(())

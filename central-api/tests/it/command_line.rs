@@ -159,6 +159,113 @@ async fn dead_letters_are_listed_shown_and_replayed() {
     assert_eq!(stored, 2);
     let (succeeded, _, told) = run(&app.db, &["dead-letters", "replay"]).await;
     assert!(!succeeded && told.contains("--all"), "{told}");
+
+    // One is left, and it will never be taken.
+    let (succeeded, said, told) = run(&app.db, &["dead-letters", "replay", "--all"]).await;
+    assert!(
+        !succeeded && said == "invalid_json: 1\n" && told.contains("all 1 were refused again"),
+        "{said}{told}"
+    );
+    let left = open.split('\t').next().unwrap();
+    let (succeeded, _, told) = run(&app.db, &["dead-letters", "replay", "--id", left]).await;
+    assert!(!succeeded && told.contains("refused again"), "{told}");
+    let (_, said, _) = run(&app.db, &["doctor"]).await;
+    assert!(
+        said.contains("notice  dead letters: 1 events or orders were refused and wait."),
+        "{said}"
+    );
+    app.site("other").await;
+    for (site, says) in [("nosuch", "--site: "), ("other", "is not of site other")] {
+        let (succeeded, said, told) = run(&app.db, &["dead-letters", "replay", "--id", left, "--site", site]).await;
+        assert!(!succeeded && said.is_empty() && told.contains(says), "{said}{told}");
+    }
+}
+
+#[tokio::test]
+async fn days_that_end_before_they_begin_are_refused_and_not_found_to_be_right() {
+    let db = TestDb::new().await;
+    ok(&db, &["create-site", "shop", "--domain", "shop.example"]).await;
+    for verb in [&["rollup", "verify"][..], &["rollup", "rebuild"], &["update-analytics"]] {
+        let days = ["--from", "2026-11-05", "--to", "2026-11-01"];
+        let (succeeded, said, told) = run(&db, &[verb, &days].concat()).await;
+        assert!(
+            !succeeded && said.is_empty() && told.contains("--to must not lie before --from"),
+            "{verb:?}: {said}{told}"
+        );
+    }
+    sqlx::query("insert into sessions (site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active, event_count, page_views, points)
+         select site_id, gen_random_uuid(), gen_random_uuid(), now(), now(), 1, '{}', 1, 1, 0 from sites")
+        .execute(&db.pool)
+        .await
+        .unwrap();
+    for (end, says) in [
+        (["--from", "2199-01-01"], "--from must not lie after today"),
+        (["--to", "2001-01-01"], "--to lies before the first session"),
+    ] {
+        let (succeeded, said, told) = run(&db, &[&["rollup", "verify"][..], &end].concat()).await;
+        assert!(!succeeded && said.is_empty() && told.contains(says), "{said}{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_ends_it_quietly_and_a_full_disk_is_told() {
+    let db = TestDb::new().await;
+    for (arguments, stream) in [
+        (&["config"][..], "stdout"),
+        (&["list-keys"], "stdout"),
+        (&["nosuch"], "stderr"),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = program(&db, arguments);
+        match stream {
+            "stdout" => command.stdout(writer).stderr(Stdio::piped()),
+            _ => command.stderr(writer).stdout(Stdio::piped()),
+        };
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap();
+        let wanted = if stream == "stdout" { 0 } else { 2 };
+        assert_eq!(output.status.code(), Some(wanted), "{arguments:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+    }
+    if let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") {
+        let mut command = program(&db, &["config"]);
+        command.stdout(full);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(
+            told.starts_with("central-api: writing to standard output: ") && told.lines().count() == 1,
+            "{told}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_what_is_wrong_is_told_within_seconds_that_the_database_is_away() {
+    let db = TestDb::new().await;
+    let mut command = program(&db, &["doctor"]);
+    command.env("DATABASE_URL", "postgres://utm:password@127.0.0.1:1/utm");
+    let began = std::time::Instant::now();
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && told.contains("does not take connections"),
+        "{told}"
+    );
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_country_that_there_is_not_makes_no_site() {
+    let db = TestDb::new().await;
+    let (succeeded, _, told) = run(&db, &["create-site", "shop", "--country", "QQ"]).await;
+    assert!(!succeeded && told.contains("country"), "{told}");
 }
 
 fn batch(site: &str, events: &[Value]) -> Vec<u8> {
