@@ -5,5 +5,10 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     if std::env::var("PROFILE").as_deref() == Ok("release") {
         println!("cargo:rerun-if-changed=ui/dist");
+        if !std::path::Path::new("ui/dist/index.html").exists() {
+            println!(
+                "cargo:warning=this central-api has no panel: run `npm ci` and `node central-api/ui/build.mjs`, then build it again"
+            );
+        }
     }
 }
