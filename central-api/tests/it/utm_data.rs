@@ -130,6 +130,8 @@ fn anchors() -> Vec<DateTime<Utc>> {
 impl Data {
     pub fn generate(seed: u64, sessions: usize) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
+        // Of its own, so that what else a seed gives stays as it is.
+        let mut counts = StdRng::seed_from_u64(seed);
         let visitors: Vec<Uuid> = (0..sessions * 2 / 3).map(|_| Uuid::from_u128(rng.random())).collect();
         let anchors = anchors();
         let start: DateTime<Utc> = "2026-02-25T00:00:00Z".parse().unwrap();
@@ -155,7 +157,7 @@ impl Data {
                 rng.random_bool(chance)
                     .then(|| first_seen + TimeDelta::seconds(rng.random_range(0..900)))
             };
-            let purchases = rng.random_range(0..4);
+            let purchases = counts.random_range(0..4);
             data.sessions.push(Session {
                 visitor: *visitors.choose(&mut rng).unwrap(),
                 id: Uuid::from_u128(rng.random()),
@@ -170,9 +172,9 @@ impl Data {
                 purchase_at: stage(&mut rng, 0.1),
                 registered_at: stage(&mut rng, 0.1),
                 event_revenue: Decimal::new(rng.random_range(0..10_000_000), 4),
-                lead_events: rng.random_range(0..3),
+                lead_events: counts.random_range(0..3),
                 purchase_events: purchases,
-                valued_purchase_events: rng.random_range(0..=purchases),
+                valued_purchase_events: counts.random_range(0..=purchases),
                 bot_reason: rng.random_bool(0.1).then(|| rng.random_range(1..=8)),
                 human_seen: rng.random_bool(0.6),
                 own_orders: Vec::new(),
