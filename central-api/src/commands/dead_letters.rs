@@ -133,7 +133,10 @@ async fn show(state: &AppState, id: i64) -> anyhow::Result<()> {
     let letter = by_id(state, id).await?;
     say!(
         "kind: {}\nreceived: {}\ncode: {}\nmessage: {}",
-        letter.kind, letter.received_at, letter.code, letter.message
+        letter.kind,
+        letter.received_at,
+        letter.code,
+        letter.message
     );
     if let (Some(at), Some(outcome)) = (letter.replayed_at, letter.replay_outcome) {
         say!("replayed: {at}: {outcome}");
