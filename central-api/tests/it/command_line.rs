@@ -333,6 +333,8 @@ async fn a_sigterm_under_load_leaves_nothing_stored_that_was_not_answered_and_no
     let key = Secret::new(SECRET).ingest_key(&key_id);
     let mut serving = Serving::start(&db).await;
 
+    // A centre in this process brings it along; run by itself, this test has none, and its senders could not begin.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let stop = Arc::new(AtomicBool::new(false));
     let senders: Vec<_> = (0..8)
         .map(|sender: u128| {
