@@ -176,7 +176,7 @@ const HTML = /^\s*(?:text\/html|application\/xhtml\+xml)/i;
 
 function isHtml(headers) {
   const type = headers.get("content-type");
-  return type !== null && (type.startsWith("text/html") || HTML.test(type));
+  return type !== null && HTML.test(type);
 }
 
 /** The request with our two headers, and none but ours; the very same where that changes nothing. */

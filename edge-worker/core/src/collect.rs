@@ -267,11 +267,7 @@ fn identify(page: Page, collected: &mut Collected) {
         (alive, arrival) => {
             let read = touch::of_referring_page(hit, arrival.as_deref(), settings);
             let read = touch::limit(read, consent);
-            let mark = if shared::attribution::is_direct(&read) {
-                Default::default()
-            } else {
-                shared::attribution::mark(&read)
-            };
+            let mark = touch::arrival_mark(&read);
             // As at a landing: a link inside the shop does not overwrite a live attribution, whatever tags it has.
             let inside = arrival
                 .as_deref()

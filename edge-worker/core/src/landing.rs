@@ -1,7 +1,7 @@
 //! The decision about one request, made before the origin is asked, and what follows from the origin's answer.
 
 use shared::action::Action;
-use shared::attribution::{is_direct, mark};
+use shared::attribution::is_direct;
 use shared::event::{BotReason, Consent, Event, Origin, SessionRef, Touch};
 use shared::text::decode_path;
 use uuid::Uuid;
@@ -261,11 +261,7 @@ fn advance(
     entropy: &Entropy,
     now_ms: i64,
 ) -> (Session, Step) {
-    let mark = if is_direct(touch) {
-        Default::default()
-    } else {
-        mark(touch)
-    };
+    let mark = touch::arrival_mark(touch);
     match alive {
         Some(session) if session.mark != Default::default() && touch::is_internal(hit, settings) => {
             session.touch(now_ms)

@@ -1,6 +1,5 @@
 //! Where a redirect leads, and whether the browser takes our cookies along.
 
-use shared::attribution::{TouchMark, is_direct, mark};
 use shared::event::Touch;
 use shared::source::is_within;
 
@@ -39,15 +38,8 @@ pub(crate) fn begins_there(hit: &Hit, location: &str, arrived: &Touch, settings:
         host: None,
         ..*hit
     };
-    touch::is_of_the_shop(&absolute, hit, settings) && told(arrived) == told(&touch::read(&there, target, settings))
-}
-
-fn told(touch: &Touch) -> TouchMark {
-    if is_direct(touch) {
-        TouchMark::default()
-    } else {
-        mark(touch)
-    }
+    touch::is_of_the_shop(&absolute, hit, settings)
+        && touch::arrival_mark(arrived) == touch::arrival_mark(&touch::read(&there, target, settings))
 }
 
 /// The host as cookies know it: `www.` belongs to it.

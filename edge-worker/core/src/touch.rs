@@ -1,6 +1,6 @@
 //! The touch of one request: tags and click ids of its query, and its outside referrer.
 
-use shared::attribution::outside_referrer;
+use shared::attribution::{TouchMark, is_direct, mark, outside_referrer};
 use shared::click_id;
 use shared::event::{Consent, Touch};
 use shared::limits::{MAX_CLICK_IDS, MAX_PATH_CHARS, MAX_UTM_CHARS};
@@ -44,6 +44,15 @@ pub(crate) fn of_referring_page(hit: &Hit, referrer: Option<&str>, settings: &Se
         ..*hit
     };
     read(&page, split_url(url), settings)
+}
+
+/// What tells an arrival with this touch from another; nothing does for a direct one.
+pub(crate) fn arrival_mark(touch: &Touch) -> TouchMark {
+    if is_direct(touch) {
+        TouchMark::default()
+    } else {
+        mark(touch)
+    }
 }
 
 /// Whether a URL is a page of the shop that `hit` asked.

@@ -272,27 +272,26 @@ async fn the_view_of_customers_says_what_depends_on_today() {
     }
 }
 
+/// Makes a campaign and lets it run, with its figures up to date.
+async fn running_campaign(shop: &Shop, admin: &reqwest::Client, campaign: &Value) -> Value {
+    let url = shop.app.url("/api/v1/analytics/campaigns");
+    let made = admin.post(&url).json(campaign).send().await.unwrap();
+    let made: Value = made.json().await.unwrap();
+    let change = admin
+        .patch(format!("{url}/{}", made["id"]))
+        .json(&json!({"status": "active"}));
+    assert_eq!(change.send().await.unwrap().status(), 200);
+    shop.catch_up().await;
+    made
+}
+
 #[tokio::test]
 async fn every_relation_is_exported_as_text_and_as_a_workbook() {
     let shop = shop_with_sessions().await;
     let admin = shop.app.logged_in(Role::Admin, Some(&shop.site)).await;
     let campaign =
         json!({"name": "=Winter", "discount_type": "none", "start_day": "2025-12-01", "utm_campaigns": ["winter"]});
-    let url = shop.app.url("/api/v1/analytics/campaigns");
-    let made: Value = admin
-        .post(&url)
-        .json(&campaign)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    let change = admin
-        .patch(format!("{url}/{}", made["id"]))
-        .json(&json!({"status": "active"}));
-    assert_eq!(change.send().await.unwrap().status(), 200);
-    shop.catch_up().await;
+    let made = running_campaign(&shop, &admin, &campaign).await;
     let listed = shop.get("/api/v1/analytics/campaigns").await;
     assert_eq!(
         (
@@ -356,21 +355,7 @@ async fn every_relation_is_exported_as_text_and_as_a_workbook() {
     // Another campaign of the same orders: a file of one has no row of the other's, and is asked of nothing else.
     let other =
         json!({"name": "Other", "discount_type": "none", "start_day": "2025-12-01", "utm_campaigns": ["winter"]});
-    let url = shop.app.url("/api/v1/analytics/campaigns");
-    let other: Value = admin
-        .post(&url)
-        .json(&other)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    let change = admin
-        .patch(format!("{url}/{}", other["id"]))
-        .json(&json!({"status": "active"}));
-    assert_eq!(change.send().await.unwrap().status(), 200);
-    shop.catch_up().await;
+    running_campaign(&shop, &admin, &other).await;
     let both = file(&shop.client, "type=campaign-performance").await;
     assert_eq!(String::from_utf8_lossy(&both).lines().count() as i64, 1 + 2 * performed);
     let one = file(
