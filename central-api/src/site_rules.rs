@@ -71,11 +71,10 @@ pub fn time_zone(text: &str) -> Result<Tz, ApiError> {
 /// # Errors
 /// 400 for `currency`.
 pub fn currency(text: &str) -> Result<(), ApiError> {
-    let fine = text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase());
     check(
-        fine,
+        crate::currency::is_known(text),
         "currency",
-        "a currency is three capital letters of ISO 4217 such as UAH",
+        "a currency is a code of ISO 4217, three capital letters such as UAH",
     )
 }
 

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::auth::{ApiKey, Scope};
+use crate::currency;
 use crate::db::dead_letters::{self, DeadLetter, NewDeadLetter};
 use crate::db::{data_versions, exchange_rates, orders};
 use crate::error::{ApiError, ErrorBody};
@@ -505,10 +506,13 @@ pub async fn put_rates(
 fn rate_of(record: &Record<'_>, site: &Site) -> Result<(String, NaiveDate, Decimal), FieldError> {
     record.only(&["currency", "day", "rate"])?;
     let currency = Record::required("currency", record.text("currency", 8)?)?;
-    if currency.len() != 3 || !currency.bytes().all(|b| b.is_ascii_uppercase()) || currency == site.currency {
+    if !currency::is_known(&currency) {
+        return Err(FieldError::invalid("currency", currency::ALLOWED));
+    }
+    if currency == site.currency {
         return Err(FieldError::invalid(
             "currency",
-            format_args!("must be an ISO 4217 code other than {}, the site's own", site.currency),
+            format_args!("must be another one than {}, the site's own", site.currency),
         ));
     }
     let day = Record::required("day", record.text("day", 10)?)?;

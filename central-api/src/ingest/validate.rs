@@ -325,8 +325,8 @@ pub fn money(field: &str, text: &str) -> Result<Decimal, Refusal> {
 /// Names `field`.
 pub fn currency(field: &str, code: &str) -> Result<String, Refusal> {
     let code = code.trim().to_ascii_uppercase();
-    if code.len() != 3 || !code.bytes().all(|b| b.is_ascii_uppercase()) {
-        return Err(Refusal::field(field, "must be an ISO 4217 code such as UAH"));
+    if !crate::currency::is_known(&code) {
+        return Err(Refusal::field(field, crate::currency::ALLOWED));
     }
     Ok(code)
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::identity::{Contacts, Identifier};
 use super::payment::{PaymentStatus, revenue};
+use crate::currency;
 use crate::record::{FieldError, Record};
 use crate::site::Site;
 
@@ -132,8 +133,8 @@ impl OrderState {
         }
         let currency = match record.text("currency", 8)? {
             None => site.currency.clone(),
-            Some(code) if code.len() == 3 && code.bytes().all(|b| b.is_ascii_uppercase()) => code,
-            Some(_) => return Err(FieldError::invalid("currency", "must be an ISO 4217 code, like UAH")),
+            Some(code) if currency::is_known(&code) => code,
+            Some(_) => return Err(FieldError::invalid("currency", currency::ALLOWED)),
         };
         let rate = record.decimal("rate", 8, Decimal::from(10_000_000_000u64))?;
         if let Some(rate) = rate {

@@ -12,6 +12,7 @@ use shared::event::Touch;
 
 use super::layout::{Field, Header, Layout, OWN_COLUMNS};
 use super::{Key, Spend, number};
+use crate::currency;
 use crate::import::csv_rows::Rows;
 use crate::import::source::{Content, Row};
 use crate::record::{FieldError, Record, money_limit};
@@ -381,12 +382,11 @@ impl Reader<'_> {
             .or_else(|| self.header.currency.clone())
             .or_else(|| self.defaults.currency.clone())
             .unwrap_or_else(|| self.site.currency.clone());
-        crate::site_rules::currency(&code).map(|()| code).map_err(|_| {
-            self.refuse(
-                Field::Currency,
-                "must be three capital letters of ISO 4217, such as UAH",
-            )
-        })
+        if currency::is_known(&code) {
+            Ok(code)
+        } else {
+            Err(self.refuse(Field::Currency, currency::ALLOWED))
+        }
     }
 }
 

@@ -69,6 +69,7 @@ async fn hostile_orders_are_refused_with_their_field_and_nothing_breaks() {
         (with("rate", "2"), "rate"),
         (with("currency", "\"uah\""), "currency"),
         (with("currency", "\"EURO\""), "currency"),
+        (with("currency", "\"XXZ\""), "currency"),
         (with("created_at", "\"0000-01-01T00:00:00Z\""), "created_at"),
         (with("paid_at", "\"9999-12-31T23:59:59Z\""), "paid_at"),
         (with("updated_at", "\"2026-11-20T10:20:00Z\""), "updated_at"),

@@ -47,9 +47,10 @@ test("every reason for which a row of a report of ad spend is refused has its Uk
   const reader = text("spend/file.rs").replace(/^[\s\S]*?\nimpl Report \{/, "");
   const refused = [...reader.matchAll(new RegExp(String.raw`refuse\(\s*(?:Field::\w+|field),\s*${literal}`, "g")), ...reader.matchAll(new RegExp(String.raw`message: ${literal}`, "g"))];
   const [, required = ""] = /fn required[\s\S]*?message: format!\("([^"]+)"/.exec(text("record.rs")) ?? [];
+  const [, currency = ""] = /ALLOWED: &str = "([^"]+)"/.exec(text("currency.rs")) ?? [];
   const cleaned = /\nfn clean[\s\S]*?\n\}/.exec(text("record.rs"))?.[0] ?? "";
   const cleaning = [...cleaned.matchAll(/message: format!\("([^"]+)"|invalid\(field, "([^"]+)"/g)].map((found) => found[1] ?? found[2] ?? "");
-  const reasons = [...refused.map((found) => found[1] ?? ""), required, ...cleaning].map((reason) => reason.replace(/^\{(field)?\} /, "").replaceAll(/\{\w*\}/g, "7"));
+  const reasons = [...refused.map((found) => found[1] ?? ""), required, currency, ...cleaning].map((reason) => reason.replace(/^\{(field)?\} /, "").replaceAll(/\{\w*\}/g, "7"));
   expect(reasons.length).toBeGreaterThan(12);
   expect(reasons.filter((message) => rowProblem({ message }) === message)).toEqual([]);
 });
