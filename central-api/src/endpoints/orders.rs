@@ -303,6 +303,12 @@ fn answer(order: OrderState, Stored { outcome, row }: Stored) -> OrderAnswer {
     if row.revenue.is_none() {
         warnings.push("the exchange rate is unknown; the order is left out of sums until it is stored");
     }
+    if row.payment_status == PaymentStatus::PartiallyRefunded.name() && row.refunded.is_zero() {
+        warnings.push("payment_status is partially_refunded but refunded is 0");
+    }
+    if row.refunded > row.total {
+        warnings.push("refunded, kept from an earlier state, exceeds total; the order adds nothing to revenue");
+    }
     let bot = row.session_id.and(row.bot_reason).map(|_| "bot_session".to_owned());
     OrderAnswer {
         order_id: row.order_id,

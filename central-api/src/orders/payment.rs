@@ -61,11 +61,11 @@ impl PaymentStatus {
 /// refunded, times the rate (units of the site's currency for one of the order's); every other status adds 0.
 ///
 /// `total` is what the customer is charged for the order: goods after discounts, with tax and shipping. `refunded` is how much
-/// of it went back. `None` when a purchase has no rate, or the product exceeds what a column of money holds: then the order is
+/// of it went back; when it is more than the total, of different states, nothing is left. `None` when a purchase has no rate, or the product exceeds what a column of money holds: then the order is
 /// kept, flagged and left out of sums.
 pub fn revenue(status: PaymentStatus, total: Decimal, refunded: Decimal, rate: Option<Decimal>) -> Option<Decimal> {
     let net = if status.is_purchase() {
-        total - refunded
+        (total - refunded).max(Decimal::ZERO)
     } else {
         Decimal::ZERO
     };
@@ -93,6 +93,7 @@ mod tests {
             (PaymentStatus::Paid, "0", "100.50"),
             (PaymentStatus::Paid, "0.50", "100"),
             (PaymentStatus::PartiallyRefunded, "40.25", "60.25"),
+            (PaymentStatus::PartiallyRefunded, "100.51", "0"),
             (PaymentStatus::Refunded, "100.50", "0"),
             (PaymentStatus::Cancelled, "0", "0"),
         ] {

@@ -75,15 +75,17 @@ pub struct OrderState {
     /// What the customer is charged: after discounts, with tax and shipping.
     pub total: Decimal,
     /// Taken off before `total`.
-    pub discount: Decimal,
+    pub discount: Option<Decimal>,
     /// Inside `total`.
-    pub tax: Decimal,
+    pub tax: Option<Decimal>,
     /// Inside `total`.
-    pub shipping: Decimal,
+    pub shipping: Option<Decimal>,
     /// Part of `total` that was paid back.
-    pub refunded: Decimal,
-    /// ISO 4217.
+    pub refunded: Option<Decimal>,
+    /// ISO 4217; the site's when the state does not say.
     pub currency: String,
+    /// Whether the state says its currency.
+    pub currency_said: bool,
     /// Units of the site's currency for one unit of `currency`, when it came with the order.
     pub rate: Option<Decimal>,
     /// As the shop calls it.
@@ -127,11 +129,13 @@ impl OrderState {
             FieldError::invalid("payment_status", format_args!("must be one of {allowed}"))
         })?;
         let total = Record::required("total", record.money("total")?)?;
-        let refunded = record.money("refunded")?.unwrap_or_default();
-        if refunded > total {
+        let refunded = record.money("refunded")?;
+        if refunded.is_some_and(|refunded| refunded > total) {
             return Err(FieldError::invalid("refunded", "must not exceed total"));
         }
-        let currency = match record.text("currency", 8)? {
+        let said = record.text("currency", 8)?;
+        let currency_said = said.is_some();
+        let currency = match said {
             None => site.currency.clone(),
             Some(code) if currency::is_known(&code) => code,
             Some(_) => return Err(FieldError::invalid("currency", currency::ALLOWED)),
@@ -154,7 +158,7 @@ impl OrderState {
                 ));
             }
         }
-        let mut contacts = identifier.identify(
+        let contacts = identifier.identify(
             record.id("customer_id", MAX_NAME_CHARS)?.as_deref(),
             record.text("email", MAX_NAME_CHARS)?.as_deref(),
             record.id("phone", MAX_NAME_CHARS)?.as_deref(),
@@ -165,12 +169,13 @@ impl OrderState {
             session: record.uuid("session_id")?,
             visitor: record.uuid("visitor_id")?,
             total,
-            discount: record.money("discount")?.unwrap_or_default(),
-            tax: record.money("tax")?.unwrap_or_default(),
-            shipping: record.money("shipping")?.unwrap_or_default(),
+            discount: record.money("discount")?,
+            tax: record.money("tax")?,
+            shipping: record.money("shipping")?,
             refunded,
             rate: rate.filter(|_| currency != site.currency),
             currency,
+            currency_said,
             payment_method: record.text("payment_method", MAX_ID_CHARS)?,
             payment_status,
             sales_channel: record.text("sales_channel", MAX_ID_CHARS)?,
@@ -183,15 +188,9 @@ impl OrderState {
                 .time("updated_at", now)?
                 .or(DateTime::from_timestamp_micros(now.timestamp_micros()))
                 .unwrap_or(now),
-            contacts: Contacts::default(),
+            contacts,
             content_hash: Vec::new(),
         };
-        if payment_status == PaymentStatus::PartiallyRefunded && refunded.is_zero() {
-            contacts
-                .warnings
-                .push("payment_status is partially_refunded but refunded is 0");
-        }
-        state.contacts = contacts;
         state.content_hash = state.hash();
         Ok(state)
     }
@@ -209,8 +208,9 @@ impl OrderState {
     }
 
     fn hash(&self) -> Vec<u8> {
-        let money =
-            [self.total, self.discount, self.tax, self.shipping, self.refunded].map(|m| m.normalize().to_string());
+        // What is not said counts as 0 here: the hash only tells two states of one time apart.
+        let money = [Some(self.total), self.discount, self.tax, self.shipping, self.refunded]
+            .map(|amount| amount.unwrap_or_default().normalize().to_string());
         let content = json!([
             self.order_number,
             self.session,

@@ -1,11 +1,11 @@
 //! How states become rows: one transaction locks the orders, merges the states, links them, writes them, and brings the sums of
 //! every session that they touch up to date.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool};
@@ -30,7 +30,7 @@ pub enum Outcome {
     Updated,
     /// It was in this state already.
     Unchanged,
-    /// A later state is known; at most identifiers that the order lacked were taken from this one.
+    /// A later state is known; at most what that one left out was taken from this one.
     Stale,
 }
 
@@ -243,9 +243,8 @@ pub async fn forget_in(
         .collect();
     let mut after = before.clone();
     for row in after.values_mut() {
-        let mut named: BTreeMap<String, DateTime<Utc>> =
-            serde_json::from_value(row.named_at.take()).unwrap_or_default();
-        named.insert(FORGOTTEN_VISIT.into(), now);
+        let mut named = Named::of(row);
+        named.at.insert(FORGOTTEN_VISIT.into(), now);
         row.visitor_id = None;
         row.session_id = None;
         row.link_method = None;
@@ -256,7 +255,7 @@ pub async fn forget_in(
         row.city = None;
         row.landing_path = None;
         if contacts {
-            named.insert(FORGOTTEN_CONTACTS.into(), now);
+            named.at.insert(FORGOTTEN_CONTACTS.into(), now);
             row.customer_hash = None;
             row.email_hash = None;
             row.phone_hash = None;
@@ -264,7 +263,7 @@ pub async fn forget_in(
             row.extra = row.extra.take().and_then(without_people);
         }
         row.recheck_at = None;
-        row.named_at = serde_json::to_value(named).unwrap_or_default();
+        row.named_at = named.into_value();
     }
     write(conn, site, &before, &after).await?;
     Ok(after.len())
@@ -349,41 +348,171 @@ fn new_row(site: &Site, state: &OrderState, now: DateTime<Utc>) -> OrderRow {
     row
 }
 
-/// Merges a state into its order. Whole states replace each other by [`OrderState::version`]; identifiers and the time of creation
-/// each keep the latest state that had them, so that a refund without a session does not lose the link. Both are maxima, so the
-/// order of arrival does not matter.
+/// Merges a state into its order. Each field keeps the latest state that said it, by [`OrderState::version`], so that a refund that
+/// names nobody and no currency loses neither the link nor what the money is worth; `total` and the status are said by every state.
+/// All of it are maxima, so the order of arrival does not matter.
 fn take(row: &mut OrderRow, state: &OrderState) -> Outcome {
+    let before = row.clone();
     take_named(row, state);
     if state.contacts.blocked && row.session_id.is_none() {
         row.unlinked_cause = Some(UnlinkedCause::BlockedContact.name().into());
     }
-    let known = (row.updated_at, row.content_hash.as_slice());
-    if state.version() < known {
+    take_said(row, state);
+    if state.version() < (before.updated_at, before.content_hash.as_slice()) {
         return Outcome::Stale;
     }
-    let same = state.content_hash == row.content_hash;
+    row.total = state.total;
+    row.payment_status = state.payment_status.name().into();
+    let known = OrderRow {
+        updated_at: row.updated_at,
+        content_hash: row.content_hash.clone(),
+        named_at: row.named_at.clone(),
+        unlinked_cause: row.unlinked_cause.clone(),
+        ..before
+    };
+    let outcome = if known == *row {
+        Outcome::Unchanged
+    } else {
+        Outcome::Updated
+    };
     row.updated_at = state.updated_at;
     row.content_hash.clone_from(&state.content_hash);
-    row.order_number.clone_from(&state.order_number);
-    row.currency.clone_from(&state.currency);
-    row.rate = state.rate;
-    row.rate_given = state.rate.is_some();
-    row.total = state.total;
-    row.discount = state.discount;
-    row.tax = state.tax;
-    row.shipping = state.shipping;
-    row.refunded = state.refunded;
-    row.payment_method.clone_from(&state.payment_method);
-    row.payment_status = state.payment_status.name().into();
-    row.sales_channel.clone_from(&state.sales_channel);
-    row.items.clone_from(&state.items);
-    row.extra.clone_from(&state.extra);
-    if is_forgotten(row, FORGOTTEN_CONTACTS, state.updated_at) {
-        row.extra = row.extra.take().and_then(without_people);
+    outcome
+}
+
+/// Takes the fields that a state may leave out.
+fn take_said(row: &mut OrderRow, state: &OrderState) {
+    let no_contacts = is_forgotten(row, FORGOTTEN_CONTACTS, state.updated_at);
+    let mut named = Named::of(row);
+    // A row that was just made has no hash yet: nobody has said anything.
+    let own = (!row.content_hash.is_empty()).then(|| version(row.updated_at, &row.content_hash));
+    let theirs = Some(version(state.updated_at, &state.content_hash));
+    let mut said = Said {
+        known: std::mem::take(&mut named.fields),
+        kept: BTreeMap::new(),
+        newest: own.clone().max(theirs.clone()),
+        own,
+        theirs,
+    };
+    said.always("discount", &mut row.discount, state.discount);
+    said.always("tax", &mut row.tax, state.tax);
+    said.always("shipping", &mut row.shipping, state.shipping);
+    said.always("refunded", &mut row.refunded, state.refunded);
+    // A rate is one of a currency: they go together.
+    let mut money = (row.currency.clone(), row.rate.filter(|_| row.rate_given));
+    if said.own.is_none() {
+        money.0.clone_from(&state.currency);
     }
-    row.paid_at = state.paid_at;
-    row.refunded_at = state.refunded_at;
-    if same { Outcome::Unchanged } else { Outcome::Updated }
+    said.always(
+        "currency",
+        &mut money,
+        state.currency_said.then(|| (state.currency.clone(), state.rate)),
+    );
+    row.rate_given = money.1.is_some();
+    if row.rate_given || row.currency != money.0 {
+        row.rate = money.1;
+    }
+    row.currency = money.0;
+    said.optional("order_number", &mut row.order_number, state.order_number.clone());
+    said.optional("payment_method", &mut row.payment_method, state.payment_method.clone());
+    said.optional("sales_channel", &mut row.sales_channel, state.sales_channel.clone());
+    said.optional("items", &mut row.items, state.items.clone());
+    said.optional("paid_at", &mut row.paid_at, state.paid_at);
+    said.optional("refunded_at", &mut row.refunded_at, state.refunded_at);
+    let theirs = match no_contacts {
+        true => state.extra.clone().and_then(without_people),
+        false => state.extra.clone(),
+    };
+    let (mut extra, mut theirs) = (fields_of(row.extra.take()), fields_of(theirs));
+    let names: BTreeSet<String> = extra.keys().chain(theirs.keys()).cloned().collect();
+    for name in names {
+        let mut value = extra.remove(&name);
+        said.optional(&name, &mut value, theirs.remove(&name));
+        if let Some(value) = value {
+            extra.insert(name, value);
+        }
+    }
+    row.extra = (!extra.is_empty()).then_some(Value::Object(extra));
+    named.fields = said.kept;
+    row.named_at = named.into_value();
+}
+
+fn fields_of(object: Option<Value>) -> serde_json::Map<String, Value> {
+    match object {
+        Some(Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    }
+}
+
+/// [`OrderState::version`] as it is kept.
+type Version = (DateTime<Utc>, String);
+
+fn version(at: DateTime<Utc>, hash: &[u8]) -> Version {
+    (at, crate::secret::hex(hash))
+}
+
+/// Column `named_at`: of which state each part of an order is.
+#[derive(Default, Serialize, Deserialize)]
+struct Named {
+    /// Identifiers, the time of creation, and until when something was erased.
+    #[serde(flatten)]
+    at: BTreeMap<String, DateTime<Utc>>,
+    /// Of the other fields those that are not of the row's own state; without a version when no state said them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    fields: BTreeMap<String, Option<Version>>,
+}
+
+impl Named {
+    fn of(row: &mut OrderRow) -> Self {
+        serde_json::from_value(row.named_at.take()).unwrap_or_default()
+    }
+
+    fn into_value(self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+/// A merge field by field.
+struct Said {
+    /// [`Named::fields`] before.
+    known: BTreeMap<String, Option<Version>>,
+    /// And after.
+    kept: BTreeMap<String, Option<Version>>,
+    /// Version of the row before, of the state, and of the row after.
+    own: Option<Version>,
+    theirs: Option<Version>,
+    newest: Option<Version>,
+}
+
+impl Said {
+    /// A field that has a value even where no state said one.
+    fn always<T>(&mut self, name: &str, value: &mut T, said: Option<T>) {
+        let known = self.known.remove(name).unwrap_or_else(|| self.own.clone());
+        let of = self.later(known, value, said);
+        if of != self.newest {
+            self.kept.insert(name.to_owned(), of);
+        }
+    }
+
+    /// A field that is absent where no state said it.
+    fn optional<T>(&mut self, name: &str, value: &mut Option<T>, said: Option<T>) {
+        let known = self.known.remove(name).unwrap_or_else(|| self.own.clone());
+        let known = value.as_ref().and(known);
+        let of = self.later(known, value, said.map(Some));
+        if of.is_some() && of != self.newest {
+            self.kept.insert(name.to_owned(), of);
+        }
+    }
+
+    fn later<T>(&self, known: Option<Version>, value: &mut T, said: Option<T>) -> Option<Version> {
+        match said {
+            Some(said) if known <= self.theirs => {
+                *value = said;
+                self.theirs.clone()
+            }
+            _ => known,
+        }
+    }
 }
 
 fn take_named(row: &mut OrderRow, state: &OrderState) {
@@ -392,22 +521,23 @@ fn take_named(row: &mut OrderRow, state: &OrderState) {
         is_forgotten(row, FORGOTTEN_VISIT, at),
         is_forgotten(row, FORGOTTEN_CONTACTS, at),
     );
-    let mut named: BTreeMap<String, DateTime<Utc>> = serde_json::from_value(row.named_at.take()).unwrap_or_default();
+    let mut all = Named::of(row);
+    let named = &mut all.at;
     if !no_visit {
-        keep_latest(&mut named, "session", &mut row.named_session_id, state.session, at);
-        keep_latest(&mut named, "visitor", &mut row.named_visitor_id, state.visitor, at);
+        keep_latest(named, "session", &mut row.named_session_id, state.session, at);
+        keep_latest(named, "visitor", &mut row.named_visitor_id, state.visitor, at);
     }
     if !no_contacts {
-        take_contacts(&mut named, row, state);
+        take_contacts(named, row, state);
     }
     if state.created_at.is_some() || named.contains_key("created_at") {
         let mut created = named.contains_key("created_at").then_some(row.created_at);
-        keep_latest(&mut named, "created_at", &mut created, state.created_at, at);
+        keep_latest(named, "created_at", &mut created, state.created_at, at);
         row.created_at = created.unwrap_or(row.created_at);
     } else {
         row.created_at = row.created_at.min(at);
     }
-    row.named_at = serde_json::to_value(named).unwrap_or_default();
+    row.named_at = all.into_value();
 }
 
 fn take_contacts(named: &mut BTreeMap<String, DateTime<Utc>>, row: &mut OrderRow, state: &OrderState) {

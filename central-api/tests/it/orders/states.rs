@@ -65,6 +65,8 @@ fn states_in_any_order_end_in_the_same_row() {
         prop::sample::select(vec![None, Some(11u128), Some(21), Some(99)]),
         prop::sample::select(vec![None, Some(1u128), Some(2)]),
         prop::sample::select(vec![None, Some("a@shop.example"), Some("b@shop.example")]),
+        // Which of the fields that may be left out a state says.
+        any::<u8>(),
     );
     let cases = (prop::collection::vec(state, 1..6), any::<u64>(), 1usize..4);
     let mut runner = TestRunner::new(ProptestConfig {
@@ -76,9 +78,15 @@ fn states_in_any_order_end_in_the_same_row() {
     runner
         .run(&cases, |(states, seed, parts)| {
             let number = number.fetch_add(1, Ordering::SeqCst);
-            let body = |name: &str, s: &(u32, &str, u32, Option<u128>, Option<u128>, Option<&str>)| {
-                json!({"order_id": format!("{name}{number}"), "payment_status": s.1, "total": s.2 * 10, "refunded": s.2,
+            let body = |name: &str, s: &(u32, &str, u32, Option<u128>, Option<u128>, Option<&str>, u8)| {
+                let said = |bit: u8, value: Value| if s.6 >> bit & 1 == 1 { value } else { Value::Null };
+                let (currency, rate) = [("UAH", Value::Null), ("EUR", json!(s.2)), ("EUR", Value::Null)][s.2 as usize % 3].clone();
+                json!({"order_id": format!("{name}{number}"), "payment_status": s.1, "total": s.2 * 10,
                     "session_id": s.3.map(uuid), "visitor_id": s.4.map(uuid), "email": s.5,
+                    "refunded": said(0, json!(s.2 - 1)), "discount": said(1, json!(s.2 - 1)), "shipping": said(2, json!(s.2)),
+                    "currency": said(3, json!(currency)), "rate": said(3, rate), "items": said(4, json!([{"sku": s.2}])),
+                    "promo_code": said(5, json!(format!("CODE{}", s.2))), "vip_tier": said(6, json!(s.1)),
+                    "paid_at": said(7, json!(format!("2026-11-20T09:2{}:00Z", s.2))),
                     "created_at": format!("2026-11-20T09:0{}:00Z", s.0), "updated_at": format!("2026-11-20T09:3{}:00Z", s.0)})
             };
             let forward: Vec<Value> = states.iter().map(|s| body("f", s)).collect();
@@ -158,6 +166,91 @@ async fn a_refund_that_names_nobody_keeps_the_link() {
         (Some("updated"), Some("session"))
     );
     assert_eq!(shop.money(11).await, (1, 0, 0, dec("0")));
+}
+
+#[tokio::test]
+async fn what_a_later_state_leaves_out_stays_as_it_was_said() {
+    let shop = Shop::open().await;
+    shop.session(1, 11, TimeDelta::hours(1), None).await;
+    shop.ok(json!({"order_id": "1", "order_number": "N-1", "session_id": uuid(11), "total": "10.10", "discount": 1, "tax": "2.02", "shipping": 3,
+        "currency": "EUR", "rate": "50", "payment_method": "card", "payment_status": "paid", "sales_channel": "web", "items": [{"sku": "TS-1"}],
+        "promo_code": "WINTER", "vip_tier": "gold", "paid_at": "2026-11-20T09:39:00Z", "updated_at": "2026-11-20T09:40:00Z"}))
+    .await;
+    let before = shop.get("1").await;
+    let part = json!({"order_id": "1", "total": "10.10", "refunded": "4.10", "payment_status": "partially_refunded", "updated_at": "2026-11-20T09:50:00Z"});
+    let answer = shop.ok(part.clone()).await;
+    assert_eq!(answer["status"], "updated");
+    assert_eq!(dec(answer["revenue"].as_str().unwrap()), dec("300"), "6 EUR, not 6 UAH");
+    let after = shop.get("1").await;
+    for field in [
+        "order_number",
+        "discount",
+        "tax",
+        "shipping",
+        "currency",
+        "rate",
+        "payment_method",
+        "sales_channel",
+        "items",
+        "extra",
+        "paid_at",
+    ] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    assert_eq!(shop.ok(part).await["status"], "unchanged");
+
+    // A state in between, late: only what the later one left out is taken from it.
+    let between = json!({"order_id": "1", "total": 7, "shipping": "4", "refunded": 0, "promo_code": "SPRING", "payment_status": "paid", "updated_at": "2026-11-20T09:45:00Z"});
+    assert_eq!(shop.ok(between).await["status"], "stale");
+    let order = shop.get("1").await;
+    assert_eq!(
+        (order["total"].as_str().map(dec), order["refunded"].as_str().map(dec)),
+        (Some(dec("10.10")), Some(dec("4.10")))
+    );
+    assert_eq!(
+        (order["shipping"].as_str().map(dec), &order["extra"]),
+        (Some(dec("4")), &json!({"promo_code": "SPRING", "vip_tier": "gold"}))
+    );
+
+    // What was said can be taken back by saying it, and a rate belongs to its currency.
+    shop.ok(json!({"order_id": "1", "total": 20, "discount": 0, "refunded": 0, "currency": "UAH", "payment_status": "paid", "updated_at": "2026-11-20T09:55:00Z"})).await;
+    let order = shop.get("1").await;
+    assert_eq!(
+        (order["discount"].as_str().map(dec), order["rate"].as_str().map(dec)),
+        (Some(dec("0")), Some(dec("1")))
+    );
+    assert_eq!(shop.money(11).await, (1, 0, 1, dec("20")));
+}
+
+#[tokio::test]
+async fn a_refund_of_more_than_a_later_total_takes_all_and_says_so() {
+    let shop = Shop::open().await;
+    let order = |total: u32, rest: Value| {
+        let mut order = json!({"order_id": "1", "total": total, "payment_status": "partially_refunded"});
+        order.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        order
+    };
+    let answer = shop.ok(order(100, json!({"updated_at": "2026-11-20T09:30:00Z"}))).await;
+    assert_eq!(
+        answer["warnings"],
+        json!(["payment_status is partially_refunded but refunded is 0"])
+    );
+    let answer = shop
+        .ok(order(
+            100,
+            json!({"refunded": 60, "updated_at": "2026-11-20T09:40:00Z"}),
+        ))
+        .await;
+    assert_eq!(
+        (answer["revenue"].as_str().map(dec), &answer["warnings"]),
+        (Some(dec("40")), &json!([]))
+    );
+    let answer = shop.ok(order(50, json!({"updated_at": "2026-11-20T09:50:00Z"}))).await;
+    assert_eq!(answer["revenue"].as_str().map(dec), Some(dec("0")));
+    assert!(
+        answer["warnings"][0].as_str().unwrap().contains("exceeds total"),
+        "{answer}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
