@@ -1,5 +1,6 @@
 //! Connections: two pools, so that reports cannot starve what comes in, and one connection of its own for migrations.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -156,27 +157,38 @@ async fn applied(connection: &mut PgConnection) -> anyhow::Result<Vec<i64>> {
         .context("reading the list of migrations")
 }
 
-/// Versions of compiled-in migrations that the database lacks. One that is newer than this program has more, which is fine.
+/// Where the database's schema and this program differ.
+#[derive(Debug, Default)]
+pub struct SchemaGap {
+    /// Versions of compiled-in migrations that the database lacks.
+    pub missing: Vec<i64>,
+    /// Versions that it has and this program does not know: a newer one made them. Migrations only add, so this program goes on, as it has to
+    /// while several are replaced one by one.
+    pub unknown: Vec<i64>,
+}
+
+/// Compares the migrations of the database with those compiled in.
 ///
 /// # Errors
 /// The database's.
-pub async fn missing_migrations(pool: &PgPool) -> sqlx::Result<Vec<i64>> {
+pub async fn schema_gap(pool: &PgPool) -> sqlx::Result<SchemaGap> {
     let there: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
         .fetch_one(pool)
         .await?;
-    let applied: Vec<i64> = match there {
+    let applied: BTreeSet<i64> = match there {
         true => {
-            sqlx::query_scalar("select version from _sqlx_migrations where success")
+            let versions: Vec<i64> = sqlx::query_scalar("select version from _sqlx_migrations where success")
                 .fetch_all(pool)
-                .await?
+                .await?;
+            versions.into_iter().collect()
         }
-        false => Vec::new(),
+        false => BTreeSet::new(),
     };
-    Ok(MIGRATOR
-        .iter()
-        .map(|migration| migration.version)
-        .filter(|version| !applied.contains(version))
-        .collect())
+    let known: BTreeSet<i64> = MIGRATOR.iter().map(|migration| migration.version).collect();
+    Ok(SchemaGap {
+        missing: known.difference(&applied).copied().collect(),
+        unknown: applied.difference(&known).copied().collect(),
+    })
 }
 
 #[cfg(test)]

@@ -57,14 +57,21 @@ pub async fn examine(installation: &Installation, try_mail: bool) -> anyhow::Res
     }
     connection.close().await?;
     let pool = database::write_pool(config, installation.options.clone());
-    let missing = database::missing_migrations(&pool).await?;
-    let complete = missing.is_empty();
+    let gap = database::schema_gap(&pool).await?;
+    let complete = gap.missing.is_empty();
     findings.push(Finding {
         check: "migrations",
-        verdict: match complete {
-            true => Fine("the database is up to date.".into()),
-            false => Bad(
-                format!("the database lacks {} migrations.", missing.len()),
+        verdict: match (complete, gap.unknown.last()) {
+            (true, None) => Fine("the database is up to date.".into()),
+            (true, Some(newest)) => Notice(
+                format!(
+                    "the database's schema is newer than this program, which does not know {} of its migrations (up to {newest}).",
+                    gap.unknown.len()
+                ),
+                "Update this program to the version that made them.".into(),
+            ),
+            (false, _) => Bad(
+                format!("the database lacks {} migrations.", gap.missing.len()),
                 "Run `central-api migrate`, or start `serve`, which does.".into(),
             ),
         },

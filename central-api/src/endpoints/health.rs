@@ -32,6 +32,8 @@ pub struct Readiness {
     ready: bool,
     /// What stands in the way, a sentence each.
     problems: Vec<&'static str>,
+    /// What somebody should know and does not stand in the way.
+    notices: Vec<&'static str>,
 }
 
 /// Requests can be answered: the database answers and is up to date, and this process is not going down.
@@ -40,7 +42,7 @@ pub struct Readiness {
     (status = 503, description = "not ready; problems says why", body = Readiness),
 ))]
 pub async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Readiness>) {
-    let mut problems = Vec::new();
+    let (mut problems, mut notices) = (Vec::new(), Vec::new());
     if state.shutting_down.load(Ordering::Relaxed) {
         problems.push("this process is shutting down");
     }
@@ -49,9 +51,16 @@ pub async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Readines
     {
         problems.push("the embedded Postgres does not run; it is being started again");
     }
-    match tokio::time::timeout(PATIENCE, database::missing_migrations(&state.pool)).await {
-        Ok(Ok(missing)) if missing.is_empty() => {}
-        Ok(Ok(_)) => problems.push("the database lacks migrations; run `central-api migrate`"),
+    match tokio::time::timeout(PATIENCE, database::schema_gap(&state.pool)).await {
+        Ok(Ok(gap)) => {
+            if !gap.missing.is_empty() {
+                problems.push("the database lacks migrations; run `central-api migrate`");
+            }
+            // Not a problem: while processes are replaced one by one, the old ones must go on.
+            if !gap.unknown.is_empty() {
+                notices.push("the database's schema is newer than this program; update this program");
+            }
+        }
         Ok(Err(_)) | Err(_) => problems.push("the database does not answer"),
     }
     let ready = problems.is_empty();
@@ -60,7 +69,14 @@ pub async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Readines
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (status, Json(Readiness { ready, problems }))
+    (
+        status,
+        Json(Readiness {
+            ready,
+            problems,
+            notices,
+        }),
+    )
 }
 
 /// Metrics in Prometheus' text format. With `UD_METRICS_TOKEN` for whoever sends it; else for callers on this machine.

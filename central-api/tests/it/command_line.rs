@@ -29,7 +29,7 @@ fn program(db: &TestDb, arguments: &[&str]) -> Command {
 }
 
 /// Runs a command to its end: whether it succeeded, and what it printed on each stream.
-async fn run(db: &TestDb, arguments: &[&str]) -> (bool, String, String) {
+pub async fn run(db: &TestDb, arguments: &[&str]) -> (bool, String, String) {
     let mut command = program(db, arguments);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap())
         .await

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{TestApp, client_with};
 
@@ -32,6 +32,31 @@ async fn ready_says_no_while_shutting_down_without_a_database_and_with_migration
     app.db.pool.close().await;
     let (status, problems) = ready().await;
     assert!(status == 503 && problems.contains("does not answer"), "{problems}");
+}
+
+#[tokio::test]
+async fn a_program_older_than_the_schema_goes_on_and_says_so() {
+    let app = TestApp::start().await;
+    sqlx::query(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         values (29991231000000, 'of a later program', true, '', 0)",
+    )
+    .execute(&app.db.pool)
+    .await
+    .unwrap();
+    let answer = app.client.get(app.url("/readyz")).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!((&body["ready"], &body["problems"]), (&json!(true), &json!([])));
+    assert!(
+        body["notices"].to_string().contains("newer than this program"),
+        "{body}"
+    );
+    let (_, said, _) = super::command_line::run(&app.db, &["doctor"]).await;
+    assert!(
+        said.contains("notice  migrations: the database's schema is newer") && said.contains("29991231000000"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
