@@ -1,8 +1,11 @@
 //! One session with everything that belongs to it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
+use shared::event::Origin;
+use shared::limits::VISIT_IDLE_MS;
 use sqlx::PgExecutor;
+use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
 /// What a session has beyond [`crate::reports::session::SessionRow`].
@@ -100,13 +103,16 @@ pub async fn actions(
 /// A visit.
 #[derive(Debug)]
 pub struct Visit {
+    /// Its number, as its events tell it.
+    pub visit_no: i16,
     /// Its first event, UTC.
     pub started_at: DateTime<Utc>,
     /// Its last event, UTC.
     pub ended_at: DateTime<Utc>,
 }
 
-/// A session's visits, in order: the ranges of `active`, each less the 30 idle minutes that close it.
+/// A session's visits, in order. Where one begins, its events tell; those of an import, where most tell nothing, begin one after 30 idle
+/// minutes too. What the shop's backend does hours later is no visit, unless there is nothing else.
 ///
 /// # Errors
 /// The database's.
@@ -118,12 +124,26 @@ pub async fn visits(
 ) -> sqlx::Result<Vec<Visit>> {
     sqlx::query_as!(
         Visit,
-        r#"select to_timestamp(lower(v) / 1000.0) as "started_at!", to_timestamp((upper(v) - 1800000) / 1000.0) as "ended_at!"
-        from sessions s, unnest(s.active) as v
-        where s.site_id = $1 and s.visitor_id = $2 and s.session_id = $3 order by 1"#,
+        r#"with e as (
+            select occurred_at, event_id, visit_no, origin, origin = $4 as by_server, bool_and(origin = $4) over () as all_by_server
+            from events where site_id = $1 and visitor_id = $2 and session_id = $3),
+        told as (
+            select occurred_at, event_id, visit_no,
+                max(visit_no) over earlier as known_no, origin = $5 and occurred_at - lag(occurred_at) over w >= $6 as is_return
+            from e where all_by_server or not by_server
+            window w as (order by occurred_at, event_id), earlier as (w rows between unbounded preceding and 1 preceding)),
+        numbered as (
+            select occurred_at, visit_no, count(*) filter (where known_no is null or visit_no > known_no or is_return)
+                over (order by occurred_at, event_id) as nth
+            from told)
+        select max(visit_no) as "visit_no!", min(occurred_at) as "started_at!", max(occurred_at) as "ended_at!"
+        from numbered group by nth order by nth"#,
         site_id,
         visitor_id,
         session_id,
+        Origin::Server.code(),
+        Origin::Import.code(),
+        PgInterval::try_from(TimeDelta::milliseconds(VISIT_IDLE_MS)).unwrap_or_default(),
     )
     .fetch_all(db)
     .await

@@ -382,29 +382,52 @@ async fn a_session_is_shown_with_its_visits_actions_orders_and_neighbours() {
                     .any(|p| p.visitor == s.visitor && p.first_seen < s.first_seen)
         })
         .expect("the data holds such a session");
-    let event_id = shared::ids::uuid_v7(s.first_seen.timestamp_millis(), [3; 10]);
     sqlx::query("create table events_here partition of events default")
         .execute(&shop.app.db.pool)
         .await
         .unwrap();
-    sqlx::query(
-        "insert into events (site_id, visitor_id, event_id, minted_at, session_id, occurred_at, action, origin, visit_no, points, path)
-        values ($1, $2, $3, $4, $5, $4, 2, 1, 1, 3, '/p/1')",
-    )
-    .bind(shop.site.id)
-    .bind(s.visitor)
-    .bind(event_id)
-    .bind(s.first_seen)
-    .bind(s.id)
-    .execute(&shop.app.db.pool)
-    .await
-    .unwrap();
+    // From the edge, one by the shop's backend three hours after the last visit, and one of the browser that came in late.
+    let ends = s.visits.last().unwrap().1;
+    let visits = s.visits.iter().zip(1i16..);
+    let told = visits.flat_map(|((from, to), visit)| [(*from, visit, 1i16), (*to, visit, 1)]);
+    let others = [
+        (ends + 3 * 3_600_000, s.visits.len() as i16, 3),
+        (s.visits[1].0 + 1, 1, 2),
+    ];
+    for (n, (at, visit, origin)) in told.chain(others).enumerate() {
+        sqlx::query(
+            "insert into events (site_id, visitor_id, event_id, minted_at, session_id, occurred_at, action, origin, visit_no, points, path)
+            values ($1, $2, $3, $4, $5, $4, 2, $6, $7, 3, '/p/1')",
+        )
+        .bind(shop.site.id)
+        .bind(s.visitor)
+        .bind(shared::ids::uuid_v7(at, [n as u8; 10]))
+        .bind(chrono::DateTime::from_timestamp_millis(at).unwrap())
+        .bind(s.id)
+        .bind(origin)
+        .bind(visit)
+        .execute(&shop.app.db.pool)
+        .await
+        .unwrap();
+    }
     for path in ["session-detail", "session-detail/", "session_detail", "session_detail/"] {
         let body = shop.ok(&format!("{}/{path}", s.id)).await;
         assert_eq!(body["session"]["id"], s.id.to_string());
         assert_eq!(body["visits"].as_array().unwrap().len(), s.visits.len());
-        let ended: chrono::DateTime<chrono::Utc> = body["visits"][0]["ended_at"].as_str().unwrap().parse().unwrap();
-        assert_eq!(ended.timestamp_millis(), s.visits[0].1);
+        for (shown, ((from, to), number)) in body["visits"].as_array().unwrap().iter().zip(s.visits.iter().zip(1..)) {
+            let at = |name: &str| {
+                shown[name]
+                    .as_str()
+                    .unwrap()
+                    .parse::<chrono::DateTime<chrono::Utc>>()
+                    .unwrap()
+                    .timestamp_millis()
+            };
+            assert_eq!(
+                (shown["number"].as_i64(), at("started_at"), at("ended_at")),
+                (Some(number), *from, (*to).max(if number == 2 { from + 1 } else { 0 }))
+            );
+        }
         assert_eq!(body["actions"][0]["action_type"], "product_view");
         assert_eq!(body["actions"][0]["path"], "/p/1");
         let orders = shop.data.orders.iter().filter(|o| o.session == Some(i)).count();

@@ -71,8 +71,8 @@ struct More {
 /// A visit.
 #[derive(Debug, Serialize, ToSchema)]
 struct Visit {
-    /// From 1.
-    number: usize,
+    /// From 1, as in `actions`.
+    number: i16,
     /// First event, UTC.
     started_at: DateTime<Utc>,
     /// Last event, UTC.
@@ -174,7 +174,8 @@ struct Detail {
     session: SessionAnswer,
     /// What the list does not show.
     details: More,
-    /// Its visits.
+    /// Its visits, as far as events tell of them: `session.visit_count` of an imported session is the source's own count. What the shop's backend
+    /// sent afterwards neither begins nor lengthens one.
     visits: Vec<Visit>,
     /// Its first 1,000 actions; `session.event_count` says how many there are.
     actions: Vec<Action>,
@@ -259,8 +260,13 @@ async fn session_detail(Path(id): Path<String>, asked: Asked) -> Result<Json<Det
     let (before, after): (Vec<_>, Vec<_>) = touches
         .into_iter()
         .partition(|touch| (touch.first_seen, touch.session_id) < (more.first_seen, id));
-    let visits = visits.into_iter().enumerate().map(|(i, visit)| Visit {
-        number: i + 1,
+    let visits = visits.into_iter().scan(0, |last, visit| {
+        // An import may not number what it brings.
+        *last = (*last + 1).max(visit.visit_no);
+        Some((*last, visit))
+    });
+    let visits = visits.map(|(number, visit)| Visit {
+        number,
         started_at: visit.started_at,
         ended_at: visit.ended_at,
         duration: rust_decimal::Decimal::new((visit.ended_at - visit.started_at).num_milliseconds(), 3).into(),
