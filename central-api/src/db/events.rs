@@ -1,7 +1,10 @@
 //! Table `events`: what visitors did.
 
-use sqlx::PgConnection;
+use chrono::{DateTime, Utc};
+use shared::action::Action;
+use shared::event::Origin;
 use sqlx::postgres::PgBindIterExt;
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use crate::ingest::record::EventRecord;
@@ -52,4 +55,42 @@ pub async fn insert(db: &mut PgConnection, events: &[&EventRecord]) -> sqlx::Res
         .into_iter()
         .map(|row| (row.site_id, row.visitor_id, row.event_id))
         .collect())
+}
+
+/// An imported page view or registration.
+#[derive(Debug)]
+pub struct KnownEvent {
+    /// Its session.
+    pub session_id: Uuid,
+    /// Its id.
+    pub id: Uuid,
+    /// When it happened, UTC.
+    pub at: DateTime<Utc>,
+    /// The page.
+    pub path: Option<String>,
+}
+
+/// Page views and registrations that imports brought for these sessions of these visitors.
+///
+/// # Errors
+/// The database's.
+pub async fn imported_page_views(
+    db: impl PgExecutor<'_>,
+    site_id: i32,
+    visitors: &[Uuid],
+    sessions: &[Uuid],
+) -> sqlx::Result<Vec<KnownEvent>> {
+    sqlx::query_as!(
+        KnownEvent,
+        "select session_id, event_id as id, occurred_at as at, path from events
+         where site_id = $1 and visitor_id = any($2) and session_id = any($3) and origin = $4 and action in ($5, $6)",
+        site_id,
+        visitors,
+        sessions,
+        Origin::Import.code(),
+        Action::PageView.code(),
+        Action::SignUp.code(),
+    )
+    .fetch_all(db)
+    .await
 }

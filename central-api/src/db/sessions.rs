@@ -1,5 +1,7 @@
 //! Table `sessions`: what one touch brought.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgBindIterExt;
 use sqlx::{PgConnection, PgExecutor};
@@ -281,6 +283,39 @@ pub async fn of_visitors(
         visitor_ids,
         from,
         to
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// A session that is a person's as of now.
+#[derive(Debug)]
+pub struct Confirmed {
+    /// The visitor.
+    pub visitor_id: Uuid,
+    /// The session.
+    pub session_id: Uuid,
+    /// When it was first seen, UTC.
+    pub first_seen: DateTime<Utc>,
+}
+
+/// Notes that a person is behind these sessions (visitor, session), and answers for which that is new. Their hours are the caller's to mark.
+///
+/// # Errors
+/// The database's.
+pub async fn confirm_people(
+    db: impl PgExecutor<'_>,
+    site_id: i32,
+    sessions: &BTreeSet<(Uuid, Uuid)>,
+) -> sqlx::Result<Vec<Confirmed>> {
+    sqlx::query_as!(
+        Confirmed,
+        "update sessions s set human_seen = true from unnest($2::uuid[], $3::uuid[]) as k(visitor_id, session_id)
+         where s.site_id = $1 and s.visitor_id = k.visitor_id and s.session_id = k.session_id and not s.human_seen
+         returning s.visitor_id, s.session_id, s.first_seen",
+        site_id,
+        sessions.iter().map(|key| key.0).bind_iter() as _,
+        sessions.iter().map(|key| key.1).bind_iter() as _,
     )
     .fetch_all(db)
     .await

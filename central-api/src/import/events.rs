@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use shared::action::Action;
 use shared::event::{Event, SessionRef};
 use shared::limits::{MAX_PATH_CHARS, MAX_PROPS_BYTES, MAX_UTM_CHARS};
 use uuid::Uuid;
 
 use super::ids::ImportIds;
-use super::sessions::blank;
+use super::sessions::{Part, blank};
+use crate::db::events::KnownEvent;
 use crate::orders::state::MAX_ID_CHARS;
 use crate::record::{FieldError, Record};
 
@@ -33,28 +34,67 @@ pub const COLUMNS: [&str; 16] = [
     "props",
 ];
 
+/// The source's name of the session that a row names.
+fn session_name(record: &Record<'_>) -> Result<Option<String>, FieldError> {
+    if record.has(super::Kind::Events.django_column()) {
+        let id = record.id("utm_session_id", MAX_ID_CHARS)?;
+        return Ok(id.map(|id| format!("django:{id}")));
+    }
+    record.id("session_id", MAX_ID_CHARS)
+}
+
 /// The session that a row names, to be looked up for a whole batch at once.
 ///
 /// # Errors
 /// The field that names it cannot be read.
 pub fn session(record: &Record<'_>, ids: &ImportIds) -> Result<Option<Uuid>, FieldError> {
-    if record.has(super::Kind::Events.django_column()) {
-        let id = record.id("utm_session_id", MAX_ID_CHARS)?;
-        return Ok(id.map(|id| ids.named("session", &format!("django:{id}"))));
-    }
-    Ok(record
-        .id("session_id", MAX_ID_CHARS)?
-        .map(|id| ids.named("session", &id)))
+    Ok(session_name(record)?.map(|id| ids.named("session", &id)))
 }
 
-/// Reads a row of either layout. `known`: visitor and start of the sessions that are stored.
+/// A session that is stored.
+#[derive(Debug)]
+pub struct Known {
+    /// Whose it is.
+    pub visitor: Uuid,
+    /// Its start.
+    pub started: DateTime<Utc>,
+    /// Imported page views and registrations of it.
+    pub events: Vec<KnownEvent>,
+}
+
+/// How far apart in time the row of a session and the row of an action may tell of one page view: the source wrote the two one after the other.
+const SAME_PAGE_VIEW: TimeDelta = TimeDelta::seconds(5);
+
+/// The event that the row of the session was made into already, when the row of an action tells of the same: the landing, the last visit,
+/// the registration. Counted once more, every session of a history would have a page too many.
+fn told_by_session(event: &Event, session: &str, known: &Known, ids: &ImportIds) -> Option<(Uuid, DateTime<Utc>)> {
+    let parts: &[Part] = match event.action {
+        Action::PageView => &[Part::Landing, Part::LastVisit],
+        Action::SignUp => &[Part::Registration],
+        _ => return None,
+    };
+    let path = event.path.as_deref();
+    known
+        .events
+        .iter()
+        .filter(|told| (told.at.timestamp_millis() - event.at).abs() <= SAME_PAGE_VIEW.num_milliseconds())
+        .filter(|told| {
+            told.path
+                .as_deref()
+                .is_none_or(|known| path.is_none_or(|path| path == known))
+        })
+        .find(|told| parts.iter().any(|part| part.id(ids, session, told.at) == told.id))
+        .map(|told| (told.id, told.at))
+}
+
+/// Reads a row of either layout. `known`: the sessions that are stored.
 ///
 /// # Errors
 /// The first field at fault, by the name of its column.
 pub fn read(
     record: &Record<'_>,
     ids: &ImportIds,
-    known: &HashMap<Uuid, (Uuid, DateTime<Utc>)>,
+    known: &HashMap<Uuid, Known>,
     now: DateTime<Utc>,
 ) -> Result<Event, FieldError> {
     let django = record.has(super::Kind::Events.django_column());
@@ -67,7 +107,8 @@ pub fn read(
     let at_field = field("occurred_at", "timestamp");
     let at = Record::required(at_field, record.time(at_field, now)?)?;
     let session_field = field("session_id", "utm_session_id");
-    let session_id = Record::required(session_field, session(record, ids)?)?;
+    let session_name = Record::required(session_field, session_name(record)?)?;
+    let session_id = ids.named("session", &session_name);
     let named_visitor = if django {
         None
     } else {
@@ -75,8 +116,9 @@ pub fn read(
             .id("visitor_id", MAX_ID_CHARS)?
             .map(|id| ids.named("visitor", &id))
     };
-    let (visitor, started) = match (known.get(&session_id), named_visitor) {
-        (Some((visitor, started)), _) => (*visitor, (*started).min(at)),
+    let known = known.get(&session_id);
+    let (visitor, started) = match (known, named_visitor) {
+        (Some(known), _) => (known.visitor, known.started.min(at)),
         (None, Some(visitor)) => (visitor, at),
         (None, None) => {
             return Err(FieldError {
@@ -110,6 +152,8 @@ pub fn read(
     };
     let mut event = blank(ids.event("action", &source, at), at, action, session);
     event.visitor = Some(visitor);
+    // A machine asks for pages; what else a shop writes down, people did.
+    event.human = action != Action::PageView;
     event.product = record.id("product_id", MAX_ID_CHARS)?;
     event.order = record.id("order_id", MAX_ID_CHARS)?;
     event.path = record
@@ -130,6 +174,10 @@ pub fn read(
         event.quantity = record.whole("quantity", 1_000_000)?;
         event.amount = record.whole("amount", 2_000_000_000)?;
         event.currency = record.text("currency", 8)?;
+    }
+    let told = known.and_then(|known| told_by_session(&event, &session_name, known, ids));
+    if let Some((id, at)) = told {
+        (event.id, event.at) = (id, at.timestamp_millis());
     }
     Ok(event)
 }

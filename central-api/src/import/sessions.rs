@@ -62,6 +62,32 @@ const OWN_COLUMNS: [&str; 36] = [
     "human",
 ];
 
+/// The events that a row is made into.
+#[derive(Debug, Clone, Copy)]
+pub enum Part {
+    /// The first page.
+    Landing,
+    /// A page of the last visit, when there were several.
+    LastVisit,
+    /// How long the only visit was.
+    Stay,
+    /// An account was made.
+    Registration,
+}
+
+impl Part {
+    /// The id of this event of the session that the source calls `session`.
+    pub fn id(self, ids: &ImportIds, session: &str, at: DateTime<Utc>) -> Uuid {
+        let name = match self {
+            Self::Landing => "landing",
+            Self::LastVisit => "last_visit",
+            Self::Stay => "stay",
+            Self::Registration => "registration",
+        };
+        ids.event(name, session, at)
+    }
+}
+
 /// Reads a row of either layout: the landing with touch, device and place; the last visit, when the session lasted; the registration.
 ///
 /// # Errors
@@ -86,10 +112,10 @@ pub fn read(record: &Record<'_>, ids: &ImportIds, now: DateTime<Utc>) -> Result<
     let started = Record::required(names.started, record.time(names.started, now)?)?;
     let last_seen = record.time(names.last_seen, now)?.unwrap_or(started).max(started);
     let visits = record.whole("visit_count", 30_000)?.unwrap_or(1).max(1) as u16;
-    let make = |part: &str, at: DateTime<Utc>, action: Action, visit: u16| Event {
+    let make = |part: Part, at: DateTime<Utc>, action: Action, visit: u16| Event {
         visitor: Some(visitor),
         ..blank(
-            ids.event(part, &id, at),
+            part.id(ids, &id, at),
             at,
             action,
             SessionRef {
@@ -99,22 +125,26 @@ pub fn read(record: &Record<'_>, ids: &ImportIds, now: DateTime<Utc>) -> Result<
             },
         )
     };
-    let mut landing = make("landing", started, Action::PageView, 1);
-    landing.human = record.flag("human")?.unwrap_or(false);
+    let mut landing = make(Part::Landing, started, Action::PageView, 1);
+    // Who bought or asked is a person, whatever else is known; that flag is not worth refusing a row for.
+    let converted = django && record.flag("is_converted").unwrap_or_default().unwrap_or(false);
+    landing.human = converted || record.flag("human")?.unwrap_or(false);
     let touch = touch(record)?;
     landing.path.clone_from(&touch.landing_path);
     landing.touch = Some(Box::new(touch));
     landing.context = Some(Box::new(context(record, names.time_zone, names.ip)?));
     let mut events = vec![landing];
     if visits > 1 {
-        events.push(make("last_visit", last_seen, Action::PageView, visits));
+        events.push(make(Part::LastVisit, last_seen, Action::PageView, visits));
     } else if last_seen > started {
-        let mut stay = make("stay", last_seen, Action::TimeOnPage, 1);
+        let mut stay = make(Part::Stay, last_seen, Action::TimeOnPage, 1);
         stay.amount = u32::try_from((last_seen - started).num_seconds()).ok();
         events.push(stay);
     }
     if let Some(at) = record.time(names.registered, now)? {
-        events.push(make("registration", at.max(started), Action::SignUp, visits));
+        let mut registration = make(Part::Registration, at.max(started), Action::SignUp, visits);
+        registration.human = true;
+        events.push(registration);
     }
     Ok(events)
 }

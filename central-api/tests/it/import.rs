@@ -588,3 +588,87 @@ async fn what_the_judge_of_events_refuses_is_named_by_its_column() {
     }
     assert_eq!(told, ["country", "started_at", "name", "currency"]);
 }
+
+#[tokio::test]
+async fn what_a_session_and_an_action_both_tell_of_counts_once() {
+    let shop = Shop::open().await;
+    let sessions = shop.folder.file(
+        "storefront_utmsession.csv",
+        "id,session_key,utm_source,landing_page,visit_count,user_registered_at,first_seen,last_seen\n\
+        1,a,google,https://shop.example/catalog?utm_source=google,2,2025-01-30 12:05:00+00,2025-01-30 12:00:00.4+00,2025-01-31 09:00:00+00\n\
+        2,b,google,/,1,,2025-01-30 13:00:00+00,2025-01-30 13:00:10+00\n",
+    );
+    let actions = shop.folder.file(
+        "storefront_useraction.csv",
+        "id,utm_session_id,action_type,page_path,timestamp\n\
+        1,1,page_view,/catalog?utm_source=google,2025-01-30 12:00:00.9+00\n\
+        2,1,page_view,/p/1,2025-01-30 12:00:02+00\n\
+        3,1,sign_up,,2025-01-30 12:05:01+00\n\
+        4,1,page_view,/cart,2025-01-31 09:00:00+00\n\
+        5,2,page_view,/,2025-01-30 12:59:58+00\n\
+        6,2,page_view,/,2025-01-30 13:00:10+00\n",
+    );
+    for _ in 0..2 {
+        shop.import(args(&[(Kind::Sessions, &sessions), (Kind::Events, &actions)]))
+            .await;
+        let pages = shop
+            .json("select jsonb_build_array(page_views, event_count, registered_at is not null, points, visit_count) from sessions order by first_seen".into())
+            .await;
+        // Landing, /p/1, the last visit and the registration; the landing, how long the visit was, and / again.
+        assert_eq!(pages, [json!([3, 4, true, 3 + 5, 2]), json!([2, 3, false, 2, 1])]);
+        sqlx::query("delete from import_progress")
+            .execute(&shop.app.db.pool)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_acted_ordered_or_registered_in_a_history_is_a_confirmed_person() {
+    let shop = Shop::open().await;
+    let sessions = shop.folder.file(
+        "sessions.csv",
+        "session_id,started_at,registered_at,human,utm_source\n\
+        looked,2025-01-30 12:00:00Z,,,s\nacted,2025-01-30 12:00:00Z,,,s\nordered,2025-01-30 12:00:00Z,,,s\n\
+        registered,2025-01-30 12:00:00Z,2025-01-30 12:01:00Z,,s\ntold,2025-01-30 12:00:00Z,,true,s\n",
+    );
+    let django = shop.folder.file(
+        "storefront_utmsession.csv",
+        "id,session_key,utm_source,first_seen,last_seen,is_converted\n\
+        1,a,d,2025-01-30 12:00:00+00,2025-01-30 12:00:00+00,t\n2,b,d,2025-01-30 12:00:00+00,2025-01-30 12:00:00+00,f\n",
+    );
+    let events = shop.folder.file(
+        "events.csv",
+        "event_id,session_id,occurred_at,action\n1,acted,2025-01-30 12:01:00Z,add_to_cart\n2,looked,2025-01-30 12:01:00Z,page_view\n",
+    );
+    let orders = shop.folder.file(
+        "orders.csv",
+        "order_id,session_id,total,payment_status,created_at\n1,ordered,10,cancelled,2025-01-30 12:30:00Z\n",
+    );
+    shop.import(args(&[
+        (Kind::Sessions, &sessions),
+        (Kind::Sessions, &django),
+        (Kind::Events, &events),
+        (Kind::Orders, &orders),
+    ]))
+    .await;
+    let people = shop
+        .json("select jsonb_build_array(utm_source, human_seen, count(*)) from sessions group by utm_source, human_seen order by utm_source, human_seen".into())
+        .await;
+    assert_eq!(
+        people,
+        [
+            json!(["d", false, 1]),
+            json!(["d", true, 1]),
+            json!(["s", false, 1]),
+            json!(["s", true, 4])
+        ]
+    );
+    let marked: i64 = sqlx::query_scalar(
+        "select count(distinct m.visitor_id) from rollup_marks m join sessions s using (visitor_id) where s.orders > 0",
+    )
+    .fetch_one(&shop.app.db.pool)
+    .await
+    .unwrap();
+    assert_eq!(marked, 1);
+}

@@ -276,7 +276,7 @@ proptest! {
         let read = match kind {
             0 => sessions::read(&record, &ids, now()).map(|events| events.into_iter().try_for_each(judged)),
             1 => {
-                let known = HashMap::<Uuid, (Uuid, DateTime<Utc>)>::new();
+                let known = HashMap::<Uuid, events::Known>::new();
                 events::session(&record, &ids)
                     .and_then(|_| events::read(&record, &ids, &known, now()))
                     .map(judged)
