@@ -228,7 +228,12 @@ impl<'a> Record<'a> {
         let must = || FieldError::invalid(field, "must be an RFC 3339 time with zone, like 2026-11-20T10:00:00Z");
         let time = match self.0.get(field) {
             None => return Ok(None),
-            Some(Cell::Text(text)) => table_time(text.trim()).ok_or_else(must)?,
+            Some(Cell::Text(text)) => table_time(text.trim()).ok_or_else(|| {
+                FieldError::invalid(
+                    field,
+                    "must be a time like 2026-11-20T10:00:00Z or 2026-11-20 12:00:00+02",
+                )
+            })?,
             Some(Cell::Json(_)) => {
                 let text = self.text(field, 64).map_err(|_| must())?.ok_or_else(must)?;
                 DateTime::parse_from_rfc3339(&text).map_err(|_| must())?.to_utc()

@@ -352,6 +352,14 @@ fn read_rows<T>(
 /// A misspelt column would be refused a million times; better once, at the start.
 fn check_columns(kind: Kind, source: &Source) -> anyhow::Result<()> {
     let Some(headers) = &source.headers else { return Ok(()) };
+    // As of a JSON object's key: nobody can say which of the two was meant.
+    let twice = headers
+        .iter()
+        .enumerate()
+        .find(|(i, name)| !name.is_empty() && headers[..*i].contains(name));
+    if let Some((_, name)) = twice {
+        bail!("the column {name:?} stands there twice");
+    }
     if headers.iter().any(|header| header == kind.django_column()) {
         return Ok(());
     }

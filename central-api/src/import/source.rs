@@ -151,6 +151,9 @@ pub fn open(input: &Input, format: Option<Format>) -> anyhow::Result<Source> {
             }
         }
     };
+    if format == Format::Ndjson && text.fill_buf()?.trim_ascii_start().starts_with(b"[") {
+        bail!("the file is one JSON array; write an object a line (jq -c '.[]')");
+    }
     let (sender, rows) = mpsc::channel(2);
     let headers = match format {
         Format::Ndjson => {
@@ -161,8 +164,13 @@ pub fn open(input: &Input, format: Option<Format>) -> anyhow::Result<Source> {
             let separator = separator(text.fill_buf()?);
             let mut rows = Rows::new(text, separator);
             let header = rows.header().context("the header cannot be read")?;
-            let headers: Vec<String> = parser(&header, separator)
-                .into_records()
+            if std::str::from_utf8(&header).is_err() {
+                bail!(
+                    "the header is not UTF-8: save the file as UTF-8 (in Excel \"CSV UTF-8\"; else iconv -f windows-1251 -t utf-8)"
+                );
+            }
+            let mut records = parser(&header, separator).into_records();
+            let headers: Vec<String> = records
                 .next()
                 .transpose()
                 .context("the header cannot be read")?
@@ -170,6 +178,10 @@ pub fn open(input: &Input, format: Option<Format>) -> anyhow::Result<Source> {
                 .iter()
                 .map(|name| name.trim().to_owned())
                 .collect();
+            // Lines of an old Mac: all of the file would be taken for its first row, and nothing of it read.
+            if records.next().is_some() {
+                bail!("the file's lines end with CR alone: save it with LF or CRLF (tr '\\r' '\\n')");
+            }
             if headers.iter().all(String::is_empty) {
                 bail!("the file is empty: a CSV file begins with a header");
             }
@@ -331,8 +343,16 @@ fn chunk_of_rows(
     let Some(chunk) = rows.chunk()? else { return Ok(false) };
     let mut reader = parser(&chunk.bytes, separator);
     let mut record = csv::ByteRecord::new();
+    // Counted here: the reader's own count stands before the line feed of a CRLF, and before empty lines.
+    let (mut line, mut counted) = (chunk.line, 0);
     while reader.read_byte_record(&mut record)? {
-        let line = record.position().map_or(1, csv::Position::line) + chunk.line - 1;
+        let mut begins = record.position().map_or(0, |position| position.byte() as usize);
+        while matches!(chunk.bytes.get(begins), Some(b'\r' | b'\n')) {
+            begins += 1;
+        }
+        let between = &chunk.bytes[counted..begins];
+        line += between.iter().filter(|byte| **byte == b'\n').count() as u64;
+        counted = begins;
         batch.push(Row {
             line,
             content: cells(headers, &record),

@@ -672,3 +672,54 @@ async fn who_acted_ordered_or_registered_in_a_history_is_a_confirmed_person() {
     .unwrap();
     assert_eq!(marked, 1);
 }
+
+#[tokio::test]
+async fn a_refused_row_is_named_by_its_line_whatever_ends_the_lines() {
+    let shop = Shop::open().await;
+    let text = "order_id,total,payment_status,created_at\n\
+        1,x,paid,2025-01-30 12:00:00\n2,5,paid,2025-01-30 12:00:00\n3,y,paid,2025-01-30 12:00:00\n\n\n\
+        4,\"1\n2\",paid,2025-01-30 12:00:00\n5,z,paid,2025-01-30 12:00:00\n";
+    for (name, content) in [("lf.csv", text.to_owned()), ("crlf.csv", text.replace('\n', "\r\n"))] {
+        let file = shop.folder.file(name, content);
+        let lines: Vec<(String, u64)> = rejected(&shop.one(Kind::Orders, &file, None).await)
+            .iter()
+            .map(|row| {
+                (
+                    row["row"]["order_id"].as_str().unwrap().to_owned(),
+                    row["line"].as_u64().unwrap(),
+                )
+            })
+            .collect();
+        let expected = [("1", 2), ("3", 4), ("4", 7), ("5", 9)].map(|(id, line)| (id.to_owned(), line));
+        assert_eq!(lines, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_could_only_be_read_wrong_is_refused_at_the_start_with_what_helps() {
+    let shop = Shop::open().await;
+    let row = "order_id,total,payment_status,created_at\n1,2,paid,2025-01-01T00:00:00Z\n";
+    for (name, content, says) in [
+        ("mac.csv", row.replace('\n', "\r").into_bytes(), "end with CR alone"),
+        (
+            "twice.csv",
+            row.replace("payment_status", "total").into_bytes(),
+            "the column \"total\" stands there twice",
+        ),
+        (
+            "windows.csv",
+            // "Коментар" in Windows-1251.
+            [b"order_id,\xca\xee\xec\xe5\xed\xf2\xe0\xf0\n".to_vec(), row.into()].concat(),
+            "the header is not UTF-8: save the file as UTF-8",
+        ),
+        ("array.json", b"[{\"order_id\": 1}]".to_vec(), "write an object a line"),
+    ] {
+        let file = shop.folder.file(name, content);
+        let error = format!(
+            "{:#}",
+            shop.try_import(args(&[(Kind::Orders, &file)])).await.unwrap_err()
+        );
+        assert!(error.contains(says), "{name}: {error}");
+    }
+    assert_eq!(shop.count("orders").await, 0);
+}
