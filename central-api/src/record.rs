@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, NaiveDateTime, TimeZone, Utc};
+use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -51,7 +52,11 @@ enum Cell<'a> {
 
 /// Fields by name. A JSON `null` and an empty cell of a table are absent.
 #[derive(Debug)]
-pub struct Record<'a>(BTreeMap<Cow<'a, str>, Cell<'a>>);
+pub struct Record<'a> {
+    cells: BTreeMap<Cow<'a, str>, Cell<'a>>,
+    /// Of a table's times that name none.
+    zone: Tz,
+}
 
 /// The earliest time that a record may carry: nothing that this product measures is older, and a wrong unit or epoch shows.
 fn earliest() -> DateTime<Utc> {
@@ -99,29 +104,37 @@ impl<'a> Record<'a> {
             }
             cells.insert(name, Cell::Json(value.get()));
         }
-        Ok(Self(
-            cells
+        Ok(Self {
+            cells: cells
                 .into_iter()
                 .filter(|(_, cell)| !matches!(cell, Cell::Json("null")))
                 .collect(),
-        ))
+            zone: Tz::UTC,
+        })
     }
 
     /// A row of a table: columns by header, in any order. Missing cells at the end are absent.
     pub fn from_row<'b: 'a>(headers: &'b [String], row: impl Iterator<Item = &'b str>) -> Self {
-        Self(
-            headers
+        Self {
+            cells: headers
                 .iter()
                 .zip(row)
                 .filter(|(_, cell)| !cell.is_empty())
                 .map(|(name, cell)| (Cow::Borrowed(name.as_str()), Cell::Text(cell)))
                 .collect(),
-        )
+            zone: Tz::UTC,
+        }
+    }
+
+    /// The record with times of `zone` where a table's cell names no zone.
+    #[must_use]
+    pub fn in_zone(self, zone: Tz) -> Self {
+        Self { zone, ..self }
     }
 
     /// An error that names the first field which is not among `allowed`, and lists them.
     pub fn only(&self, allowed: &[&str]) -> Result<(), FieldError> {
-        match self.0.keys().find(|name| !allowed.contains(&name.as_ref())) {
+        match self.cells.keys().find(|name| !allowed.contains(&name.as_ref())) {
             None => Ok(()),
             Some(name) => Err(FieldError {
                 code: "unknown_field",
@@ -137,18 +150,20 @@ impl<'a> Record<'a> {
 
     /// The record without some fields.
     pub fn without(&self, fields: &[&str]) -> Self {
-        Self(
-            self.0
+        Self {
+            cells: self
+                .cells
                 .iter()
                 .filter(|(name, _)| !fields.contains(&name.as_ref()))
                 .map(|(name, cell)| (name.clone(), *cell))
                 .collect(),
-        )
+            zone: self.zone,
+        }
     }
 
     /// Whether the field is there.
     pub fn has(&self, field: &str) -> bool {
-        self.0.contains_key(field)
+        self.cells.contains_key(field)
     }
 
     /// The value, or an error that the field is missing.
@@ -162,7 +177,7 @@ impl<'a> Record<'a> {
 
     /// Text, trimmed, of at most `max` characters; absent when nothing is left. Line breaks and tabs become spaces.
     pub fn text(&self, field: &str, max: usize) -> Result<Option<String>, FieldError> {
-        let text = match self.0.get(field) {
+        let text = match self.cells.get(field) {
             None => return Ok(None),
             Some(Cell::Text(text)) => Cow::Borrowed(*text),
             Some(Cell::Json(json)) => Cow::Owned(
@@ -174,7 +189,7 @@ impl<'a> Record<'a> {
 
     /// An identifier of the sender's: text, or a whole number as databases count.
     pub fn id(&self, field: &str, max: usize) -> Result<Option<String>, FieldError> {
-        match self.0.get(field) {
+        match self.cells.get(field) {
             Some(Cell::Json(json)) if json.bytes().all(|b| b.is_ascii_digit()) => clean(field, json, max),
             Some(Cell::Json(json)) if !json.starts_with('"') => {
                 Err(FieldError::invalid(field, "must be text or a whole number"))
@@ -185,7 +200,7 @@ impl<'a> Record<'a> {
 
     /// An exact decimal number of at most `scale` places, not negative and below `limit`: a JSON number or text, never through a float.
     pub fn decimal(&self, field: &str, scale: u32, limit: Decimal) -> Result<Option<Decimal>, FieldError> {
-        let text = match self.0.get(field) {
+        let text = match self.cells.get(field) {
             None => return Ok(None),
             Some(Cell::Text(text)) => Cow::Borrowed(text.trim()),
             Some(Cell::Json(json)) if json.starts_with('"') => match self.text(field, 64)? {
@@ -223,12 +238,12 @@ impl<'a> Record<'a> {
     }
 
     /// A point in time from 2000 to ten minutes after `now`, to the microsecond. JSON: RFC 3339. A table's cell may also be written the
-    /// way databases do, `2026-11-20 10:00:00.5+02`; without a zone it is UTC.
+    /// way databases do, `2026-11-20 10:00:00.5+02`; without a zone it is of the record's, UTC by default.
     pub fn time(&self, field: &str, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, FieldError> {
         let must = || FieldError::invalid(field, "must be an RFC 3339 time with zone, like 2026-11-20T10:00:00Z");
-        let time = match self.0.get(field) {
+        let time = match self.cells.get(field) {
             None => return Ok(None),
-            Some(Cell::Text(text)) => table_time(text.trim()).ok_or_else(|| {
+            Some(Cell::Text(text)) => table_time(text.trim(), self.zone).ok_or_else(|| {
                 FieldError::invalid(
                     field,
                     "must be a time like 2026-11-20T10:00:00Z or 2026-11-20 12:00:00+02",
@@ -251,7 +266,7 @@ impl<'a> Record<'a> {
 
     /// Yes or no: `true`, `false`, and in tables also `t`, `f`, `1`, `0`.
     pub fn flag(&self, field: &str) -> Result<Option<bool>, FieldError> {
-        match self.0.get(field) {
+        match self.cells.get(field) {
             None => Ok(None),
             Some(Cell::Json("true") | Cell::Text("true" | "True" | "TRUE" | "t" | "1")) => Ok(Some(true)),
             Some(Cell::Json("false") | Cell::Text("false" | "False" | "FALSE" | "f" | "0")) => Ok(Some(false)),
@@ -261,7 +276,7 @@ impl<'a> Record<'a> {
 
     /// A list of JSON objects, read one by one; in a table's cell the same as JSON text.
     pub fn objects(&self, field: &str, max: usize) -> Result<Option<Vec<Record<'a>>>, FieldError> {
-        let (Cell::Json(json) | Cell::Text(json)) = match self.0.get(field) {
+        let (Cell::Json(json) | Cell::Text(json)) = match self.cells.get(field) {
             None => return Ok(None),
             Some(cell) => *cell,
         };
@@ -294,7 +309,7 @@ impl<'a> Record<'a> {
                 format_args!("must be a JSON object of at most {max_bytes} bytes without NUL"),
             )
         };
-        match self.0.get(field) {
+        match self.cells.get(field) {
             None => Ok(None),
             Some(Cell::Json(json) | Cell::Text(json)) if json.len() > max_bytes || json.contains("\\u0000") => {
                 Err(must())
@@ -353,7 +368,7 @@ fn clean(field: &str, text: &str, max: usize) -> Result<Option<String>, FieldErr
     Ok((!trimmed.is_empty()).then(|| trimmed.to_owned()))
 }
 
-fn table_time(text: &str) -> Option<DateTime<Utc>> {
+fn table_time(text: &str, zone: Tz) -> Option<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.to_utc());
     }
@@ -364,7 +379,10 @@ fn table_time(text: &str) -> Option<DateTime<Utc>> {
     }
     for format in ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"] {
         if let Ok(time) = NaiveDateTime::parse_from_str(text, format) {
-            return Some(time.and_utc());
+            // An hour that stands twice is the first; one that the clock jumped over is told by the clock of before.
+            let local = |time: NaiveDateTime| zone.from_local_datetime(&time).earliest();
+            let jumped = || local(time.checked_sub_signed(Duration::hours(3))?)?.checked_add_signed(Duration::hours(3));
+            return local(time).or_else(jumped).map(|time| time.to_utc());
         }
     }
     None
@@ -462,6 +480,23 @@ mod tests {
         ] {
             let record = Record::from_row(&headers, [text].into_iter());
             assert_eq!(record.time("t", now()).unwrap(), Some(now()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_of_the_zone_that_the_table_is_written_in() {
+        let headers = ["t".to_owned()];
+        for (text, utc) in [
+            ("2026-01-20 10:00:00", "2026-01-20T08:00:00Z"),
+            ("2026-07-20T10:00:00.5", "2026-07-20T07:00:00.5Z"),
+            ("2026-01-20 10:00:00+00", "2026-01-20T10:00:00Z"),
+            // The clock went from 3 to 4, and in autumn from 4 back to 3.
+            ("2026-03-29 03:30:00", "2026-03-29T01:30:00Z"),
+            ("2026-10-25 03:30:00", "2026-10-25T00:30:00Z"),
+        ] {
+            let record = Record::from_row(&headers, [text].into_iter()).in_zone(Tz::Europe__Kyiv);
+            let utc: DateTime<Utc> = utc.parse().unwrap();
+            assert_eq!(record.without(&["x"]).time("t", now()).unwrap(), Some(utc), "{text}");
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use sqlx::PgPool;
 
 use super::output::say;
@@ -45,12 +46,20 @@ pub struct Args {
     /// Currency (ISO 4217) of ad spend whose report names none; the site's when absent.
     #[arg(long, value_name = "CODE")]
     pub spend_currency: Option<String>,
+    /// IANA time zone of times in CSV files of sessions, actions and orders that name none; UTC when absent.
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    pub time_zone: Option<Tz>,
     /// How the files are written, when neither extension nor content tells.
     #[arg(long, value_enum)]
     pub format: Option<Format>,
     /// Stop each file after this many rows; a later run goes on there.
     #[arg(long, value_name = "ROWS")]
     pub max_rows: Option<u64>,
+}
+
+fn zone(text: &str) -> Result<Tz, String> {
+    text.parse()
+        .map_err(|_| "a time zone is an IANA name such as Europe/Kyiv".to_owned())
 }
 
 /// Imports and says what each file came to.
@@ -123,7 +132,7 @@ pub async fn import(
     if files.is_empty() {
         return Ok(summaries);
     }
-    let run = Import::new(pool, secret, site, now).await;
+    let run = Import::new(pool, secret, site, args.time_zone.unwrap_or(Tz::UTC), now).await;
     for (kind, file) in files {
         let options = Options {
             kind,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono_tz::Tz;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use shared::attribution::Aliases;
@@ -35,6 +36,8 @@ pub struct Import<'a> {
     pool: &'a PgPool,
     site: &'a Site,
     now: DateTime<Utc>,
+    /// Of times in tables that name none.
+    zone: Tz,
     ids: ImportIds,
     identifier: Identifier,
     aliases: Aliases,
@@ -82,13 +85,14 @@ pub struct Summary {
 pub(super) type Refused = (Row, FieldError);
 
 impl<'a> Import<'a> {
-    /// For a site of the installation; `now` limits the times that rows may carry.
-    pub async fn new(pool: &'a PgPool, secret: &Secret, site: &'a Site, now: DateTime<Utc>) -> Self {
+    /// For a site of the installation; `zone` is that of times in tables that name none, `now` limits the times that rows may carry.
+    pub async fn new(pool: &'a PgPool, secret: &Secret, site: &'a Site, zone: Tz, now: DateTime<Utc>) -> Self {
         Devices::warm().await;
         Self {
             pool,
             site,
             now,
+            zone,
             ids: ImportIds::new(secret, site.id),
             identifier: Identifier::new(secret, site),
             aliases: crate::endpoints::ingest::aliases(site),
@@ -167,7 +171,7 @@ impl<'a> Import<'a> {
     }
 
     async fn orders(&self, rows: Vec<Row>, mark: Option<(&[u8], u64)>) -> anyhow::Result<(u64, u64, Vec<Refused>)> {
-        let (states, refused) = read_rows(rows, |record| {
+        let (states, refused) = read_rows(rows, self.zone, |record| {
             orders::read(record, self.site, &self.identifier, &self.ids, self.now)
         });
         let states: Vec<OrderState> = states.into_iter().map(|(_, state)| state).collect();
@@ -227,7 +231,7 @@ impl<'a> Import<'a> {
     }
 
     async fn sessions(&self, rows: Vec<Row>, mark: Option<(&[u8], u64)>) -> anyhow::Result<(u64, u64, Vec<Refused>)> {
-        let (read, refused) = read_rows(rows, |record| {
+        let (read, refused) = read_rows(rows, self.zone, |record| {
             sessions::read(record, &self.ids, self.now)?
                 .into_iter()
                 .map(|event| self.judge(event, sessions::column(record)))
@@ -263,7 +267,7 @@ impl<'a> Import<'a> {
             }
         }
         drop(conn);
-        let (read, refused) = read_rows(rows, |record| {
+        let (read, refused) = read_rows(rows, self.zone, |record| {
             let event = events::read(record, &self.ids, &known, self.now)?;
             Ok(vec![self.judge(event, events::column(record))?])
         });
@@ -328,13 +332,14 @@ impl<'a> Import<'a> {
 
 fn read_rows<T>(
     rows: Vec<Row>,
+    zone: Tz,
     read: impl Fn(&crate::record::Record<'_>) -> Result<T, FieldError>,
 ) -> (Vec<(Row, T)>, Vec<Refused>) {
     let mut good = Vec::with_capacity(rows.len());
     let mut refused = Vec::new();
     for row in rows {
         let result = match &row.content {
-            Ok(content) => content.record().and_then(|record| read(&record)),
+            Ok(content) => content.record().and_then(|record| read(&record.in_zone(zone))),
             Err(reason) => Err(FieldError {
                 code: "unreadable",
                 field: None,

@@ -509,6 +509,7 @@ async fn an_import_from_a_file_is_the_upload_and_keeps_refused_rows() {
         events: Vec::new(),
         orders: Vec::new(),
         spend: vec![path.to_str().unwrap().to_owned()],
+        time_zone: None,
         spend_source: None,
         spend_medium: Some("cpc".into()),
         spend_currency: None,

@@ -118,6 +118,7 @@ fn args(files: &[(Kind, &str)]) -> Args {
         events: of(Kind::Events),
         orders: of(Kind::Orders),
         spend: Vec::new(),
+        time_zone: None,
         spend_source: None,
         spend_medium: None,
         spend_currency: None,
@@ -722,4 +723,25 @@ async fn a_file_that_could_only_be_read_wrong_is_refused_at_the_start_with_what_
         assert!(error.contains(says), "{name}: {error}");
     }
     assert_eq!(shop.count("orders").await, 0);
+}
+
+#[tokio::test]
+async fn a_table_in_local_time_is_read_in_the_zone_that_is_told() {
+    let shop = Shop::open().await;
+    // As MySQL exports them: nothing says that the shop's clock stood there.
+    let orders = shop.folder.file(
+        "orders_order.csv",
+        "id,total_sum,payment_status,created,updated\n1,10,paid,2025-01-30 00:30:00,2025-07-01 00:30:00\n",
+    );
+    shop.import(Args {
+        time_zone: Some(chrono_tz::Europe::Kyiv),
+        ..args(&[(Kind::Orders, &orders)])
+    })
+    .await;
+    let times = shop
+        .json(
+            "select jsonb_build_array(created_at at time zone 'UTC', updated_at at time zone 'UTC') from orders".into(),
+        )
+        .await;
+    assert_eq!(times, [json!(["2025-01-29T22:30:00", "2025-06-30T21:30:00"])]);
 }
