@@ -5,6 +5,9 @@ use serde_json::Value;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
+use crate::orders::identity::ContactKind;
+use crate::orders::linking::LinkMethod;
+
 /// What an order says of who ordered.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "columns of the table orders, where they are described")]
@@ -12,9 +15,29 @@ pub struct OrderOf {
     pub order_id: String,
     pub visitor_id: Option<Uuid>,
     pub named_visitor_id: Option<Uuid>,
+    pub link_method: Option<String>,
     pub customer_hash: Option<Vec<u8>>,
     pub email_hash: Option<Vec<u8>>,
     pub phone_hash: Option<Vec<u8>>,
+}
+
+impl OrderOf {
+    /// Hashes of the contacts on it.
+    pub fn contacts(&self) -> impl Iterator<Item = &Vec<u8>> {
+        [&self.customer_hash, &self.email_hash, &self.phone_hash]
+            .into_iter()
+            .flatten()
+    }
+
+    /// The contact by which it found its visitor, if by one.
+    pub fn linked_by(&self) -> Option<&Vec<u8>> {
+        match self.link_method.as_deref().and_then(LinkMethod::contact) {
+            Some(ContactKind::Customer) => self.customer_hash.as_ref(),
+            Some(ContactKind::Email) => self.email_hash.as_ref(),
+            Some(ContactKind::Phone) => self.phone_hash.as_ref(),
+            None => None,
+        }
+    }
 }
 
 /// Orders of these visitors, or with one of these contacts. Reads all orders of the site: people ask for this seldom.
@@ -29,7 +52,7 @@ pub async fn orders(
 ) -> sqlx::Result<Vec<OrderOf>> {
     sqlx::query_as!(
         OrderOf,
-        "select order_id, visitor_id, named_visitor_id, customer_hash, email_hash, phone_hash from orders
+        "select order_id, visitor_id, named_visitor_id, link_method, customer_hash, email_hash, phone_hash from orders
          where site_id = $1 and (visitor_id = any($2) or named_visitor_id = any($2) or customer_hash = any($3) or email_hash = any($3)
              or phone_hash = any($3))",
         site_id,

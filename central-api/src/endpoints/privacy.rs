@@ -18,7 +18,7 @@ use crate::state::AppState;
     (status = 400, description = "nobody is named, or a field cannot be read", body = ErrorBody),
     (status = 401, description = "nobody is logged in", body = ErrorBody),
     (status = 403, description = "not an admin", body = ErrorBody),
-    (status = 409, description = "the contact is on the site's block list", body = ErrorBody),
+    (status = 409, description = "the contact stands for many people: it is on the site's block list, or on orders of too many", body = ErrorBody),
 ))]
 pub async fn find(State(state): State<AppState>, admin: Admin, Json(who): Json<Who>) -> Result<Json<Found>, ApiError> {
     let site = admin.site(&state.sites, who.site.as_deref())?;
@@ -32,7 +32,7 @@ pub async fn find(State(state): State<AppState>, admin: Admin, Json(who): Json<W
     (status = 400, description = "nobody is named, or a field cannot be read", body = ErrorBody),
     (status = 401, description = "nobody is logged in", body = ErrorBody),
     (status = 403, description = "not an admin", body = ErrorBody),
-    (status = 409, description = "the contact is on the site's block list", body = ErrorBody),
+    (status = 409, description = "the contact stands for many people: it is on the site's block list, or on orders of too many", body = ErrorBody),
 ))]
 pub async fn export(State(state): State<AppState>, admin: Admin, Json(who): Json<Who>) -> Result<Response, ApiError> {
     let site = admin.site(&state.sites, who.site.as_deref())?;
@@ -67,7 +67,7 @@ pub async fn export(State(state): State<AppState>, admin: Admin, Json(who): Json
     (status = 400, description = "nobody is named, or a field cannot be read", body = ErrorBody),
     (status = 401, description = "nobody is logged in", body = ErrorBody),
     (status = 403, description = "not an admin", body = ErrorBody),
-    (status = 409, description = "the contact is on the site's block list", body = ErrorBody),
+    (status = 409, description = "the contact stands for many people: it is on the site's block list, or on orders of too many", body = ErrorBody),
     (status = 503, description = "the database cannot take it now; nothing was erased", body = ErrorBody),
 ))]
 pub async fn erase(

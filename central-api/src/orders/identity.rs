@@ -170,6 +170,12 @@ impl Identifier {
     }
 }
 
+/// As orders bring it, without the blanks around it; `None` when nothing is left.
+pub fn customer_id(text: &str) -> Option<&str> {
+    let id = text.trim();
+    (!id.is_empty()).then_some(id)
+}
+
 /// Trimmed and lower-cased, nothing folded; `None` for what cannot be an address.
 pub fn email(text: &str) -> Option<String> {
     let email = text.trim().to_lowercase();

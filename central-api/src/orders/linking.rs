@@ -12,7 +12,7 @@ use shared::limits::MAX_EVENT_AGE_MS;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::identity::{ContactHash, Contacts, Sight, remember};
+use super::identity::{ContactHash, ContactKind, Contacts, Sight, remember};
 use crate::db::orders::{self, OrderRow, SessionTouch};
 use crate::db::visitor_contacts;
 use crate::site::Site;
@@ -42,6 +42,13 @@ impl LinkMethod {
             Self::Email => "email",
             Self::Phone => "phone",
         }
+    }
+
+    /// The kind of contact by which a link of this name was found, if by one.
+    pub fn contact(name: &str) -> Option<ContactKind> {
+        [ContactKind::Customer, ContactKind::Email, ContactKind::Phone]
+            .into_iter()
+            .find(|kind| kind.name() == name)
     }
 }
 

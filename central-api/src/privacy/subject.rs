@@ -8,11 +8,12 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::db::dead_letters::{self, Wanted};
-use crate::db::privacy;
+use crate::db::privacy::{self, OrderOf};
 use crate::error::ApiError;
-use crate::orders::identity::{ContactKind, Identifier, email, phone};
+use crate::orders::identity::{ContactKind, Identifier, customer_id, email, phone};
 use crate::secret::Secret;
 use crate::site::Site;
+use crate::statistics::customers::{OrderGroup, SharedContact, is_of_many, join};
 
 /// Dead letters looked through at a time.
 const PAGE: i64 = 500;
@@ -72,6 +73,8 @@ impl Who {
     fn contacts(&self, identifier: &Identifier, site: &Site) -> Result<BTreeSet<Vec<u8>>, ApiError> {
         let mut hashes = BTreeSet::new();
         if let Some(id) = &self.customer_id {
+            let id = customer_id(id)
+                .ok_or_else(|| ApiError::invalid("customer_id", "must be the shop's id of a customer"))?;
             hashes.insert(identifier.hash(ContactKind::Customer, id));
         }
         if let Some(text) = &self.email {
@@ -96,7 +99,7 @@ impl Subject {
     /// Looks up everything that belongs to somebody.
     ///
     /// # Errors
-    /// 400 when nothing or nonsense is given, 409 for a blocked contact, or the database's.
+    /// 400 when nothing or nonsense is given, 409 for a contact of many people, or the database's.
     pub async fn of(conn: &mut PgConnection, secret: &Secret, site: &Site, who: &Who) -> Result<Self, ApiError> {
         let identifier = Identifier::new(secret, site);
         let mut subject = Self {
@@ -126,31 +129,52 @@ impl Subject {
         Ok(subject)
     }
 
-    /// Orders by contact, contacts by order, until there is nothing new; then the browsers of both.
+    /// Orders by contact, contacts by order, until there is nothing new; then the browsers of both. A contact that too many people share
+    /// leads nowhere, as it joins no customers: whoever once gave a call centre's phone is not everybody who did.
     async fn gather_customer(
         &mut self,
         conn: &mut PgConnection,
         site_id: i32,
         identifier: &Identifier,
-    ) -> sqlx::Result<()> {
-        let blocked: HashSet<Vec<u8>> = identifier.blocked().iter().map(|hash| hash.to_vec()).collect();
+    ) -> Result<(), ApiError> {
+        let given = self.contacts.clone();
+        let mut not_theirs: BTreeSet<Vec<u8>> = identifier.blocked().iter().map(|hash| hash.to_vec()).collect();
         loop {
-            let contacts: Vec<Vec<u8>> = self.contacts.iter().cloned().collect();
-            let orders = privacy::orders(&mut *conn, site_id, &[], &contacts).await?;
-            for order in orders {
-                self.contacts.extend(
-                    [order.customer_hash, order.email_hash, order.phone_hash]
-                        .into_iter()
-                        .flatten()
-                        .filter(|hash| !blocked.contains(hash)),
-                );
-                self.visitors.extend(order.visitor_id);
-                self.visitors.extend(order.named_visitor_id);
-                self.orders.insert(order.order_id);
+            let asked: Vec<Vec<u8>> = self.contacts.iter().cloned().collect();
+            let orders = privacy::orders(&mut *conn, site_id, &[], &asked).await?;
+            // All orders of the contacts that were asked for are here, so that for these the rule has what it needs.
+            for contact in shared(&orders, identifier) {
+                let hash = contact.hash.to_vec();
+                if !self.contacts.contains(&hash) {
+                    continue;
+                }
+                if !given.contains(&hash) {
+                    self.contacts.remove(&hash);
+                    not_theirs.insert(hash);
+                } else if is_of_many(contact.orders, contact.identities) {
+                    return Err(ApiError::Conflict(
+                        "this contact stands on orders of many people; name the person otherwise".into(),
+                    ));
+                }
             }
-            if self.contacts.len() == contacts.len() {
+            let theirs: Vec<&OrderOf> = orders
+                .iter()
+                .filter(|order| order.contacts().any(|hash| self.contacts.contains(hash)))
+                .collect();
+            let met = theirs.iter().flat_map(|order| order.contacts());
+            self.contacts
+                .extend(met.filter(|hash| !not_theirs.contains(*hash)).cloned());
+            if self.contacts.iter().eq(&asked) {
+                for order in theirs {
+                    // By a shared contact it found a stranger.
+                    if order.linked_by().is_none_or(|hash| !not_theirs.contains(hash)) {
+                        self.visitors.extend(order.visitor_id);
+                    }
+                    self.visitors.extend(order.named_visitor_id);
+                    self.orders.insert(order.order_id.clone());
+                }
                 self.visitors
-                    .extend(privacy::visitors(&mut *conn, site_id, &contacts).await?);
+                    .extend(privacy::visitors(&mut *conn, site_id, &asked).await?);
                 return Ok(());
             }
         }
@@ -208,6 +232,20 @@ pub async fn find(pool: &PgPool, secret: &Secret, site: &Site, who: &Who) -> Res
     })
 }
 
+/// Contacts on these orders that are not one person's, as far as these orders tell.
+fn shared(orders: &[OrderOf], identifier: &Identifier) -> impl Iterator<Item = SharedContact> {
+    let groups: Vec<OrderGroup> = orders
+        .iter()
+        .map(|order| OrderGroup {
+            contacts: [&order.customer_hash, &order.email_hash, &order.phone_hash]
+                .map(|hash| hash.as_deref().and_then(|hash| hash.try_into().ok())),
+            orders: 1,
+            counted: Vec::new(),
+        })
+        .collect();
+    join(&groups, identifier.blocked()).shared.into_iter()
+}
+
 /// Tells whether what was refused names a person.
 struct Reader {
     texts: Vec<String>,
@@ -246,7 +284,7 @@ impl Reader {
                     _ => None,
                 };
                 let hash = text.and_then(|text| match name.as_str() {
-                    "customer_id" => Some(self.identifier.hash(ContactKind::Customer, &text)),
+                    "customer_id" => Some(self.identifier.hash(ContactKind::Customer, customer_id(&text)?)),
                     "email" => Some(self.identifier.hash(ContactKind::Email, &email(&text)?)),
                     "phone" => Some(self.identifier.hash(ContactKind::Phone, &phone(&text, self.country)?)),
                     _ => None,

@@ -115,8 +115,12 @@ pub fn join(groups: &[OrderGroup], blocked: &HashSet<ContactHash>) -> Customers 
 
 /// Whether a contact on so many orders, seen with so many different values of another kind, is not one person's.
 pub fn is_shared(orders: usize, identities: usize) -> bool {
-    let many = identities > SHARED_IDENTITIES && identities * SHARED_ORDERS_PER_IDENTITY >= orders;
-    many || orders > SHARED_ORDERS
+    is_of_many(orders, identities) || orders > SHARED_ORDERS
+}
+
+/// Whether what else was seen with a contact on so many orders says that it is many people's.
+pub fn is_of_many(orders: usize, identities: usize) -> bool {
+    identities > SHARED_IDENTITIES && identities * SHARED_ORDERS_PER_IDENTITY >= orders
 }
 
 /// Joins contacts that stand together, transitively. Answers the sets of contacts, each sorted, the sets by their first contact.

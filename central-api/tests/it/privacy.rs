@@ -184,6 +184,54 @@ async fn a_customer_is_found_by_any_contact_and_erased_from_every_table() {
 }
 
 #[tokio::test]
+async fn a_contact_that_many_people_share_leads_to_none_of_them() {
+    let app = story().await;
+    let admin = app.admin().await;
+    let site = app.state.sites.by_key("shop").unwrap();
+    let shop = app.bearer(&site, &[Scope::Orders]).await;
+    // A guest's customer id and the phone of the shop's own call centre: on Olena's next order, and on those of six others.
+    let guest = |id: usize, email: &str| {
+        order(
+            &format!("guest-{id}"),
+            json!({"email": email, "customer_id": "0", "phone": "+380441234567", "visitor_id": Uuid::from_u128(1_002)}),
+        )
+    };
+    let mut orders: Vec<Value> = (1..=6)
+        .map(|id| guest(id, &format!("guest{id}@shop.example")))
+        .collect();
+    orders.push(order(
+        "guest-7",
+        json!({"email": "olena@shop.example", "customer_id": "0", "phone": "+380441234567"}),
+    ));
+    let answer = shop.post(app.url("/api/v1/orders")).json(&orders).send().await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    settle(&app).await;
+
+    let found =
+        json!({"visitors": 1, "shared_visitors": 0, "sessions": 2, "events": 2, "orders": 3, "dead_letters": 1});
+    for who in [json!({"email": "olena@shop.example"}), json!({"customer_id": " C-77 "})] {
+        assert_eq!(ask(&app, &admin, "find", who, 200).await, found);
+    }
+    for who in [json!({"customer_id": "0"}), json!({"phone": "+380441234567"})] {
+        let refused = ask(&app, &admin, "erase", who, 409).await;
+        assert!(
+            refused["error"]["message"].as_str().unwrap().contains("many people"),
+            "{refused}"
+        );
+    }
+    let erased = ask(&app, &admin, "erase", json!({"email": "olena@shop.example"}), 200).await;
+    assert_eq!((&erased["orders"], &erased["visitors"]), (&json!(3), &json!(1)));
+    let others = ask(&app, &admin, "find", json!({"email": "guest1@shop.example"}), 200).await;
+    assert_eq!((&others["orders"], &others["visitors"]), (&json!(1), &json!(1)));
+    settle(&app).await;
+    let kept: i64 = sqlx::query_scalar("select count(*) from orders where customer_hash is not null")
+        .fetch_one(&app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(kept, 6);
+}
+
+#[tokio::test]
 async fn an_old_state_of_an_order_brings_nobody_back_and_a_newer_one_is_new_data() {
     let app = story().await;
     let admin = app.admin().await;
@@ -251,6 +299,7 @@ async fn only_an_admin_may_and_must_say_who() {
             (json!({"visitor_id": VISITOR, "email": "a@b.example"}), "visitor_id"),
             (json!({"visitor_id": "x"}), "visitor_id"),
             (json!({"email": "nobody"}), "email"),
+            (json!({"customer_id": " "}), "customer_id"),
             (json!({"phone": "12"}), "phone"),
             (json!({"name": "Olena"}), "name"),
             (json!({"email": "a@b.example", "site": "none"}), "site"),

@@ -111,6 +111,7 @@ export const SENTENCES: Record<string, Text> = Object.fromEntries(
       ["there is an admin already; ask them for a link", "Адміністратор уже є; попросіть у нього посилання."],
       ["this is the last admin of every site; make another one first", "Це останній адміністратор усіх сайтів; спершу призначте іншого."],
       ["this contact is on the site's block list: it stands for many people; name the person otherwise", "Цей контакт у переліку загальних: за ним багато людей; назвіть людину інакше."],
+      ["this contact stands on orders of many people; name the person otherwise", "Цей контакт стоїть у замовленнях багатьох людей; назвіть людину інакше."],
       ["only a draft can be deleted; complete the campaign instead", "Видалити можна лише чернетку; натомість завершіть кампанію."],
     ] as const
   ).map(([en, uk]) => [en, { uk, en }]),
