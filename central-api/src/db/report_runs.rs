@@ -283,6 +283,24 @@ pub async fn give_up_orphans(db: impl PgExecutor<'_>, run_id: i64, now: DateTime
     Ok(done.rows_affected())
 }
 
+/// Whoever wants no more mails of the schedule does not get those that wait either: a retry may come half a day after they left. A test
+/// goes to whoever asked for it. How many.
+///
+/// # Errors
+/// The database's.
+pub async fn leave_out_unsubscribed(db: impl PgExecutor<'_>, run_id: i64, now: DateTime<Utc>) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "update report_deliveries d set state = 'unsubscribed', settled_at = $2
+        from report_runs r join report_unsubscribes u using (schedule_id)
+        where r.run_id = $1 and r.kind <> 'test' and d.run_id = r.run_id and d.address = u.address and d.state = 'pending'",
+        run_id,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// How many recipients wait for this moment.
 ///
 /// # Errors
@@ -396,7 +414,7 @@ pub async fn close(
     .await
 }
 
-/// Puts recipients of a run that failed or are uncertain back to be sent now. How many.
+/// Puts recipients of a run that failed or are uncertain back to be sent now, but those who left the schedule. How many.
 ///
 /// # Errors
 /// The database's.
@@ -409,6 +427,7 @@ pub async fn send_again(db: &mut PgConnection, run_id: i64, now: DateTime<Utc>) 
     )
     .execute(&mut *db)
     .await?;
+    let left = leave_out_unsubscribed(&mut *db, run_id, now).await?;
     sqlx::query!(
         "update report_runs set finished_at = null, try_after = $2, failures = 0 where run_id = $1",
         run_id,
@@ -416,7 +435,7 @@ pub async fn send_again(db: &mut PgConnection, run_id: i64, now: DateTime<Utc>) 
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected())
+    Ok(done.rows_affected() - left)
 }
 
 /// How many recipients the run before this one of the same schedule did not surely reach.

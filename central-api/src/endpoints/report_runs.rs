@@ -150,7 +150,7 @@ pub struct SentAgain {
     recipients: u64,
 }
 
-/// Sends a run's report again to those whose mail failed or is uncertain; who is uncertain may get it twice. The others get nothing.
+/// Sends a run's report again to those whose mail failed or is uncertain; who is uncertain may get it twice. The others get nothing, nor does who left the schedule meanwhile.
 #[utoipa::path(post, path = "/api/v1/report-runs/{id}/send-again", operation_id = "send_report_again", tag = "reports by e-mail",
     params(("id" = i64, Path, description = "the run's number"), OfSite), responses(
     (status = 202, body = SentAgain),

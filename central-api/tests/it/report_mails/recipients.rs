@@ -169,6 +169,57 @@ async fn whoever_is_no_user_can_leave_with_one_click_and_is_left_alone() {
 }
 
 #[tokio::test]
+async fn whoever_leaves_gets_no_mail_that_waits_either_nor_one_that_is_sent_again() {
+    let office = Office::open("2026-11-13T08:00:00Z").await;
+    let id = office
+        .schedule(json!({"frequency": "daily", "recipients": ["ann@shop.example", "bob@shop.example", "eve@shop.example"], "format": "text"}))
+        .await;
+    office.set(MONDAY);
+    run::claim_due(&office.app.state, office.app.state.clock.now())
+        .await
+        .unwrap();
+    let pool = &office.app.db.pool;
+    let now = office.app.state.clock.now();
+    let run_id = report_runs::due(pool, now).await.unwrap()[0];
+    // The server was away for ann and bob, and had refused eve's mail: as it stands in the database then.
+    let later = now + TimeDelta::minutes(5);
+    for (state, try_after) in [("pending", Some(later)), ("pending", Some(later)), ("failed", None)] {
+        let (address, _) = report_runs::take(pool, run_id, now).await.unwrap().unwrap();
+        report_runs::settle(pool, run_id, &address, state, "as the server said", now, try_after)
+            .await
+            .unwrap();
+    }
+    let public = Client::new();
+    for name in ["ann", "eve"] {
+        let link = central_api::mail::unsubscribe::link(
+            "",
+            &office.app.state.config.secret,
+            id,
+            &format!("{name}@shop.example"),
+        );
+        assert_eq!(public.post(office.app.url(&link)).send().await.unwrap().status(), 200);
+    }
+    office.later(TimeDelta::minutes(10));
+    office.tick().await;
+    let again = format!("/api/v1/report-runs/{run_id}/send-again");
+    let (status, again) = office.send(reqwest::Method::POST, &again, None).await;
+    assert_eq!((status, &again["recipients"]), (StatusCode::ACCEPTED, &json!(0)));
+    office.tick().await;
+    let mails = office.mails();
+    assert_eq!(mails.len(), 1, "{mails:?}");
+    assert!(mails[0].contains("To: bob@shop.example"));
+    let runs = office.runs().await;
+    let states: Vec<_> = runs[0]["deliveries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["state"].clone())
+        .collect();
+    assert_eq!(states, ["unsubscribed", "sent", "unsubscribed"]);
+    assert!(!runs[0]["finished_at"].is_null());
+}
+
+#[tokio::test]
 async fn without_a_way_out_a_report_says_what_is_missing_and_is_tried_again_for_half_a_day() {
     let office = Office::with("2026-11-13T08:00:00Z", PathBuf::from("/nowhere"), |_| {}).await;
     let id = office.schedule(weekly()).await;
