@@ -287,6 +287,32 @@ async fn spend_without_sessions_and_sessions_without_spend_both_stand_in_the_ans
 }
 
 #[tokio::test]
+async fn what_would_pay_for_the_spend_is_told_by_the_purchases_whose_value_is_known() {
+    let shop = Shop::open().await;
+    let orders = shop.app.bearer(&shop.site, &[Scope::Orders]).await;
+    let paid = |id: &str, total: &str, currency: &str| {
+        json!({"order_id": id, "total": total, "currency": currency, "payment_status": "paid", "created_at": "2026-11-20T10:00:00Z",
+            "updated_at": "2026-11-20T10:00:00Z"})
+    };
+    let placed = json!([paid("1", "100", "UAH"), paid("2", "300", "UAH"), paid("3", "50", "USD")]);
+    let answer = orders
+        .post(shop.app.url("/api/v1/orders"))
+        .json(&placed)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    let roi = shop
+        .get("/api/utm/roi?period=today&attribution_date=order&ad_spend=800")
+        .await;
+    // 800 / 200: the third purchase has no exchange rate and is in no sum.
+    assert_eq!(
+        (&roi["purchases"], &roi["revenue"], &roi["break_even_purchases"]),
+        (&json!(3), &json!(400), &json!(4))
+    );
+}
+
+#[tokio::test]
 async fn filters_reach_the_spend_where_it_has_them_and_the_answer_says_where_not() {
     let shop = Shop::open().await;
     shop.upload("", REPORT).await;

@@ -23,8 +23,8 @@ const METRICS: [Metric; 5] = [
     Metric::Sessions,
     Metric::Conversions,
     Metric::Purchases,
+    Metric::ValuedPurchases,
     Metric::Revenue,
-    Metric::AvgOrderValue,
 ];
 
 /// What spend brought. Null wherever the divisor is 0.
@@ -56,12 +56,14 @@ struct Roi {
     purchases: Figure,
 }
 
-fn roi_of(ad_spend: Figure, revenue: Figure, sessions: Figure, conversions: Figure, purchases: Figure) -> Roi {
+/// `brought` tells a metric of [`METRICS`].
+fn roi_of(ad_spend: Figure, brought: impl Fn(Metric) -> Figure) -> Roi {
+    let [sessions, conversions, purchases, valued, revenue] = METRICS.map(brought);
     let profit = revenue.minus(ad_spend);
     let average = || {
-        let (spend, revenue, purchases) = (ad_spend.0?, revenue.0?, purchases.0?);
-        // spend / (revenue / purchases), in one division, so that no rounding comes before it.
-        let needed = spend.checked_mul(purchases)?.checked_div(revenue)?;
+        let (spend, revenue, valued) = (ad_spend.0?, revenue.0?, valued.0?);
+        // spend / (revenue / valued purchases), in one division, so that no rounding comes before it.
+        let needed = spend.checked_mul(valued)?.checked_div(revenue)?;
         Some(needed.round_dp_with_strategy(0, RoundingStrategy::ToPositiveInfinity))
     };
     Roi {
@@ -153,14 +155,8 @@ fn money(text: &str) -> Option<Decimal> {
 
 impl Joined {
     fn roi(&self, given: Option<Decimal>) -> Roi {
-        let of = |metric| self.brought.figure(metric);
-        roi_of(
-            given.map_or_else(|| self.spent.figure(Metric::AdSpend), Figure::from),
-            of(Metric::Revenue),
-            of(Metric::Sessions),
-            of(Metric::Conversions),
-            of(Metric::Purchases),
-        )
+        let ad_spend = given.map_or_else(|| self.spent.figure(Metric::AdSpend), Figure::from);
+        roi_of(ad_spend, |metric| self.brought.figure(metric))
     }
 
     fn row(self) -> RoiRow {
@@ -344,7 +340,15 @@ mod tests {
 
     #[test]
     fn profit_and_costs_follow_from_spend_and_revenue() {
-        let roi = roi_of(5_000.into(), 12_000.into(), 1_000.into(), 60.into(), 40.into());
+        let brought = |metric| match metric {
+            Metric::Sessions => 1_000.into(),
+            Metric::Conversions => 60.into(),
+            // Two of them in a currency without a rate: in no sum, so in no average either.
+            Metric::Purchases => 42.into(),
+            Metric::ValuedPurchases => 40.into(),
+            _ => 12_000.into(),
+        };
+        let roi = roi_of(5_000.into(), brought);
         let shown = |figure: Figure| figure.to_string();
         assert_eq!(shown(roi.profit), "7000");
         assert_eq!(shown(roi.roi), "140");
@@ -354,11 +358,12 @@ mod tests {
         // 5000 / 300 = 16.67
         assert_eq!(shown(roi.break_even_purchases), "17");
         assert_eq!(shown(roi.break_even_cpa), "200");
+        assert_eq!(shown(roi.purchases), "42");
     }
 
     #[test]
     fn nothing_is_divided_by_zero() {
-        let nothing = roi_of(0.into(), 0.into(), 0.into(), 0.into(), 0.into());
+        let nothing = roi_of(0.into(), |_| 0.into());
         for figure in [
             nothing.roi,
             nothing.roas,
