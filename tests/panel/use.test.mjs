@@ -198,6 +198,9 @@ test("recent sessions turn round and are searched by the server, page after page
   await settled(page);
   const wanted = await ask(page, "/api/utm/sessions", { period: "month", sort: "first_seen", search: "lviv", limit: 1000 });
   assert.ok(wanted.sessions.length > 30, "more than a page");
+  const file = await panel.getByRole("link", { name: "CSV" }).getAttribute("href");
+  const records = (await (await page.request.get(file)).text()).trim().split("\r\n");
+  assert.equal(records.length - 1, wanted.sessions.length, "the file holds what is searched for");
   assert.equal((await figures()).length, 30);
   await panel.getByRole("button", { name: "Показати ще" }).click();
   await page.waitForFunction(() => document.querySelectorAll("#sessions tbody tr").length > 30);

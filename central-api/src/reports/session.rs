@@ -127,17 +127,35 @@ const COLUMNS: &str = concat!(
     "s.in_app, s.language, s.country, s.region, s.city, s.bot_reason, s.human_seen"
 );
 
-/// Sessions of a scope in their order; all of them, or a page after one of them.
-pub fn sessions(scope: &Scope, order: Order, after: Option<After>, limit: Option<i64>) -> QueryBuilder<Postgres> {
+/// All sessions of a scope in their order, or those alone that a search finds.
+pub fn all(scope: &Scope, order: Order, search: Option<&Search>) -> QueryBuilder<Postgres> {
+    let mut sql = QueryBuilder::new("select ");
+    sql.push(format_args!(
+        "{CONVERTED} as is_converted, {COLUMNS} from sessions s where "
+    ));
+    match search.map(Search::of_sessions) {
+        Some(SessionSearch::Id(id)) => by_id(&mut sql, id),
+        Some(SessionSearch::Text(condition)) => {
+            sql.push("(");
+            condition.push(&mut sql);
+            sql.push(") and ");
+        }
+        None => {}
+    }
+    chosen(&mut sql, scope, order, None);
+    sql.push(" order by ").push(order.columns());
+    sql
+}
+
+/// A page of the sessions of a scope in their order, after one of them.
+pub fn sessions(scope: &Scope, order: Order, after: Option<After>, limit: i64) -> QueryBuilder<Postgres> {
     let mut sql = QueryBuilder::new("select ");
     sql.push(format_args!(
         "{CONVERTED} as is_converted, {COLUMNS} from sessions s where "
     ));
     chosen(&mut sql, scope, order, after);
     sql.push(" order by ").push(order.columns());
-    if let Some(limit) = limit {
-        sql.push(" limit ").push_bind(limit);
-    }
+    sql.push(" limit ").push_bind(limit);
     sql
 }
 
@@ -159,9 +177,8 @@ pub fn search(
     match search.of_sessions() {
         // One session, or one visitor's: by their keys, wherever in the period.
         SessionSearch::Id(id) => {
-            sql.push("true as found from sessions s where (s.session_id = ")
-                .push_bind(id);
-            sql.push(" or s.visitor_id = ").push_bind(id).push(") and ");
+            sql.push("true as found from sessions s where ");
+            by_id(&mut sql, id);
         }
         SessionSearch::Text(condition) => {
             sql.push("(");
@@ -174,6 +191,12 @@ pub fn search(
     sql.push(") s where s.found or s.place = ").push_bind(look_at);
     sql.push(format_args!(" order by {by} limit ")).push_bind(limit);
     sql
+}
+
+/// The condition that a session, or its visitor, has this id; and.
+fn by_id(sql: &mut QueryBuilder<Postgres>, id: Uuid) {
+    sql.push("(s.session_id = ").push_bind(id);
+    sql.push(" or s.visitor_id = ").push_bind(id).push(") and ");
 }
 
 /// The condition on sessions of the scope that come after one of them.

@@ -117,15 +117,11 @@ pub async fn snapshot(pool: &PgPool) -> sqlx::Result<PgTransaction<'static>> {
     pool.begin_with(BEGIN).await
 }
 
-/// The statement that answers the question from whatever answers it fastest at this moment.
+/// The statement that answers the question from whatever answers it fastest at this moment; of a search for those rows alone that it finds.
 ///
 /// # Errors
 /// The database's.
-pub async fn statement(db: &mut PgConnection, question: &Question<'_>) -> sqlx::Result<QueryBuilder<Postgres>> {
-    searched(db, question, None).await
-}
-
-async fn searched(
+pub async fn searched(
     db: &mut PgConnection,
     question: &Question<'_>,
     search: Option<&Search>,

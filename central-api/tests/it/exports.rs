@@ -190,6 +190,59 @@ async fn sessions_are_exported_whole_in_both_formats_with_local_times_and_sums()
 }
 
 #[tokio::test]
+async fn an_export_of_what_is_searched_for_holds_the_rows_that_the_endpoint_finds_and_no_others() {
+    let shop = Shop::open().await;
+    let records = async |query: &str| {
+        let csv = shop.file(query).await;
+        let mut reader = csv::Reader::from_reader(csv.strip_prefix("\u{feff}".as_bytes()).unwrap());
+        reader.records().map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let all = records("").await.len();
+    let visitor = shop.json("sessions?search=oo").await["sessions"][0]["visitor_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for search in ["oo", "LVIV", "(not%20set)", &visitor, "nothing%20of%20the%20kind"] {
+        let found = shop.json(&format!("sessions?search={search}")).await["sessions"]
+            .as_array()
+            .unwrap()
+            .clone();
+        let exported = records(&format!("type=sessions&search={search}")).await;
+        assert_eq!(found.is_empty(), search.starts_with("nothing"), "{search}");
+        assert!(found.len() < all, "{search}");
+        let ids: Vec<_> = found.iter().map(|session| session["id"].as_str().unwrap()).collect();
+        assert_eq!(
+            exported.iter().map(|record| &record[0]).collect::<Vec<_>>(),
+            ids,
+            "{search}"
+        );
+    }
+    for (list, search) in [("campaigns", "oo"), ("landing-pages", "a"), ("sources", "(not%20set)")] {
+        let answer = shop.json(&format!("{list}?search={search}")).await;
+        let found = answer["total_rows"].as_u64().unwrap() as usize;
+        assert!(found > 0, "{list}");
+        let query = format!("type={list}&search={search}");
+        assert_eq!(records(&query).await.len(), found, "{list}");
+        assert!(records(&format!("type={list}")).await.len() > found, "{list}");
+        let sheet = shop.sheet(&format!("{query}&locale=en")).await;
+        let rows: Vec<_> = sheet.rows().collect();
+        let at = rows[0].iter().position(|cell| text(cell) == "Sessions").unwrap();
+        assert_eq!(
+            number(&rows.last().unwrap()[at]),
+            answer["totals"]["sessions"].as_f64(),
+            "{list}"
+        );
+    }
+    for kind in ["day", "funnel", "general-stats"] {
+        let url = shop.app.url(&format!("/api/utm/export-csv?type={kind}&search=oo"));
+        let answer = shop.client.get(url).send().await.unwrap();
+        assert_eq!(answer.status(), 400, "{kind}");
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["error"]["field"], "search", "{body}");
+    }
+}
+
+#[tokio::test]
 async fn an_export_outlives_the_statement_timeout_and_a_third_one_at_once_is_asked_to_wait() {
     let shop = Shop::open().await;
     sqlx::query("insert into sessions (site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active, event_count, page_views, points, landing_path)

@@ -103,7 +103,7 @@ async fn a_weeks_figures_read_a_weeks_rows() {
                 .collect();
             statements.push((
                 "sessions".into(),
-                session::sessions(&scope, Order::NewestFirst, None, Some(30)),
+                session::sessions(&scope, Order::NewestFirst, None, 30),
             ));
             for (name, statement) in statements {
                 let told = format!("{name} {attribution_date:?}");

@@ -219,7 +219,7 @@ async fn sessions(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
         let query = statement.build_query_as().persistent(false);
         page_of_search(query.fetch_all(&asked.pool).await?, fits, look_at)
     } else {
-        let mut statement = session::sessions(&scope, order, from, Some(limit + 1));
+        let mut statement = session::sessions(&scope, order, from, limit + 1);
         let query = statement.build_query_as().persistent(false);
         page(query.fetch_all(&asked.pool).await?, fits)
     };

@@ -25,6 +25,7 @@ use crate::error::ApiError;
 use crate::reports::csv::Chunks;
 use crate::reports::filter::NOT_SET;
 use crate::reports::scope::Scope;
+use crate::reports::search::Search;
 use crate::reports::session::{self, Order, SessionRow};
 use crate::reports::sheet::{Cell, Column, Part};
 use crate::reports::sql::{self, Question, Sort};
@@ -118,6 +119,8 @@ fn or_not_set(text: Option<&str>) -> Cell {
 struct Export {
     scope: Scope,
     stream: Stream,
+    /// Only rows that it finds.
+    search: Option<Search>,
     language: &'static str,
 }
 
@@ -170,7 +173,7 @@ impl Export {
             Stream::Sessions => {
                 let columns = session_columns();
                 totals = columns.iter().map(|_| Cell::Nothing).collect();
-                let mut statement = session::sessions(&self.scope, Order::NewestFirst, None, None);
+                let mut statement = session::all(&self.scope, Order::NewestFirst, self.search.as_ref());
                 let mut rows = statement
                     .build_query_as::<SessionRow>()
                     .persistent(false)
@@ -196,7 +199,7 @@ impl Export {
             }
             Stream::Rows(dimensions, metrics) => {
                 let question = self.question(dimensions, metrics);
-                let mut statement = table::statement(&mut tx, &question).await?;
+                let mut statement = table::searched(&mut tx, &question, self.search.as_ref()).await?;
                 let mut rows = statement.build().persistent(false).fetch(&mut *tx);
                 while let Some(row) = rows.try_next().await? {
                     batch.push(cells(table::read(&row, &question)?));
@@ -277,10 +280,18 @@ async fn streamed(
     language: &'static str,
 ) -> Result<Response, ApiError> {
     let scope = asked.scope()?;
+    let search = asked.search()?;
+    if search.is_some() && matches!(stream, Stream::Rows(dimensions, _) if dimensions.iter().any(|d| d.is_time())) {
+        return Err(ApiError::invalid(
+            "search",
+            "finds sessions and rows of lists, not times",
+        ));
+    }
     asked.params.finish()?;
     let export = Arc::new(Export {
         scope,
         stream,
+        search,
         language,
     });
     let file = File {
@@ -314,6 +325,7 @@ pub(crate) async fn list_file(
     let export = &Export {
         scope: scope.clone(),
         stream: Stream::Rows(list.dimensions, &LIST_METRICS),
+        search: None,
         language: if language == "en" { "en" } else { "uk" },
     };
     let (parts, mut read) = mpsc::channel(WAITING);
@@ -353,6 +365,10 @@ pub(super) fn endpoint() -> Endpoint {
         "locale",
         &["uk", "en"],
         "Language of the header; the site's unless given.",
+    ));
+    parameters.push(describe::text(
+        "search",
+        "For sessions, registrations and lists: only rows that the endpoint of that name finds by this text. Totals of a list are those of all its rows, as the endpoint answers them.",
     ));
     // Those of the endpoints whose answers are exported, but how many rows: a file has all.
     for own in [
