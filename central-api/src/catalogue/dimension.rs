@@ -1,6 +1,7 @@
 //! The table of dimensions.
 
 use shared::channel::Channel;
+use shared::click_id;
 use shared::event::DeviceKind;
 
 use super::Text;
@@ -144,6 +145,17 @@ const BOT_REASONS: [&str; 9] = [
     "test",
 ];
 
+/// Every platform of a click id that can speak for a session, once each.
+fn click_platforms() -> Vec<&'static str> {
+    let mut platforms = Vec::new();
+    for row in click_id::CATALOGUE {
+        if row.class != click_id::Class::Companion && !platforms.contains(&row.platform) {
+            platforms.push(row.platform);
+        }
+    }
+    platforms
+}
+
 impl Dimension {
     /// Its values in words, where the values are ours; empty where they are the shop's or the platforms'.
     pub fn named_values(self) -> Vec<NamedValue> {
@@ -171,6 +183,7 @@ impl Dimension {
             Self::Channel | Self::DeviceType => self.named_values().into_iter().map(|value| value.key).collect(),
             Self::VisitorType => vec!["new", "returning"],
             Self::BotReason => BOT_REASONS.to_vec(),
+            Self::ClickPlatform => click_platforms(),
             _ => return None,
         })
     }

@@ -102,6 +102,13 @@ pub fn in_app(user_agent: &str) -> Option<&'static str> {
         .map(|(_, app)| *app)
 }
 
+/// Our name of an app that is written like this but for its case.
+pub fn app_name(text: &str) -> Option<&'static str> {
+    APPS.iter()
+        .map(|(_, app)| *app)
+        .find(|app| app.eq_ignore_ascii_case(text))
+}
+
 /// A version without trailing zeros, at most three parts: `131.0.0.0` → `131`, `17.6.1` stays.
 pub fn version<'a>(parts: impl IntoIterator<Item = Option<&'a str>>) -> Option<String> {
     let mut kept: Vec<&str> = parts

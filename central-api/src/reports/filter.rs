@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 use shared::attribution;
 use shared::limits::MAX_UTM_CHARS;
+use shared::source::canonical_host;
 use shared::text::{clean, normalise};
 
 use crate::catalogue::{Dimension, Text};
+use crate::devices::names::app_name;
 use crate::error::ApiError;
 use crate::ingest::validate::country_code;
 use crate::site::SiteSettings;
@@ -239,8 +241,39 @@ fn spellings(dimension: Dimension, value: &str, settings: &SiteSettings) -> Resu
             let other = canonical(&normal).filter(|name| *name != normal);
             Ok([Some(normal), other].into_iter().flatten().collect())
         }
+        // An address would be read as the host that its scheme looks like.
+        Dimension::Referrer => Some(value)
+            .filter(|value| !value.contains('/'))
+            .and_then(canonical_host)
+            .map(|host| vec![host])
+            .ok_or_else(|| format!("must be a host such as shop.example, or {NOT_SET}")),
+        // As the browser sent it, or as browsers write it.
+        Dimension::Language => {
+            let usual = usual_language(value);
+            let other = (usual != value).then_some(usual);
+            Ok([Some(value.to_owned()), other].into_iter().flatten().collect())
+        }
+        // Its name is ours where the centre knows the app, and else the worker's.
+        Dimension::InApp => Ok(vec![app_name(value).map_or_else(|| value.to_owned(), str::to_owned)]),
         _ => Ok(vec![value.to_owned()]),
     }
+}
+
+/// A language tag as browsers write it: language small, script capitalised, country in capitals.
+fn usual_language(tag: &str) -> String {
+    let parts = tag
+        .split(['-', '_'])
+        .enumerate()
+        .map(|(at, part)| match (at, part.len()) {
+            (0, _) => part.to_ascii_lowercase(),
+            (_, 2) => part.to_ascii_uppercase(),
+            (_, 4) => {
+                let (first, rest) = part.split_at_checked(1).unwrap_or((part, ""));
+                first.to_ascii_uppercase() + &rest.to_ascii_lowercase()
+            }
+            _ => part.to_owned(),
+        });
+    parts.collect::<Vec<_>>().join("-")
 }
 
 /// A value as it would be asked for again.
@@ -320,6 +353,14 @@ mod tests {
             (Dimension::Country, "T1", &["T1"]),
             (Dimension::City, "Kyiv", &["Kyiv"]),
             (Dimension::VisitorType, "new", &["new"]),
+            (Dimension::ClickPlatform, "google_ads", &["google_ads"]),
+            (Dimension::Referrer, "WWW.Blog.example", &["blog.example"]),
+            (Dimension::Language, "uk-UA", &["uk-UA"]),
+            (Dimension::Language, "UK-ua", &["UK-ua", "uk-UA"]),
+            (Dimension::Language, "zh_hant_tw", &["zh_hant_tw", "zh-Hant-TW"]),
+            (Dimension::Language, "ук-éa", &["ук-éa"]),
+            (Dimension::InApp, "instagram", &["Instagram"]),
+            (Dimension::InApp, "Another App", &["Another App"]),
         ] {
             assert_eq!(asked(dimension, text).unwrap().include, some(stored), "{text}");
             let absent = asked(dimension, &format!("!{text}")).unwrap();
@@ -336,6 +377,9 @@ mod tests {
             (Dimension::Channel, "foo", "organic_search"),
             (Dimension::VisitorType, "neww", "new, returning, (not set)"),
             (Dimension::BotReason, "nonsense", "declared_crawler"),
+            (Dimension::ClickPlatform, "google", "google_ads, microsoft_ads"),
+            (Dimension::ClickPlatform, "wicked_reports", "google_ads"),
+            (Dimension::Referrer, "https://blog.example/a", "a host such as"),
             (Dimension::Country, "Ukraine", "such as UA"),
             (Dimension::Country, "У1", "such as UA"),
             (Dimension::UtmTerm, "  ", "empty"),
