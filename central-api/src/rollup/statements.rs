@@ -169,9 +169,11 @@ pub(super) fn insert_days() -> String {
     format!("insert into rollups ({}) {}", table_columns(), days_from_hours())
 }
 
-// With the splits named, the index finds a day's rows of each; without, every row of the site would be looked at for one day.
-const OF_DAYS: &str = "unnest($2::timestamptz[]) as d (day) join rollups r on r.site_id = $1 and r.hours = 1 and r.split = any($3::smallint[]) \
-     and r.start >= d.day and r.start < d.day + interval '24 hours'";
+// Day by day and split by split, so that the index finds the rows of each. Left to the planner, a table that was just filled, and of
+// which it knows nothing, has every row of the site held against every day.
+const OF_DAYS: &str = "unnest($2::timestamptz[]) as d (day) cross join unnest($3::smallint[]) as k (number) \
+     cross join lateral (select * from rollups x where x.site_id = $1 and x.hours = 1 and x.split = k.number \
+       and x.start >= d.day and x.start < d.day + interval '24 hours' offset 0) r";
 
 #[cfg(test)]
 mod tests {

@@ -206,6 +206,29 @@ async fn upkeep_and_reports_from_sums_read_the_hours_that_they_are_about() {
     .await
     .unwrap();
     upkeep::catch_up(&app.db.pool, now, |_| {}).await.unwrap();
+    // As in a new installation: the hours were made in the same transaction, so that nothing is known of the table yet.
+    let mut new = app.db.pool.begin().await.unwrap();
+    for sql in [
+        "create temporary table kept on commit drop as select * from rollups where hours = 1",
+        "truncate rollups",
+        "insert into rollups select * from kept",
+    ] {
+        sqlx::query(sql).execute(&mut *new).await.unwrap();
+    }
+    let unknown: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!("explain (analyze) {}", days_from_hours())))
+        .bind(site.id)
+        .bind((1..9).map(|days| now - TimeDelta::days(days)).collect::<Vec<_>>())
+        .bind(split_numbers())
+        .fetch_all(&mut *new)
+        .await
+        .unwrap();
+    new.rollback().await.unwrap();
+    let unknown = unknown.join("\n");
+    assert!(
+        !unknown.contains("Join Filter"),
+        "every row is held against every day: {unknown}"
+    );
+
     sqlx::query("analyze rollups").execute(&app.db.pool).await.unwrap();
 
     let sums: i64 = sqlx::query_scalar("select count(*) from rollups where hours = 1")
