@@ -32,8 +32,7 @@ pub struct RequestId(pub String);
 /// # Errors
 /// When the directives cannot be read, or logging was started before.
 pub fn start_logging(config: &Config, serving: bool) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(if serving { config.log.as_str() } else { "warn" })
-        .map_err(|error| anyhow::anyhow!("UD_LOG: {error}"))?;
+    let filter = filter(if serving { config.log.as_str() } else { "warn" })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         // Whoever read our log may be gone; complaining about that on the same pipe would end the request.
@@ -50,6 +49,13 @@ pub fn start_logging(config: &Config, serving: bool) -> anyhow::Result<()> {
         _ => lines.with_timer(ChronoUtc::rfc_3339()).try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("starting the log: {error}"))
+}
+
+/// What is logged, by the directives of `UD_LOG`. tower-http says the paths of requests at the level trace, and a path can hold the token
+/// with which somebody unsubscribes, or a session's id.
+fn filter(directives: &str) -> anyhow::Result<EnvFilter> {
+    let filter = EnvFilter::try_new(directives).map_err(|error| anyhow::anyhow!("UD_LOG: {error}"))?;
+    Ok(filter.add_directive("tower_http::csrf=info".parse()?))
 }
 
 /// The process's metrics; started by the first call.
@@ -184,6 +190,33 @@ fn known(method: &Method) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_level_logs_the_paths_of_requests() {
+        #[derive(Clone, Default)]
+        struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+        impl std::io::Write for Log {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        for directives in ["trace", "tower_http=trace,info"] {
+            let log = Log::default();
+            let writer = log.clone();
+            let lines = tracing_subscriber::fmt()
+                .with_env_filter(filter(directives).unwrap())
+                .with_writer(move || writer.clone());
+            tracing::subscriber::with_default(lines.finish(), || {
+                tracing::trace!(target: "tower_http::csrf::service", uri = "/unsubscribe/1/token", "request passed");
+                tracing::trace!(target: "tower_http::other", "heard");
+            });
+            let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+            assert!(log.contains("heard") && !log.contains("token"), "{directives}: {log}");
+        }
+    }
 
     #[test]
     fn an_id_that_could_mean_something_elsewhere_is_not_taken_over() {
