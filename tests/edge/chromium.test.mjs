@@ -1,6 +1,6 @@
 // The browser script in a real Chromium, in front of it the worker in workerd: what a person does becomes the events that are queued.
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import http from "node:http";
 import { after, before, it } from "node:test";
 
@@ -98,5 +98,37 @@ it("a page that scrolls by itself has no person before it, and an arrival that t
   assert.equal(await page.evaluate(() => scrollY), 900);
   await page.waitForTimeout(1_000);
   assert.ok(!broker.events().some(({ name, session }) => name === "human_seen" && session.id === view.session.id));
+  await context.close();
+});
+
+/** The code blocks of a language in docs/script.md. */
+const documented = (language) => [...readFileSync(new URL("../../docs/script.md", import.meta.url), "utf8").matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, "gms"))].map(([, code]) => code);
+
+it("the calls of docs/script.md do what it says, behind a # too", async () => {
+  const [html] = documented("html");
+  const [calls, routes] = documented("js");
+  const context = await chrome.newContext();
+  const page = await context.newPage();
+  const problems = [];
+  page.on("pageerror", (error) => problems.push(String(error)));
+  await page.route("**/documented", async (route) => {
+    // The worker sees the page; only what stands in it is the document's.
+    const response = await route.fetch();
+    await route.fulfill({ response, body: `<!doctype html><title>shop</title><link rel="icon" href="data:,">${html}<script>${calls}${routes}</script>` });
+  });
+  const answers = [];
+  page.on("response", (response) => response.url().endsWith("/_ud/e") && answers.push(response.status()));
+  await page.goto(`http://localhost:${worker.port}/documented`);
+  await page.waitForFunction(() => !window.ud.q);
+  await page.evaluate(() => (location.hash = "#/cart"));
+  const mine = () => broker.events().filter(({ origin, product, path, order, label }) => origin === "script" && (product === "tee-1" || order === "10045" || label === "blue shirt" || path === "/cart"));
+  const of = (action) => mine().find((event) => event.action === action && (event.path === "/documented" || action === "page_view"));
+  await until("every call arrived", () => ["product_view", "add_to_cart", "search", "lead", "custom", "page_view"].every(of), 15_000);
+  const cart = of("add_to_cart");
+  assert.deepEqual([cart.product, cart.quantity, cart.value, cart.currency, cart.props.size], ["tee-1", 2, "1299.50", "UAH", "M"]);
+  assert.equal(of("custom").name, "size_chart");
+  assert.equal(of("lead").order, "10045");
+  assert.equal(of("page_view").path, "/cart");
+  assert.deepEqual(problems, []);
   await context.close();
 });
