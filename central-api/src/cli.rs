@@ -70,14 +70,14 @@ pub fn run(cli: Cli) -> ExitCode {
     let effective = match read_config(cli.config.as_deref()) {
         Ok(effective) => effective,
         Err(error) => {
-            commands::say_error(&format!("{error:#}"));
+            commands::say_error(&commands::in_full(&error));
             return ExitCode::from(2);
         }
     };
     let config = effective.config.clone();
     let serving = matches!(cli.command, Command::Serve);
     if let Err(error) = crate::telemetry::start_logging(&config, serving) {
-        commands::say_error(&format!("{error:#}"));
+        commands::say_error(&commands::in_full(&error));
         return ExitCode::from(2);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -121,7 +121,7 @@ pub fn run(cli: Cli) -> ExitCode {
             }
         },
         Err(error) => {
-            commands::say_error(&format!("{error:#}"));
+            commands::say_error(&commands::in_full(&error));
             match error.downcast_ref::<commands::WrongArguments>() {
                 Some(_) => ExitCode::from(2),
                 None => ExitCode::FAILURE,

@@ -33,6 +33,7 @@ use anyhow::Context;
 use chrono::NaiveDate;
 
 use crate::config::Config;
+use crate::error::ApiError;
 use crate::installation::{Installation, PATIENCE};
 use crate::site::Site;
 use crate::state::AppState;
@@ -42,7 +43,31 @@ use crate::state::AppState;
 #[error("{0}")]
 pub struct WrongArguments(pub String);
 
+impl From<ApiError> for WrongArguments {
+    /// What the API says beside its sentence, the field at fault, stands in front of it.
+    fn from(error: ApiError) -> Self {
+        let sentence = error.to_string();
+        match error {
+            ApiError::Invalid { field: Some(field), .. } if !sentence.starts_with(&field) => {
+                Self(format!("{field}: {sentence}"))
+            }
+            _ => Self(sentence),
+        }
+    }
+}
+
 pub use output::unheard;
+
+/// An error with its causes, without one that says again what the one above it ends with.
+pub fn in_full(error: &anyhow::Error) -> String {
+    let mut told: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.last().is_none_or(|above| !above.ends_with(&cause)) {
+            told.push(cause);
+        }
+    }
+    told.join(": ")
+}
 
 /// Says on standard error why it failed.
 pub fn say_error(text: &str) {

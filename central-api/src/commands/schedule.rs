@@ -173,7 +173,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
             Action::Edit { id, fields, enabled } => {
                 let (site, schedule) = find(state, id).await?;
                 let fields = PlanFields { enabled, ..fields.plan_fields()? };
-                let plan = schedule.plan.changed(&site, &fields).map_err(|error| WrongArguments(error.to_string()))?;
+                let plan = schedule.plan.changed(&site, &fields).map_err(WrongArguments::from)?;
                 let begins_anew = plan.timing != schedule.plan.timing || (plan.enabled && !schedule.plan.enabled);
                 let mut transaction = state.pool.begin().await?;
                 report_schedules::update(&mut transaction, id, &plan, begins_anew.then_some(now)).await?;
@@ -208,7 +208,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
 /// # Errors
 /// A value that is not allowed, or the database's.
 pub async fn add(state: &AppState, site: &Site, fields: &PlanFields) -> anyhow::Result<Schedule> {
-    let plan = Plan::new(site, fields).map_err(|error| WrongArguments(error.to_string()))?;
+    let plan = Plan::new(site, fields).map_err(WrongArguments::from)?;
     let now = state.clock.now();
     let mut transaction = state.pool.begin().await?;
     let id = report_schedules::insert(&mut *transaction, site.id, &plan, now).await?;

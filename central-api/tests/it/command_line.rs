@@ -259,6 +259,31 @@ async fn whoever_asks_what_is_wrong_is_told_within_seconds_that_the_database_is_
         "{told}"
     );
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    let last = told.lines().last().unwrap();
+    assert_eq!(last.matches("Connection refused").count(), 1, "said twice: {last}");
+}
+
+#[tokio::test]
+async fn a_schedule_that_cannot_be_is_refused_with_the_name_of_what_is_wrong() {
+    let db = TestDb::new().await;
+    ok(&db, &["create-site", "shop"]).await;
+    for (wrong, field) in [
+        (["yearly", "--hour=9"], "frequency"),
+        (["daily", "--filter=utm_sauce=x"], "utm_sauce"),
+        (["daily", "--filter=device_type=phone"], "device_type"),
+        (["daily", "--format=pdf"], "format"),
+    ] {
+        let arguments = [
+            &["schedule", "add", "--recipients", "a@shop.example", "--frequency"],
+            &wrong[..],
+        ]
+        .concat();
+        let (succeeded, _, told) = run(&db, &arguments).await;
+        assert!(
+            !succeeded && told.contains(field) && told.contains("allowed are"),
+            "{told}"
+        );
+    }
 }
 
 #[tokio::test]
