@@ -82,7 +82,29 @@ fn describe() {
         "Time until the answer's head, by route, method and status"
     );
     metrics::describe_gauge!("ud_http_requests_in_flight", "Requests being answered");
-    metrics::describe_counter!("ud_logins_total", "Logins by outcome");
+    for (name, description) in [
+        ("ud_logins_total", "Logins by outcome"),
+        (
+            "ud_orders_accepted_total",
+            "Orders stored, or already there in this state or a later one",
+        ),
+        ("ud_orders_rejected_total", "Orders kept as dead letters"),
+        (
+            "ud_orders_relinked_total",
+            "Orders whose link changed when they were looked at again",
+        ),
+        (
+            "ud_jobs_total",
+            "Jobs that ran, by name and whether they did what they should",
+        ),
+        ("ud_reports_not_modified_total", "Figures answered with 304"),
+        (
+            "ud_reports_shared_total",
+            "Figures that were being computed for somebody else already",
+        ),
+    ] {
+        metrics::describe_counter!(name, description);
+    }
     metrics::describe_gauge!("ud_pool_connections", "Connections to the database by pool and state");
     crate::ingest::describe_metrics();
     crate::mail::run::describe_metrics();
