@@ -11,7 +11,23 @@ use rust_decimal::Decimal;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use shared::limits::MAX_CLOCK_AHEAD_MS;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use uuid::Uuid;
+
+/// In the API's description: a number that may stand as a JSON number or as decimal text, and is read exactly either way.
+pub struct NumberOrText;
+
+impl utoipa::PartialSchema for NumberOrText {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::Number, Type::String]))
+            .description(Some("A JSON number or decimal text, read exactly."))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for NumberOrText {}
 
 /// Why a record is refused: the field, and a sentence that says what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

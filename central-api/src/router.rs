@@ -19,6 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::{Config, Origin};
+use crate::endpoints::openapi::{called_by, caller};
 use crate::endpoints::{
     account, ad_spend, analytics, audit_log, cron, dead_letters, health, ingest, keys, openapi, orders, panel, privacy,
     report_runs, report_schedules, server_events, session, setup, site_check, sites, unsubscribe, users, utm,
@@ -71,31 +72,34 @@ fn routes(config: &Config, state: Option<&AppState>) -> OpenApiRouter<AppState> 
 
 /// Who runs the installation.
 fn operators() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+    let routes = OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
-        .routes(routes!(health::metrics))
+        .routes(routes!(health::metrics));
+    called_by(routes, caller::ANYBODY)
 }
 
 /// The worker, with signed requests.
 fn edge() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+    let routes = OpenApiRouter::new()
         .routes(routes!(cron::tick))
         .routes(routes!(worker_settings::serve))
         .layer(DefaultBodyLimit::max(SMALL_BODY))
         // caps its body itself, before and after decompression
-        .routes(routes!(ingest::batch))
+        .routes(routes!(ingest::batch));
+    called_by(routes, caller::WORKER)
 }
 
 /// The shop's own programs, with a token.
 fn backends(config: &Config) -> OpenApiRouter<AppState> {
     let group = Group::new(BACKENDS_AT_ONCE, config);
-    OpenApiRouter::new()
+    let routes = OpenApiRouter::new()
         .routes(routes!(orders::send))
         .routes(routes!(orders::show))
         .routes(routes!(orders::put_rates))
         .routes(routes!(server_events::send))
-        .layer(middleware::from_fn_with_state(group, within))
+        .layer(middleware::from_fn_with_state(group, within));
+    called_by(routes, caller::BACKEND)
 }
 
 /// The panel and analysts, with a session or a token.
@@ -105,7 +109,7 @@ fn people(config: &Config, state: Option<&AppState>) -> OpenApiRouter<AppState> 
         figures = figures.layer(middleware::from_fn_with_state(state.clone(), utm::reuse));
     }
     let group = Group::new(PEOPLE_AT_ONCE, config);
-    OpenApiRouter::new()
+    let routes = OpenApiRouter::new()
         .routes(routes!(session::log_in, session::log_out, session::who_am_i))
         .routes(routes!(session::list))
         .routes(routes!(session::revoke))
@@ -134,10 +138,10 @@ fn people(config: &Config, state: Option<&AppState>) -> OpenApiRouter<AppState> 
         .routes(routes!(sites::list, sites::create))
         .routes(routes!(sites::change))
         .routes(routes!(site_check::check))
-        .merge(figures)
-        .merge(analytics::routes())
+        .merge(called_by(figures.merge(analytics::routes()), caller::VIEWER))
         .layer(middleware::from_fn_with_state(group, within))
-        .layer(DefaultBodyLimit::max(SMALL_BODY))
+        .layer(DefaultBodyLimit::max(SMALL_BODY));
+    called_by(routes, caller::USER)
 }
 
 /// Reports by e-mail.

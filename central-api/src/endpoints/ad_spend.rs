@@ -87,6 +87,7 @@ pub struct UploadAnswer {
     /// Sums that were there just so.
     unchanged: u64,
     /// First and last day of what was read.
+    #[schema(value_type = Option<Vec<NaiveDate>>)]
     days: Option<(NaiveDate, NaiveDate)>,
     /// What was read, by currency.
     amounts: Vec<CurrencySum>,
@@ -102,7 +103,8 @@ pub struct UploadAnswer {
 /// Rows of the same day, tags and currency add up; the sum replaces what is stored for them, so the same report twice changes nothing.
 /// Rows that cannot be read are told and stop no other.
 #[utoipa::path(post, path = "/api/v1/ad-spend", operation_id = "upload_ad_spend", tag = "ad spend", params(Upload),
-    request_body(content = String, content_type = "text/csv", description = "the report, at most 16 MiB"), responses(
+    request_body(content = String, content_type = "text/csv", description = "the report, at most 16 MiB",
+        example = "date,source,medium,campaign,amount,currency,clicks,impressions\n2026-11-20,facebook,paid_social,black-friday,1234.50,UAH,310,18200\n"), responses(
     (status = 200, description = "what became of it", body = UploadAnswer),
     (status = 400, description = "a parameter is not allowed, or the file has no header that can be read", body = ErrorBody),
     (status = 401, description = "nobody is logged in", body = ErrorBody),
@@ -316,7 +318,7 @@ fn no_nul(source: Option<&str>) -> Result<(), ApiError> {
 }
 
 /// Stored ad spend of some days.
-#[utoipa::path(get, path = "/api/v1/ad-spend", operation_id = "list_ad_spend", tag = "ad spend", params(Page), responses(
+#[utoipa::path(get, path = "/api/v1/ad-spend", operation_id = "list_ad_spend", tag = "ad spend", security(("bearer" = []), ("session" = [])), params(Page), responses(
     (status = 200, description = "the rows", body = SpendPage),
     (status = 400, description = "a parameter is not allowed", body = ErrorBody),
     (status = 401, description = "nobody is logged in, or the token is not valid", body = ErrorBody),

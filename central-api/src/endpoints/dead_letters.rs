@@ -87,7 +87,7 @@ impl From<DeadLetter> for DeadLetterBody {
 
 /// Dead letters in the order they came. What no replay settled, unless `settled` is asked for.
 #[utoipa::path(get, path = "/api/v1/dead-letters", operation_id = "list_dead_letters", tag = "dead letters", params(Asked), responses(
-    (status = 200, body = DeadLettersPage),
+    (status = 200, description = "a page of them, the oldest first", body = DeadLettersPage),
     (status = 400, description = "a parameter is not allowed; it is named", body = ErrorBody),
     (status = 401, description = "nobody is logged in", body = ErrorBody),
     (status = 403, description = "only an admin may see what may be personal", body = ErrorBody),
@@ -118,7 +118,7 @@ pub async fn list(
 
 /// Sends a dead letter through the same door again. Replaying one that was accepted changes nothing.
 #[utoipa::path(post, path = "/api/v1/dead-letters/{id}/replay", operation_id = "replay_dead_letter", tag = "dead letters", params(("id" = i64, Path, description = "its number")), responses(
-    (status = 200, body = Replayed),
+    (status = 200, description = "what became of it", body = Replayed),
     (status = 401, description = "nobody is logged in", body = ErrorBody),
     (status = 403, description = "only an admin may do this", body = ErrorBody),
     (status = 404, description = "there is none with this number", body = ErrorBody),

@@ -4,9 +4,13 @@ use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::routing::get;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::server::Server;
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, ResponseBuilder};
+use utoipa::openapi::{Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, PathItem, ResponseBuilder};
+use utoipa_axum::router::OpenApiRouter;
 
 use super::reference_page;
 
@@ -15,6 +19,47 @@ const POLICY: &str =
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const STYLE: &str = include_str!("../../assets/docs/style.css");
+
+/// How callers show who they are: the names of the schemes in the description.
+pub mod caller {
+    /// Nobody needs to.
+    pub const ANYBODY: &[&str] = &[];
+    /// The worker signs what it sends.
+    pub const WORKER: &[&str] = &["signature"];
+    /// A shop's own program has a token.
+    pub const BACKEND: &[&str] = &["bearer"];
+    /// Who may look has a token or is logged in.
+    pub const VIEWER: &[&str] = &["bearer", "session"];
+    /// Who uses the panel is logged in.
+    pub const USER: &[&str] = &["session"];
+}
+
+/// Describes who may call the operations of a group, where an operation does not say so itself.
+pub fn called_by<S: Clone + Send + Sync + 'static>(mut group: OpenApiRouter<S>, schemes: &[&str]) -> OpenApiRouter<S> {
+    let mut wanted: Vec<_> = schemes
+        .iter()
+        .map(|scheme| SecurityRequirement::new::<_, _, String>(*scheme, []))
+        .collect();
+    if wanted.is_empty() {
+        wanted.push(SecurityRequirement::default());
+    }
+    for operation in group.get_openapi_mut().paths.paths.values_mut().flat_map(operations) {
+        operation.security.get_or_insert_with(|| wanted.clone());
+    }
+    group
+}
+
+/// The operations of a path.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let all = [
+        &mut item.get,
+        &mut item.put,
+        &mut item.post,
+        &mut item.delete,
+        &mut item.patch,
+    ];
+    all.into_iter().flatten()
+}
 
 /// Completes the description that the routes made: what it is, how to authenticate, and the description's own two paths.
 pub fn complete(mut api: OpenApi) -> OpenApi {
@@ -32,6 +77,8 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
                 .build(),
         ))
         .build();
+    // The installation that serves this page.
+    api.servers = Some(vec![Server::new("/")]);
     let components = api.components.get_or_insert_with(Components::new);
     components.add_security_scheme(
         "bearer",
@@ -49,6 +96,13 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
             "The panel's session, made by logging in.",
         ))),
     );
+    components.add_security_scheme(
+        "signature",
+        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
+            shared::signature::HEADER,
+            "`v1;k=<key id>;t=<unix seconds>;s=<hex HMAC-SHA256 of t.body>`, with a key made by `central-api create-key --kind ingest`.",
+        ))),
+    );
     for parameter in super::utm::common_parameters() {
         components.parameters.insert(parameter.name.clone(), parameter.into());
     }
@@ -60,6 +114,7 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
             .operation_id(Some(id))
             .tag("operations")
             .summary(Some(summary))
+            .security(SecurityRequirement::default())
             .response("200", ok)
             .build()
     };
@@ -75,17 +130,8 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
     ] {
         api.paths.add_path_operation(path, vec![HttpMethod::Get], operation);
     }
-    for item in api.paths.paths.values_mut() {
-        let operations = [
-            &mut item.get,
-            &mut item.put,
-            &mut item.post,
-            &mut item.delete,
-            &mut item.patch,
-        ];
-        for operation in operations.into_iter().flatten() {
-            answers_of_all(operation);
-        }
+    for operation in api.paths.paths.values_mut().flat_map(operations) {
+        answers_of_all(operation);
     }
     api.tags = Some(
         [
@@ -105,7 +151,23 @@ fn answers_of_all(operation: &mut Operation) {
         .parameters
         .as_ref()
         .is_some_and(|parameters| !parameters.is_empty());
+    let known_by = |scheme: &str| {
+        let wanted = SecurityRequirement::new::<_, _, String>(scheme, []);
+        operation.security.iter().flatten().any(|one| *one == wanted)
+    };
+    let (by_token, by_login, by_signature) = (known_by("bearer"), known_by("session"), known_by("signature"));
     for (status, possible, description) in [
+        (
+            "401",
+            by_token || by_login || by_signature,
+            "Who asks is not known: nobody is logged in, or the token or signature is not valid.",
+        ),
+        ("403", by_token, "The token lacks the scope that this needs."),
+        (
+            "429",
+            by_token || by_login,
+            "Too many are asking at once; Retry-After says when to ask again.",
+        ),
         (
             "400",
             with_body || with_parameters,

@@ -20,7 +20,7 @@ use crate::orders::payment::PaymentStatus;
 use crate::orders::rates::reach;
 use crate::orders::state::{MAX_ORDERS, OrderState};
 use crate::orders::store::{Outcome, Stored, refresh_due, store};
-use crate::record::{FieldError, Record};
+use crate::record::{FieldError, NumberOrText, Record};
 use crate::site::Site;
 use crate::state::AppState;
 
@@ -102,18 +102,24 @@ pub struct OrderBody {
     /// Stored as a keyed hash; without country code it takes the site's country.
     phone: Option<String>,
     /// What the customer is charged: after discounts, with tax and shipping.
+    #[schema(value_type = NumberOrText)]
     total: String,
     /// Taken off before `total`.
+    #[schema(value_type = Option<NumberOrText>)]
     discount: Option<String>,
     /// Inside `total`.
+    #[schema(value_type = Option<NumberOrText>)]
     tax: Option<String>,
     /// Inside `total`.
+    #[schema(value_type = Option<NumberOrText>)]
     shipping: Option<String>,
     /// Part of `total` that was paid back.
+    #[schema(value_type = Option<NumberOrText>)]
     refunded: Option<String>,
     /// ISO 4217; the site's when left out.
     currency: Option<String>,
     /// Units of the site's currency for one unit of `currency`; its day's stored rate when left out.
+    #[schema(value_type = Option<NumberOrText>)]
     rate: Option<String>,
     /// As the shop calls it.
     payment_method: Option<String>,
@@ -142,8 +148,10 @@ pub struct OrderBody {
     /// Whether that subscription is active.
     subscription_active: Option<bool>,
     /// Points that the order brings.
+    #[schema(value_type = Option<NumberOrText>)]
     loyalty_earned: Option<String>,
     /// Points that it used.
+    #[schema(value_type = Option<NumberOrText>)]
     loyalty_redeemed: Option<String>,
     /// The code that it came by.
     referral_code: Option<String>,
@@ -163,8 +171,10 @@ pub struct ItemBody {
     /// For people.
     name: Option<String>,
     /// Pieces, kilograms, ….
+    #[schema(value_type = Option<NumberOrText>)]
     quantity: Option<String>,
     /// Of one, in the order's currency.
+    #[schema(value_type = Option<NumberOrText>)]
     price: Option<String>,
 }
 
@@ -182,7 +192,12 @@ pub enum OrdersBody {
 ///
 /// A list is judged one by one: good orders are stored whatever their neighbours are. An order that stands alone and is not allowed
 /// answers 400.
-#[utoipa::path(post, path = "/api/v1/orders", tag = "orders", request_body = OrdersBody, responses(
+#[utoipa::path(post, path = "/api/v1/orders", tag = "orders", request_body(content = OrdersBody, example = json!({
+    "order_id": "10045", "session_id": "0199a3c2-7d1e-7c55-9d0f-1c2b3a4d5e6f", "visitor_id": "3f0c9a51-6a0e-4b8e-9a77-0d6c1b2a3f4e",
+    "email": "olena@example.com", "total": "1299.50", "payment_status": "paid",
+    "items": [{"sku": "TS-1", "name": "T-shirt", "quantity": 2, "price": "649.75"}],
+    "created_at": "2026-11-20T10:15:00+02:00", "updated_at": "2026-11-20T10:17:30+02:00"
+})), responses(
     (status = 200, description = "what became of the order, or of each order of the list", body = Answer),
     (status = 400, description = "the order, or the body as a whole, cannot be read; the field is named", body = ErrorBody),
     (status = 401, description = "no valid API key", body = ErrorBody),
@@ -440,6 +455,7 @@ pub struct RateBody {
     /// The site's local day.
     day: NaiveDate,
     /// Units of the site's currency for one unit of `currency`, at most eight decimal places.
+    #[schema(value_type = NumberOrText)]
     rate: String,
 }
 
@@ -454,7 +470,9 @@ pub struct RatesAnswer {
 
 /// Stores exchange rates by day. An order in another currency that brings no rate takes its day's, else the latest of the seven days
 /// before; orders that a new rate reaches are valued anew.
-#[utoipa::path(put, path = "/api/v1/exchange-rates", tag = "orders", request_body = Vec<RateBody>, responses(
+#[utoipa::path(put, path = "/api/v1/exchange-rates", tag = "orders", request_body(content = Vec<RateBody>, example = json!([
+    {"currency": "EUR", "day": "2026-11-20", "rate": "48.95"}
+])), responses(
     (status = 200, description = "all of them are stored", body = RatesAnswer),
     (status = 400, description = "one cannot be read, none is stored; the field is named", body = ErrorBody),
     (status = 401, description = "no valid API key", body = ErrorBody),

@@ -106,6 +106,9 @@ impl<'a> Page<'a> {
             escaped(text(operation, "summary")),
             escaped(text(operation, "description")),
         ));
+        if let Some(callers) = callers(operation) {
+            self.push(format_args!("<p class=\"callers\">{callers}</p>"));
+        }
         if items(&operation["parameters"]).next().is_some() {
             self.push(format_args!(
                 "<details><summary>Parameters</summary><table><thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Type</th>\
@@ -132,7 +135,15 @@ impl<'a> Page<'a> {
                 "<details><summary>Body, {}</summary>",
                 escaped(media_type)
             ));
-            self.schema(&content["schema"], 0);
+            let examples = content.get("example").into_iter();
+            for example in examples.chain(items(&content["schema"]["examples"])) {
+                let example = match example {
+                    Value::String(text) => text.clone(),
+                    other => serde_json::to_string_pretty(other).unwrap_or_default(),
+                };
+                self.push(format_args!("<pre><code>{}</code></pre>", escaped(&example)));
+            }
+            self.schema(&content["schema"], 0, true);
             self.push(format_args!("</details>"));
         }
         for (status, answer) in members(&operation["responses"]) {
@@ -143,7 +154,7 @@ impl<'a> Page<'a> {
             match schema {
                 Some(schema) if status.starts_with('2') => {
                     self.push(format_args!("<details><summary>{status}: {description}</summary>"));
-                    self.schema(schema, 0);
+                    self.schema(schema, 0, false);
                     self.push(format_args!("</details>"));
                 }
                 _ => self.push(format_args!("<p class=\"status\">{status}: {description}</p>")),
@@ -152,13 +163,17 @@ impl<'a> Page<'a> {
         self.push(format_args!("</section>"));
     }
 
-    fn resolved(&self, schema: &'a Value) -> &'a Value {
-        match schema["$ref"]
-            .as_str()
-            .and_then(|path| path.strip_prefix("#/components/schemas/"))
-        {
-            Some(name) => &self.api["components"]["schemas"][name],
-            None => schema,
+    /// What a reference leads to, or the thing itself; what may be null is shown as what it is otherwise.
+    fn resolved(&self, part: &'a Value) -> &'a Value {
+        let target = |part: &'a Value| {
+            let pointer = part["$ref"].as_str().and_then(|path| path.strip_prefix('#'));
+            pointer.and_then(|pointer| self.api.pointer(pointer)).unwrap_or(part)
+        };
+        let found = target(part);
+        let mut other = items(&found["oneOf"]).filter(|one| one["type"] != "null");
+        match (other.next(), other.next()) {
+            (Some(only), None) => target(only),
+            _ => found,
         }
     }
 
@@ -181,8 +196,25 @@ impl<'a> Page<'a> {
         found
     }
 
-    fn schema(&mut self, schema: &'a Value, depth: usize) {
+    /// Names of the members that must be there, of an object or of each of a list.
+    fn required(&self, schema: &'a Value, steps: usize) -> Vec<&'a str> {
+        let schema = self.resolved(schema);
+        let Some(steps) = steps.checked_sub(1) else {
+            return Vec::new();
+        };
+        let parts = ["allOf", "oneOf", "anyOf"].iter().flat_map(|key| items(&schema[key]));
+        let mut found: Vec<_> = parts.flat_map(|part| self.required(part, steps)).collect();
+        found.extend(items(&schema["required"]).filter_map(Value::as_str));
+        if found.is_empty() && !schema["items"].is_null() {
+            found = self.required(&schema["items"], steps);
+        }
+        found
+    }
+
+    /// `body`: what is sent, of which some members may be left out.
+    fn schema(&mut self, schema: &'a Value, depth: usize, body: bool) {
         let properties = self.properties(schema);
+        let required = self.required(schema, MAX_DEPTH);
         if properties.is_empty() {
             let resolved = self.resolved(schema);
             self.push(format_args!(
@@ -195,20 +227,26 @@ impl<'a> Page<'a> {
         self.push(format_args!("<dl>"));
         for (name, property) in properties {
             let resolved = self.resolved(property);
-            let own = text(property, "description");
-            let description = if own.is_empty() {
-                text(resolved, "description")
+            // What is said of this member stands before what is said of its type; of one that may be null, inside.
+            let description = std::iter::once(property)
+                .chain(items(&property["oneOf"]))
+                .chain([resolved])
+                .map(|part| text(part, "description"))
+                .find(|said| !said.is_empty())
+                .unwrap_or_default();
+            let mark = if body && required.contains(&name.as_str()) {
+                " (required)"
             } else {
-                own
+                ""
             };
             self.push(format_args!(
-                "<dt><code>{}</code> <span>{}</span></dt><dd>{}",
+                "<dt><code>{}</code> <span>{}{mark}</span></dt><dd>{}",
                 escaped(name),
                 escaped(&kind(resolved)),
                 escaped(description),
             ));
             if depth < MAX_DEPTH && !self.properties(property).is_empty() {
-                self.schema(property, depth + 1);
+                self.schema(property, depth + 1, body);
             }
             self.push(format_args!("</dd>"));
         }
@@ -218,6 +256,19 @@ impl<'a> Page<'a> {
 
 fn tag(operation: &Value) -> &str {
     operation["tags"][0].as_str().unwrap_or("other")
+}
+
+/// Who may call an operation, in words.
+fn callers(operation: &Value) -> Option<String> {
+    let ways: Vec<&str> = items(&operation["security"])
+        .flat_map(members)
+        .map(|(scheme, _)| match scheme.as_str() {
+            "bearer" => "a token (<code>Authorization: Bearer …</code>)",
+            "session" => "the panel's login",
+            _ => "a signature",
+        })
+        .collect();
+    (!ways.is_empty()).then(|| format!("Needs {}.", ways.join(" or ")))
 }
 
 fn anchor(method: &str, path: &str) -> String {
@@ -236,6 +287,12 @@ fn kind(schema: &Value) -> String {
     let name = match &schema["type"] {
         Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
         kind => kind.as_str().unwrap_or_default().to_owned(),
+    };
+    let of = text(&schema["items"], "type");
+    let name = if name == "array" && !of.is_empty() {
+        format!("array of {of}")
+    } else {
+        name
     };
     let bound = |key: &str| schema[key].as_f64();
     match (bound("minimum"), bound("maximum")) {
@@ -276,5 +333,45 @@ mod tests {
             }}
         }));
         assert_eq!(page.matches("<code>next</code>").count(), MAX_DEPTH + 1);
+    }
+
+    #[test]
+    fn a_parameter_that_is_described_once_for_all_is_shown_where_it_is_taken() {
+        let page = render(&json!({
+            "info": {"title": "t", "version": "1"},
+            "paths": {"/a": {"get": {"parameters": [{"$ref": "#/components/parameters/period"}], "responses": {}}}},
+            "components": {"parameters": {"period": {"name": "period", "in": "query", "description": "Which days.",
+                "schema": {"type": "string", "enum": ["today", "week"]}}}}
+        }));
+        for shown in ["<code>period</code>", "Which days.", "today | week"] {
+            assert!(page.contains(shown), "{shown} in {page}");
+        }
+    }
+
+    #[test]
+    fn a_body_shows_an_example_what_must_be_there_and_who_may_send_it() {
+        let page = render(&json!({
+            "info": {"title": "t", "version": "1"},
+            "paths": {"/a": {"post": {
+                "security": [{"bearer": []}],
+                "requestBody": {"content": {"application/json": {
+                    "schema": {"oneOf": [{"$ref": "#/components/schemas/One"}, {"type": "array", "items": {"$ref": "#/components/schemas/One"}}]},
+                    "example": {"total": "12.50"}}}},
+                "responses": {}}}},
+            "components": {"schemas": {
+                "One": {"required": ["total"], "properties": {
+                    "total": {"$ref": "#/components/schemas/Number"},
+                    "tax": {"oneOf": [{"type": "null"}, {"$ref": "#/components/schemas/Number", "description": "Inside total."}]}}},
+                "Number": {"type": ["number", "string"], "description": "Read exactly."}
+            }}
+        }));
+        for shown in [
+            "Authorization: Bearer",
+            "&quot;total&quot;: &quot;12.50&quot;",
+            "<code>total</code> <span>number or string (required)</span></dt><dd>Read exactly.",
+            "<code>tax</code> <span>number or string</span></dt><dd>Inside total.",
+        ] {
+            assert!(page.contains(shown), "{shown} in {page}");
+        }
     }
 }

@@ -115,7 +115,7 @@ impl From<Delivery> for DeliveryView {
 
 /// Runs, the latest first, with what came of every recipient.
 #[utoipa::path(get, path = "/api/v1/report-runs", operation_id = "list_report_runs", tag = "reports by e-mail", params(Asked), responses(
-    (status = 200, body = Vec<RunView>),
+    (status = 200, description = "the latest first", body = Vec<RunView>),
     (status = 400, description = "a parameter is not allowed; it is named", body = ErrorBody),
     (status = 401, description = "nobody is logged in", body = ErrorBody),
     (status = 403, description = "not an admin", body = ErrorBody),
@@ -153,7 +153,7 @@ pub struct SentAgain {
 /// Sends a run's report again to those whose mail failed or is uncertain; who is uncertain may get it twice. The others get nothing, nor does who left the schedule meanwhile.
 #[utoipa::path(post, path = "/api/v1/report-runs/{id}/send-again", operation_id = "send_report_again", tag = "reports by e-mail",
     params(("id" = i64, Path, description = "the run's number"), OfSite), responses(
-    (status = 202, body = SentAgain),
+    (status = 202, description = "being sent", body = SentAgain),
     (status = 401, description = "nobody is logged in", body = ErrorBody),
     (status = 403, description = "not an admin", body = ErrorBody),
     (status = 404, description = "there is none with this number", body = ErrorBody),

@@ -180,7 +180,7 @@ async fn log(
 
 /// Schedules of a site.
 #[utoipa::path(get, path = "/api/v1/report-schedules", operation_id = "list_report_schedules", tag = "reports by e-mail", params(OfSite), responses(
-    (status = 200, body = Schedules),
+    (status = 200, description = "the schedules, and whether mails can leave", body = Schedules),
     (status = 400, description = "a parameter is not allowed; it is named", body = ErrorBody),
     (status = 401, description = "nobody is logged in", body = ErrorBody),
     (status = 403, description = "not an admin", body = ErrorBody),
@@ -206,8 +206,10 @@ pub async fn list(
 
 /// Makes a schedule. Its first report is that of the next slot.
 #[utoipa::path(post, path = "/api/v1/report-schedules", operation_id = "create_report_schedule", tag = "reports by e-mail", params(OfSite),
-    request_body = PlanFields, responses(
-    (status = 201, body = ScheduleView),
+    request_body(content = PlanFields, example = json!({
+        "frequency": "weekly", "weekday": 1, "hour": 9, "recipients": ["team@shop.example"], "attach_csv": true
+    })), responses(
+    (status = 201, description = "made", body = ScheduleView),
     (status = 400, description = "a field has a value that is not allowed; it is named", body = ErrorBody),
     (status = 401, description = "nobody is logged in", body = ErrorBody),
     (status = 403, description = "not an admin", body = ErrorBody),
@@ -232,7 +234,7 @@ pub async fn create(
 /// Changes a schedule; absent fields stay as they are. When its time changes or it is switched on, slots that are past are not made up for.
 #[utoipa::path(patch, path = "/api/v1/report-schedules/{id}", operation_id = "change_report_schedule", tag = "reports by e-mail",
     params(("id" = i64, Path, description = "its number")), request_body = PlanFields, responses(
-    (status = 200, body = ScheduleView),
+    (status = 200, description = "as it is now", body = ScheduleView),
     (status = 400, description = "a field has a value that is not allowed; it is named", body = ErrorBody),
     (status = 401, description = "nobody is logged in", body = ErrorBody),
     (status = 403, description = "not an admin", body = ErrorBody),
@@ -356,7 +358,7 @@ pub struct PreviewAsked {
 }
 
 /// Shows a report as it would be mailed: any period and filters of the analytics, or a schedule's next one.
-#[utoipa::path(get, path = "/api/v1/report-preview", operation_id = "preview_report", tag = "reports by e-mail", params(PreviewAsked), responses(
+#[utoipa::path(get, path = "/api/v1/report-preview", operation_id = "preview_report", tag = "reports by e-mail", security(("bearer" = []), ("session" = [])), params(PreviewAsked), responses(
     (status = 200, description = "the page (may be shown in a frame of the panel), or the text", content((String = "text/html"), (String = "text/plain"))),
     (status = 400, description = "a parameter is not allowed; it is named", body = ErrorBody),
     (status = 401, description = "nobody is logged in", body = ErrorBody),

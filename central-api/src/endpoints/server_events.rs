@@ -20,7 +20,7 @@ use crate::ingest::server_event::{FoundBy, ServerEvent, Unsaid, places};
 use crate::ingest::validate::{self, Refusal, Rules};
 use crate::ingest::writer::{Delivery, Verdict};
 use crate::orders::identity::Identifier;
-use crate::record::{FieldError, Record};
+use crate::record::{FieldError, NumberOrText, Record};
 use crate::site::Site;
 use crate::state::AppState;
 
@@ -51,6 +51,7 @@ pub struct ServerEventBody {
     /// Pieces.
     quantity: Option<u32>,
     /// Money, a number or decimal text.
+    #[schema(value_type = Option<NumberOrText>)]
     value: Option<String>,
     /// ISO 4217; the site's when absent.
     currency: Option<String>,
@@ -131,7 +132,9 @@ pub enum EventsReply {
 ///
 /// A list is judged one by one: good events are stored whatever their neighbours are. An event that stands alone and is not
 /// allowed answers 400.
-#[utoipa::path(post, path = "/api/v1/events", operation_id = "send_events", tag = "events", request_body = ServerEventsBody, responses(
+#[utoipa::path(post, path = "/api/v1/events", operation_id = "send_events", tag = "events", request_body(content = ServerEventsBody, example = json!({
+    "action": "sign_up", "visitor_id": "3f0c9a51-6a0e-4b8e-9a77-0d6c1b2a3f4e", "customer_id": "5512", "email": "olena@example.com"
+})), responses(
     (status = 200, description = "what became of the event, or of each event of the list", body = EventsReply),
     (status = 400, description = "the event, or the body as a whole, cannot be read; the field is named", body = ErrorBody),
     (status = 401, description = "no valid API key", body = ErrorBody),

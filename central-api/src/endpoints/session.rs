@@ -55,7 +55,7 @@ fn me(viewer: &Viewer, state: &AppState) -> Me {
 }
 
 /// Logs in: sets the session's cookie. An unknown e-mail and a wrong password get the same answer after the same work.
-#[utoipa::path(post, path = "/api/v1/session", tag = "account", request_body = Login, responses(
+#[utoipa::path(post, path = "/api/v1/session", tag = "account", security(()), request_body = Login, responses(
     (status = 200, description = "logged in; the session's cookie is set", body = Me),
     (status = 401, description = "e-mail or password is wrong", body = ErrorBody),
     (status = 429, description = "too many tries; see Retry-After", body = ErrorBody),
@@ -114,7 +114,7 @@ pub async fn log_out(State(state): State<AppState>, session: Session) -> Result<
 }
 
 /// Who am I.
-#[utoipa::path(get, path = "/api/v1/session", tag = "account", responses(
+#[utoipa::path(get, path = "/api/v1/session", tag = "account", security(("bearer" = []), ("session" = [])), responses(
     (status = 200, body = Me, description = "who is logged in"),
     (status = 401, description = "nobody is logged in", body = ErrorBody),
 ))]

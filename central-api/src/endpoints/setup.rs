@@ -50,7 +50,7 @@ pub struct Account {
 }
 
 /// Whether the first admin is still to be made.
-#[utoipa::path(get, path = "/api/v1/setup", operation_id = "setup_state", tag = "account", responses(
+#[utoipa::path(get, path = "/api/v1/setup", operation_id = "setup_state", tag = "account", security(()), responses(
     (status = 200, body = Setup, description = "whether it is needed"),
 ))]
 pub async fn state(State(state): State<AppState>) -> Result<Json<Setup>, ApiError> {
@@ -59,7 +59,7 @@ pub async fn state(State(state): State<AppState>) -> Result<Json<Setup>, ApiErro
 }
 
 /// Makes the first admin. Works once in the life of an installation.
-#[utoipa::path(post, path = "/api/v1/setup", operation_id = "set_up", tag = "account", request_body = FirstAdmin, responses(
+#[utoipa::path(post, path = "/api/v1/setup", operation_id = "set_up", tag = "account", security(()), request_body = FirstAdmin, responses(
     (status = 201, body = Account, description = "made; log in now"),
     (status = 400, description = "a field has a value that is not allowed", body = ErrorBody),
     (status = 403, description = "the token is not this installation's", body = ErrorBody),
@@ -103,7 +103,7 @@ pub async fn first_admin(
 }
 
 /// Sets a password by a link, once, and ends the user's logins.
-#[utoipa::path(post, path = "/api/v1/account/password-link", operation_id = "use_password_link", tag = "account", request_body = NewPassword, responses(
+#[utoipa::path(post, path = "/api/v1/account/password-link", operation_id = "use_password_link", tag = "account", security(()), request_body = NewPassword, responses(
     (status = 200, body = Account, description = "set; log in now"),
     (status = 400, description = "the password is too short or long", body = ErrorBody),
     (status = 403, description = "the link was used, is too old, or never was one", body = ErrorBody),

@@ -57,7 +57,7 @@ impl From<&Site> for SiteView {
 }
 
 /// Sites that the caller may see, by key.
-#[utoipa::path(get, path = "/api/v1/sites", operation_id = "list_sites", tag = "sites", responses(
+#[utoipa::path(get, path = "/api/v1/sites", operation_id = "list_sites", tag = "sites", security(("bearer" = []), ("session" = [])), responses(
     (status = 200, body = Vec<SiteView>, description = "by key"),
     (status = 401, description = "nobody is logged in", body = ErrorBody),
 ))]

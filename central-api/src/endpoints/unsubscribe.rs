@@ -50,7 +50,7 @@ fn page(language: &str, stage: Stage) -> Result<Response, ApiError> {
 }
 
 /// Asks whether to unsubscribe.
-#[utoipa::path(get, path = "/unsubscribe/{schedule}/{token}", operation_id = "ask_unsubscribe", tag = "reports by e-mail", params(
+#[utoipa::path(get, path = "/unsubscribe/{schedule}/{token}", operation_id = "ask_unsubscribe", tag = "reports by e-mail", security(()), params(
     ("schedule" = i64, Path, description = "the schedule's number"), ("token" = String, Path, description = "as in the mail")), responses(
     (status = 200, description = "a page with a button", body = String, content_type = "text/html"),
     (status = 503, description = "the database cannot be asked now", body = ErrorBody),
@@ -66,7 +66,7 @@ pub async fn ask(
 }
 
 /// Unsubscribes, once and for all.
-#[utoipa::path(post, path = "/unsubscribe/{schedule}/{token}", operation_id = "unsubscribe", tag = "reports by e-mail", params(
+#[utoipa::path(post, path = "/unsubscribe/{schedule}/{token}", operation_id = "unsubscribe", tag = "reports by e-mail", security(()), params(
     ("schedule" = i64, Path, description = "the schedule's number"), ("token" = String, Path, description = "as in the mail")), responses(
     (status = 200, description = "done, or there was nothing to do", body = String, content_type = "text/html"),
     (status = 503, description = "the database cannot take it now", body = ErrorBody),

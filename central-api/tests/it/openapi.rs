@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use central_api::auth::Scope;
 use serde_json::Value;
 
 use crate::support::TestApp;
@@ -36,6 +37,12 @@ fn every_operation_says_what_it_does_and_what_it_answers() {
                 operation["responses"].as_object().is_some_and(|r| !r.is_empty()),
                 "{told}"
             );
+            for (status, answer) in operation["responses"].as_object().unwrap() {
+                assert!(
+                    answer["description"].as_str().is_some_and(|said| !said.is_empty()),
+                    "{told} {status}: OpenAPI wants a description of every answer"
+                );
+            }
             ids.push(
                 operation["operationId"]
                     .as_str()
@@ -62,6 +69,124 @@ fn every_operation_says_what_it_does_and_what_it_answers() {
     let all = ids.len();
     ids.dedup();
     assert_eq!(ids.len(), all, "an operation's id stands twice");
+}
+
+/// `(method, path with numbers for its names, operation)` of the whole description.
+fn operations(api: &Value) -> Vec<(reqwest::Method, String, &Value)> {
+    let paths = api["paths"].as_object().unwrap();
+    let all = paths.iter().flat_map(|(path, item)| {
+        let concrete: Vec<&str> = path
+            .split('/')
+            .map(|part| if part.starts_with('{') { "1" } else { part })
+            .collect();
+        item.as_object().unwrap().iter().map(move |(method, operation)| {
+            let method = method.to_uppercase().parse().unwrap();
+            (method, concrete.join("/"), operation)
+        })
+    });
+    all.collect()
+}
+
+#[tokio::test]
+async fn every_operation_says_who_may_call_it_and_turns_the_others_away() {
+    let app = TestApp::start().await;
+    let site = app.site("shop").await;
+    let with_token = app.bearer(&site, &[Scope::Read, Scope::Orders, Scope::Events]).await;
+    let api = serde_json::to_value(description()).unwrap();
+    for (method, path, operation) in operations(&api) {
+        let told = format!("{method} {path}");
+        let security = operation["security"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{told} does not say who may call it"));
+        let known_by = |scheme: &str| security.iter().any(|one| one.get(scheme).is_some());
+        let open = security.iter().all(|one| one.as_object().unwrap().is_empty());
+        let ask = async |client: &reqwest::Client| {
+            let request = client
+                .request(method.clone(), app.url(&path))
+                .header("content-type", "application/json")
+                .body("{}");
+            request.send().await.unwrap().status().as_u16()
+        };
+        // The body of a login names nobody, which is a 400.
+        let (by_nobody, by_token) = (ask(&app.client).await, ask(&with_token).await);
+        assert_eq!(by_nobody == 401, !open, "{told}: {by_nobody} without credentials");
+        assert_eq!(
+            by_token == 401,
+            !open && !known_by("bearer"),
+            "{told}: {by_token} with a token"
+        );
+        for status in [by_nobody, by_token] {
+            assert!(
+                operation["responses"][status.to_string()].is_object() || status == 404,
+                "{told} does not say that it may answer {status}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_is_described_as_required_where_nothing_is_answered_without_it() {
+    let app = TestApp::start().await;
+    let site = app.site("shop").await;
+    let with_token = app.bearer(&site, &[Scope::Read]).await;
+    let description = serde_json::to_value(description()).unwrap();
+    for (path, item) in description["paths"].as_object().unwrap() {
+        let Some(operation) = item
+            .get("get")
+            .filter(|_| path.starts_with("/api/utm/") && !path.contains('{'))
+        else {
+            continue;
+        };
+        let status = with_token.get(app.url(path)).send().await.unwrap().status();
+        let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+        let required = parameters.any(|parameter| parameter["required"] == true);
+        assert_eq!(status == 400, required, "{path}: {status} without any parameter");
+    }
+}
+
+#[tokio::test]
+async fn the_examples_of_the_description_are_taken_as_they_stand() {
+    let app = TestApp::start().await;
+    let site = app.site("shop").await;
+    let with_token = app.bearer(&site, &[Scope::Read, Scope::Orders, Scope::Events]).await;
+    let admin = app.admin().await;
+    let api = serde_json::to_value(description()).unwrap();
+    let mut tried = Vec::new();
+    for (method, path, operation) in operations(&api) {
+        for (media_type, content) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
+            let Some(example) = content.get("example").or_else(|| content.pointer("/schema/examples/0")) else {
+                continue;
+            };
+            let token = operation["security"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|one| one.get("bearer").is_some());
+            let client = if token { &with_token } else { &admin };
+            let body = example.as_str().map_or_else(|| example.to_string(), str::to_owned);
+            let request = client
+                .request(method.clone(), app.url(&path))
+                .header("content-type", media_type)
+                .body(body);
+            let answer = request.send().await.unwrap();
+            let (status, said) = (answer.status(), answer.text().await.unwrap());
+            assert!(status.is_success(), "{method} {path}: {status} {said}");
+            tried.push(path.clone());
+        }
+    }
+    tried.sort();
+    assert_eq!(
+        tried,
+        [
+            "/api/utm/query",
+            "/api/v1/ad-spend",
+            "/api/v1/analytics/campaigns",
+            "/api/v1/events",
+            "/api/v1/exchange-rates",
+            "/api/v1/orders",
+            "/api/v1/report-schedules",
+        ]
+    );
 }
 
 #[test]
@@ -109,6 +234,7 @@ async fn the_description_and_its_page_are_served_without_script_or_another_host(
     for path in api["paths"].as_object().unwrap().keys() {
         assert!(page.contains(path.as_str()), "{path}");
     }
+    assert!(!page.contains("<code></code>"), "something on the page has no name");
     let style = app.client.get(app.url("/api/docs/style.css")).send().await.unwrap();
     assert_eq!(style.headers()["content-type"], "text/css; charset=utf-8");
 }

@@ -16,7 +16,7 @@ use crate::business::segments::Segment;
 use crate::db::audit_log::{self, Actor, Entry};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Json, Query};
-use crate::record::exact;
+use crate::record::{NumberOrText, exact};
 use crate::state::AppState;
 
 /// A campaign to be made; it begins as a draft.
@@ -34,7 +34,7 @@ pub struct NewCampaign {
     discount_type: DiscountType,
     /// Percent, or an amount; 0 for the other types. A number or text.
     #[serde(default, deserialize_with = "amount")]
-    #[schema(value_type = String)]
+    #[schema(value_type = NumberOrText)]
     discount_value: Decimal,
     /// First local day.
     start_day: NaiveDate,
@@ -46,7 +46,7 @@ pub struct NewCampaign {
     audience: Option<Segment>,
     /// What it costs beside its discounts. A number or text.
     #[serde(default, deserialize_with = "amount")]
-    #[schema(value_type = String)]
+    #[schema(value_type = NumberOrText)]
     budget: Decimal,
     /// At most 50; compared in lower case.
     #[serde(default)]
@@ -70,7 +70,7 @@ pub struct CampaignChange {
     discount_type: Option<DiscountType>,
     /// Percent, or an amount.
     #[serde(default, deserialize_with = "some_amount")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NumberOrText>)]
     discount_value: Option<Decimal>,
     /// First local day.
     start_day: Option<NaiveDate>,
@@ -84,7 +84,7 @@ pub struct CampaignChange {
     audience: Option<Option<Segment>>,
     /// What it costs beside its discounts.
     #[serde(default, deserialize_with = "some_amount")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NumberOrText>)]
     budget: Option<Decimal>,
     /// At most 50.
     utm_campaigns: Option<Vec<String>>,
@@ -113,7 +113,10 @@ fn stated<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Opt
 }
 
 /// Makes a campaign, as a draft.
-#[utoipa::path(post, path = "/api/v1/analytics/campaigns", operation_id = "create_campaign", tag = "business", request_body = NewCampaign, responses(
+#[utoipa::path(post, path = "/api/v1/analytics/campaigns", operation_id = "create_campaign", tag = "business", security(("session" = [])), request_body(content = NewCampaign, example = json!({
+    "name": "Black Friday", "discount_type": "percent", "discount_value": 20, "start_day": "2026-11-23", "end_day": "2026-11-30",
+    "budget": "5000", "utm_campaigns": ["black-friday"], "promo_codes": ["BF20"]
+})), responses(
     (status = 201, body = CampaignView, description = "the draft"),
     (status = 400, body = ErrorBody, description = "a field has a value that is not allowed; it is named"),
     (status = 401, body = ErrorBody, description = "nobody is logged in"),
@@ -156,7 +159,7 @@ pub async fn create(
 }
 
 /// Changes a campaign, or moves it on: draft → active ⇄ paused → completed. Its performance follows within seconds.
-#[utoipa::path(patch, path = "/api/v1/analytics/campaigns/{id}", operation_id = "change_campaign", tag = "business", request_body = CampaignChange,
+#[utoipa::path(patch, path = "/api/v1/analytics/campaigns/{id}", operation_id = "change_campaign", tag = "business", security(("session" = [])), request_body = CampaignChange,
     params(OfSite, ("id" = i64, Path, description = "number of the campaign")), responses(
     (status = 200, body = CampaignView, description = "as it is now"),
     (status = 400, body = ErrorBody, description = "a field has a value that is not allowed; it is named"),
@@ -224,6 +227,7 @@ pub async fn change(
 
 /// Deletes a draft. A campaign that ran is completed instead, so that its figures stay.
 #[utoipa::path(delete, path = "/api/v1/analytics/campaigns/{id}", operation_id = "delete_campaign", tag = "business",
+    security(("session" = [])),
     params(OfSite, ("id" = i64, Path, description = "number of the campaign")), responses(
     (status = 204, description = "deleted"),
     (status = 401, body = ErrorBody, description = "nobody is logged in"),

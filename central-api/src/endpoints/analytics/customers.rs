@@ -452,6 +452,7 @@ pub struct OfSite {
 
 /// One customer, with the orders and what the site keeps of who it is. For admins.
 #[utoipa::path(get, path = "/api/v1/analytics/customers/{customer}", operation_id = "business_customer", tag = "business",
+    security(("session" = [])),
     params(OfSite, ("customer" = i64, Path, description = "number of the customer")), responses(
     (status = 200, body = CustomerView, description = "the customer"),
     (status = 401, body = ErrorBody, description = "nobody is logged in"),

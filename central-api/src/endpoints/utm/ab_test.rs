@@ -504,9 +504,9 @@ pub(super) fn endpoint() -> Endpoint {
         // Here it is required.
         .filter(|parameter| !matches!(parameter, RefOr::Ref(common) if common.ref_location.ends_with("/campaign")))
         .collect();
-    parameters.push(describe::text(
+    parameters.push(describe::required_text(
         "campaign",
-        "Required: the campaign, once. The same as utm_campaign.",
+        "The campaign, once. The same as utm_campaign.",
     ));
     parameters.extend(self::parameters());
     Endpoint {

@@ -5,7 +5,6 @@ use utoipa::openapi::path::{Operation, OperationBuilder, Parameter, ParameterBui
 use utoipa::openapi::schema::{
     AllOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
 };
-use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Response, ResponseBuilder, ResponsesBuilder};
 
 use super::asked::{MAX_LIMIT, MAX_OFFSET};
@@ -116,6 +115,13 @@ pub fn choice<P: From<Parameter>>(name: &str, allowed: &[&str], description: &st
 /// A text parameter.
 pub fn text<P: From<Parameter>>(name: &str, description: &str) -> P {
     parameter(name, ObjectBuilder::new().schema_type(Type::String).into(), description)
+}
+
+/// A text parameter without which there is no answer.
+pub fn required_text(name: &str, description: &str) -> RefOr<Parameter> {
+    let mut parameter: Parameter = text(name, description);
+    parameter.required = Required::True;
+    parameter.into()
 }
 
 /// A whole number between bounds.
@@ -287,10 +293,6 @@ pub fn operation(
         ))
         .tag("analytics")
         .responses(responses.build())
-        .securities(Some([
-            SecurityRequirement::new::<_, _, String>("bearer", []),
-            SecurityRequirement::new::<_, _, String>("session", []),
-        ]))
 }
 
 /// An error answer.

@@ -217,9 +217,9 @@ pub(super) fn endpoint() -> Endpoint {
         ])
     };
     let mut parameters = describe::scope_parameters();
-    parameters.push(describe::text(
+    parameters.push(describe::required_text(
         "metrics",
-        "Required: keys of the catalogue, joined by commas or repeated.",
+        "Keys of the catalogue, joined by commas or repeated.",
     ));
     parameters.push(describe::text(
         "dimensions",
