@@ -19,7 +19,7 @@ pub const VISITOR_HEADER: &str = "x-ud-visitor";
 /// Header that tells the origin which session it is: a UUID.
 pub const SESSION_HEADER: &str = "x-ud-session";
 /// Value of `Accept-CH` on an answer for which [`Outcome::accept_ch`] holds.
-pub const ACCEPT_CH: &str = "Sec-CH-UA-Model, Sec-CH-UA-Platform-Version, Sec-CH-UA-Form-Factors";
+pub const ACCEPT_CH: &str = "Sec-CH-UA-Model, Sec-CH-UA-Platform-Version";
 /// Name of the custom action that carries the touch of a landing which the origin answered with a redirect.
 pub const REDIRECT: &str = "redirect";
 

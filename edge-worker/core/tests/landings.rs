@@ -4,7 +4,7 @@ mod browser;
 
 use browser::{Browser, CHROME, navigation, settings};
 use edge_core::hit::Hit;
-use edge_core::landing::{Kind, REDIRECT, decide, strip};
+use edge_core::landing::{ACCEPT_CH, Kind, REDIRECT, decide, strip};
 use shared::action::Action;
 use shared::event::{BotReason, Consent, Event, Origin};
 
@@ -141,6 +141,18 @@ fn only_a_navigation_for_a_document_is_a_landing() {
         ("no URL", path(""), Kind::Track),
     ] {
         assert_eq!(decide(&hit, &settings, browser::NOW, [1; 64]).kind, kind, "{what}");
+    }
+}
+
+#[test]
+fn a_hint_that_browsers_are_asked_for_is_one_that_the_worker_reads() {
+    let read = include_str!("../../src/request.rs");
+    for hint in ACCEPT_CH.split(", ") {
+        let header = format!("\"{}\"", hint.to_lowercase());
+        assert!(
+            read.contains(&header),
+            "{hint} is sent with every request and read by nobody"
+        );
     }
 }
 
