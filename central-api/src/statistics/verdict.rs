@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Undefined;
 use super::ab_test::{Analysis, Missing};
 
-/// The same in the panel's two languages.
+/// A name or sentence in the panel's two languages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Words {
     /// Ukrainian.

@@ -189,6 +189,43 @@ async fn the_examples_of_the_description_are_taken_as_they_stand() {
     );
 }
 
+/// Of two types with one name the description shows one, and says of the other's values what is not true.
+#[test]
+fn no_two_described_types_have_one_name() {
+    fn walk(folder: &Path, names: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, names);
+                continue;
+            }
+            let mut described = false;
+            for line in std::fs::read_to_string(&path).unwrap_or_default().lines() {
+                described |= line.starts_with("#[derive(") && line.contains("ToSchema");
+                let mut words = line
+                    .split_whitespace()
+                    .skip_while(|word| !matches!(*word, "struct" | "enum"));
+                if let (false, Some(_), Some(name)) = (line.starts_with([' ', '/']), words.next(), words.next()) {
+                    let name = name.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+                    if std::mem::take(&mut described) {
+                        names.push(name.to_owned());
+                    }
+                }
+            }
+        }
+    }
+    let mut names = Vec::new();
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
+    assert!(names.len() > 100);
+    names.sort();
+    let twice: Vec<_> = names
+        .windows(2)
+        .filter(|pair| pair[0] == pair[1])
+        .map(|pair| &pair[0])
+        .collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}
+
 #[test]
 fn every_reference_leads_somewhere() {
     let api = serde_json::to_value(description()).unwrap();

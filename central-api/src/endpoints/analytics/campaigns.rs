@@ -80,13 +80,13 @@ pub struct CampaignView {
     /// (revenue − discounts − budget) / (discounts + budget), in percent; null where `undefined` says why.
     roi: Figure,
     /// Why a figure is null, by its name.
-    undefined: BTreeMap<&'static str, Undefined>,
+    undefined: BTreeMap<&'static str, NoFigure>,
 }
 
 /// Why there is no figure.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Undefined {
+enum NoFigure {
     /// Neither discounts nor a budget: nothing was spent.
     NoCost,
     /// Filters count some of the orders, and nobody can tell which part of the budget brought these.
@@ -201,12 +201,12 @@ pub struct CampaignDetail {
 
 /// The return on what was spent for so much revenue, and why there is none. A budget is spent on all orders: on some of them alone,
 /// discounts are the only cost that is known.
-fn roi(revenue: Decimal, discounts: Decimal, budget: Decimal, filtered: bool) -> Result<Figure, Undefined> {
+fn roi(revenue: Decimal, discounts: Decimal, budget: Decimal, filtered: bool) -> Result<Figure, NoFigure> {
     let cost = discounts + budget;
     if filtered && !budget.is_zero() {
-        Err(Undefined::BudgetIsOfAllOrders)
+        Err(NoFigure::BudgetIsOfAllOrders)
     } else if cost.is_zero() {
-        Err(Undefined::NoCost)
+        Err(NoFigure::NoCost)
     } else {
         Ok(Figure::ratio(100, (revenue - cost).into(), cost.into()))
     }

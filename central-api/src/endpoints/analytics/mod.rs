@@ -23,6 +23,7 @@ use crate::reports::figure::Figure;
 use crate::reports::filter::Filters;
 use crate::reports::period::PeriodAnswer;
 use crate::state::AppState;
+use crate::statistics::verdict::Words;
 
 /// What an answer is about.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,15 +37,6 @@ pub struct BusinessScope {
     /// Which orders count: dimension → values as they would be asked for again; empty: all.
     #[schema(value_type = std::collections::BTreeMap<String, Vec<String>>)]
     filters: Filters,
-}
-
-/// A name or sentence in the panel's two languages.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Words {
-    /// Ukrainian.
-    uk: String,
-    /// English.
-    en: String,
 }
 
 impl From<Text> for Words {
