@@ -61,14 +61,74 @@ pub struct Fields<'a> {
     pub settings: &'a serde_json::Value,
 }
 
-/// The stored settings of a site; nobody else changes them until the transaction ends.
+/// A row.
+pub struct Stored {
+    site_id: i32,
+    site_key: String,
+    name: String,
+    domains: Vec<String>,
+    time_zone: String,
+    currency: String,
+    country: String,
+    language: String,
+    /// All settings that differ from their defaults.
+    pub settings: serde_json::Value,
+}
+
+impl Stored {
+    /// What it says.
+    ///
+    /// # Errors
+    /// Its zone or settings cannot be read (it names the site).
+    pub fn site(self) -> anyhow::Result<Site> {
+        let settings: SiteSettings =
+            serde_json::from_value(self.settings).with_context(|| format!("site {}: settings", self.site_key))?;
+        Ok(Site {
+            id: self.site_id,
+            not_sources: self.domains.iter().chain(&settings.payment_hosts).cloned().collect(),
+            time_zone: self
+                .time_zone
+                .parse()
+                .ok()
+                .with_context(|| format!("site {}: unknown time zone", self.site_key))?,
+            settings,
+            key: self.site_key,
+            name: self.name,
+            domains: self.domains,
+            currency: self.currency,
+            country: self.country,
+            language: self.language,
+        })
+    }
+}
+
+/// A site as it is stored; nobody else changes it until the transaction ends, and no order is valued.
 ///
 /// # Errors
 /// The database's, also when the site is gone.
-pub async fn lock_settings(db: impl PgExecutor<'_>, site_id: i32) -> sqlx::Result<serde_json::Value> {
-    sqlx::query_scalar!("select settings from sites where site_id = $1 for update", site_id)
-        .fetch_one(db)
-        .await
+pub async fn lock(db: impl PgExecutor<'_>, site_id: i32) -> sqlx::Result<Stored> {
+    sqlx::query_as!(
+        Stored,
+        "select site_id, site_key, name, domains, time_zone, currency, country, language, settings from sites where site_id = $1 for update",
+        site_id
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// The currency that a site's orders are valued in and the zone of its days. Neither changes until the transaction ends. To be asked for
+/// before any order is locked: who changes a site locks it first and its orders after.
+///
+/// # Errors
+/// The database's, also when the site is gone.
+pub async fn keep_valuation(db: impl PgExecutor<'_>, site_id: i32) -> sqlx::Result<(String, String)> {
+    let row = sqlx::query!(
+        "select currency, time_zone from sites where site_id = $1 for key share",
+        site_id
+    )
+    .fetch_one(db)
+    .await?;
+    Ok((row.currency, row.time_zone))
 }
 
 /// Changes a site.
@@ -99,29 +159,11 @@ pub async fn update(db: impl PgExecutor<'_>, site_id: i32, fields: &Fields<'_>) 
 /// # Errors
 /// The database's, or a row whose zone or settings cannot be read (it names the site).
 pub async fn all(pool: &PgPool) -> anyhow::Result<Vec<Site>> {
-    let rows = sqlx::query!("select site_id, site_key, name, domains, time_zone, currency, country, language, settings from sites order by site_id")
-        .fetch_all(pool)
-        .await?;
-    rows.into_iter()
-        .map(|row| {
-            let settings: SiteSettings =
-                serde_json::from_value(row.settings).with_context(|| format!("site {}: settings", row.site_key))?;
-            Ok(Site {
-                id: row.site_id,
-                not_sources: row.domains.iter().chain(&settings.payment_hosts).cloned().collect(),
-                time_zone: row
-                    .time_zone
-                    .parse()
-                    .ok()
-                    .with_context(|| format!("site {}: unknown time zone", row.site_key))?,
-                settings,
-                key: row.site_key,
-                name: row.name,
-                domains: row.domains,
-                currency: row.currency,
-                country: row.country,
-                language: row.language,
-            })
-        })
-        .collect()
+    let rows = sqlx::query_as!(
+        Stored,
+        "select site_id, site_key, name, domains, time_zone, currency, country, language, settings from sites order by site_id"
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(Stored::site).collect()
 }

@@ -197,10 +197,12 @@ pub async fn change(
     change.country.as_deref().map(site_rules::country).transpose()?;
     change.language.as_deref().map(site_rules::language).transpose()?;
 
-    // Locked while the settings are merged: two admins who change two settings at once both get their way.
+    // Locked while the settings are merged: two admins who change two settings at once both get their way. And what follows from a change
+    // follows from what is stored: this process may not have read another's change yet.
     let mut transaction = state.pool.begin().await?;
-    let stored = sites::lock_settings(&mut *transaction, site.id).await?;
-    let settings = merged(stored, change.settings.unwrap_or_default())?;
+    let stored = sites::lock(&mut *transaction, site.id).await?;
+    let settings = merged(stored.settings.clone(), change.settings.unwrap_or_default())?;
+    let site = stored.site()?;
     let typed: SiteSettings =
         serde_json::from_value(settings.clone()).map_err(|error| ApiError::invalid("settings", error.to_string()))?;
     site_rules::public_url(typed.public_url.as_deref(), domains.as_deref().unwrap_or(&site.domains))?;
@@ -218,7 +220,7 @@ pub async fn change(
         },
     )
     .await?;
-    let mut after = Site::clone(&site);
+    let mut after = site.clone();
     after.name = change.name.unwrap_or(after.name);
     after.domains = domains.unwrap_or(after.domains);
     if let Some(zone) = &change.time_zone {
@@ -230,7 +232,7 @@ pub async fn change(
     after.settings = typed;
     let now = state.clock.now();
     let effects = site_change::apply(&mut transaction, &site, &after, now).await?;
-    let detail = site_change::difference(&SiteView::from(&*site), &SiteView::from(&after))?;
+    let detail = site_change::difference(&SiteView::from(&site), &SiteView::from(&after))?;
     let entry = Entry {
         site_id: Some(site.id),
         actor: Actor::User(&admin.0),

@@ -1,6 +1,7 @@
 //! How states become rows: one transaction locks the orders, merges the states, links them, writes them, and brings the sums of
 //! every session that they touch up to date.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
@@ -17,7 +18,7 @@ use super::rates::{Rates, day_of};
 use super::state::OrderState;
 use crate::database::{Fault, fault};
 use crate::db::orders::{self, OrderRow, SessionMoney};
-use crate::db::{order_marks, rollup_marks};
+use crate::db::{order_marks, rollup_marks, sites};
 use crate::site::Site;
 
 /// What a state did to its order.
@@ -158,6 +159,7 @@ pub async fn store_in(
     states: &[OrderState],
     freshness: Freshness,
 ) -> Result<Vec<Stored>, StoreError> {
+    let site = &*as_stored(conn, site).await?;
     let mut ids: Vec<String> = states.iter().map(|state| state.order_id.clone()).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -210,6 +212,7 @@ pub async fn refresh_in(
     now: DateTime<Utc>,
     ids: &[String],
 ) -> Result<usize, StoreError> {
+    let site = &*as_stored(conn, site).await?;
     let before: BTreeMap<String, OrderRow> = orders::lock(conn, site.id, ids)
         .await?
         .into_iter()
@@ -222,6 +225,20 @@ pub async fn refresh_in(
     let next: Vec<Option<DateTime<Utc>>> = after.values().map(|row| next_check(row, now)).collect();
     orders::set_recheck(conn, site.id, &ids, &next).await?;
     Ok(after.iter().filter(|(id, row)| before.get(*id) != Some(row)).count())
+}
+
+/// The site with the currency and zone that are stored, which this process may have read before another changed them. An order that is valued
+/// by the old ones after every order was valued anew would stay so.
+async fn as_stored<'a>(conn: &mut PgConnection, site: &'a Site) -> sqlx::Result<Cow<'a, Site>> {
+    let (currency, zone) = sites::keep_valuation(conn, site.id).await?;
+    if (&currency, zone.as_str()) == (&site.currency, site.time_zone.name()) {
+        return Ok(Cow::Borrowed(site));
+    }
+    Ok(Cow::Owned(Site {
+        time_zone: zone.parse().unwrap_or(site.time_zone),
+        currency,
+        ..site.clone()
+    }))
 }
 
 /// Takes from orders which visit led to them, and with `contacts` who ordered. Their numbers and campaign stay: they are the shop's

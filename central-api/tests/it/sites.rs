@@ -77,6 +77,27 @@ async fn two_changes_at_once_both_hold() {
 }
 
 #[tokio::test]
+async fn what_follows_from_a_change_follows_from_what_is_stored_not_from_what_this_process_read() {
+    let app = TestApp::start().await;
+    app.site("shop").await;
+    let admin = app.admin().await;
+    // Another process made it count in euros, and this one has not read that yet.
+    sqlx::query("update sites set currency = 'EUR'")
+        .execute(&app.db.pool)
+        .await
+        .unwrap();
+    let answer = admin
+        .patch(app.url("/api/v1/sites/shop"))
+        .json(&json!({"currency": "UAH"}))
+        .send()
+        .await
+        .unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    assert_eq!(answer["currency"], "UAH");
+    assert_eq!(answer["effects"][0]["code"], "orders_revalued", "{answer}");
+}
+
+#[tokio::test]
 async fn what_is_not_allowed_is_refused_by_field_and_changes_nothing() {
     let app = TestApp::start().await;
     app.site("shop").await;

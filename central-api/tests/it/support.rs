@@ -246,6 +246,23 @@ impl TestApp {
     }
 }
 
+/// Whether some connection to this database comes to wait for a lock before `other` is over.
+pub async fn waits_for_a_lock<T>(pool: &PgPool, other: &tokio::task::JoinHandle<T>) -> bool {
+    while !other.is_finished() {
+        let waiting: i64 = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+        )
+        .fetch_one(pool)
+        .await
+        .unwrap();
+        if waiting > 0 {
+            return true;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    false
+}
+
 /// A client that sends this header with every request.
 pub fn client_with(name: &'static str, value: &str) -> reqwest::Client {
     let mut headers = reqwest::header::HeaderMap::new();

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Shop, dec, uuid};
+use crate::support::waits_for_a_lock;
 
 #[tokio::test]
 async fn refunds_and_cancellations_change_revenue_to_the_cent() {
@@ -42,6 +43,47 @@ async fn refunds_and_cancellations_change_revenue_to_the_cent() {
             "session's hour and order's"
         );
     }
+}
+
+#[tokio::test]
+async fn orders_are_valued_in_the_currency_that_the_site_has_also_by_a_process_that_has_not_read_it_yet() {
+    let shop = Shop::open().await;
+    // With a contact it is looked at again later, without one never.
+    let order = |id: &str, currency: &str, email: Option<&str>| {
+        json!({"order_id": id, "email": email, "total": 100, "currency": currency, "payment_status": "paid",
+            "created_at": "2026-11-20T09:00:00Z", "updated_at": "2026-11-20T09:00:00Z"})
+    };
+    shop.ok(order("before", "UAH", Some("ann@shop.example"))).await;
+    sqlx::query("update sites set currency = 'EUR'")
+        .execute(&shop.app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(shop.ok(order("after", "EUR", None)).await["revenue"], "100");
+    assert_eq!(shop.ok(order("foreign", "UAH", None)).await["revenue"], Value::Null);
+    shop.wait(TimeDelta::minutes(1));
+    assert_eq!(shop.refresh().await, 1);
+    assert_eq!(shop.get("before").await["revenue"], Value::Null);
+}
+
+#[tokio::test]
+async fn an_order_waits_for_the_change_of_currency_that_values_all_orders_anew() {
+    let shop = Shop::open().await;
+    let mut change = shop.app.db.pool.begin().await.unwrap();
+    sqlx::query("select 1 from sites for update")
+        .execute(&mut *change)
+        .await
+        .unwrap();
+    let order = json!({"order_id": "meanwhile", "total": 100, "currency": "EUR", "payment_status": "paid"});
+    let url = shop.app.url("/api/v1/orders");
+    let sent = tokio::spawn(shop.client.post(url).body(order.to_string()).send());
+    assert!(waits_for_a_lock(&shop.app.db.pool, &sent).await);
+    sqlx::query("update sites set currency = 'EUR'")
+        .execute(&mut *change)
+        .await
+        .unwrap();
+    change.commit().await.unwrap();
+    let answer: Value = sent.await.unwrap().unwrap().json().await.unwrap();
+    assert_eq!(answer["revenue"], "100", "{answer}");
 }
 
 /// Purchases, those of known value and the average order, the same by either date of money.
