@@ -23,12 +23,16 @@ const VERSION: u32 = 1;
 /// Days whose orders are read at once.
 const DAYS_AT_ONCE: usize = 14;
 
-/// Columns of numbers, in the order in which they stand in a block, each with what it is of an order's facts `o`.
+/// Columns of numbers, in the order in which they stand in a block, each with what it is of an order's facts `o`. Money beyond what 64 bits hold
+/// (nine hundred trillion) is taken for that much, here and of items.
 const NUMBERS: [(&str, &str); 8] = [
     ("purchase", "o.purchase::int::bigint"),
     ("revenue", "coalesce(o.revenue * 10000, 0)::bigint"),
     ("valued", "(o.revenue is not null)::int::bigint"),
-    ("discount", "coalesce(o.discount * 10000, 0)::bigint"),
+    (
+        "discount",
+        "least(coalesce(o.discount * 10000, 0), 9223372036854775807)::bigint",
+    ),
     ("customer", "coalesce(o.customer_no, 0)"),
     ("purchase_no", "coalesce(o.purchase_no, 0)::bigint"),
     ("vip", "(o.vip_tier is not null)::int::bigint"),
@@ -153,7 +157,7 @@ async fn sold_on(conn: &mut PgConnection, site_id: i32, days: &[NaiveDate]) -> s
     sqlx::query_as!(
         Sold,
         r#"select day as "day!", order_id as "order_id!", item as "item!", max(name) as name, round(sum(quantity) * 10000)::bigint as "quantity!",
-            (coalesce(sum(amount), 0) * 10000)::bigint as "amount!"
+            least(coalesce(sum(amount), 0) * 10000, 9223372036854775807)::bigint as "amount!"
         from sold_items where site_id = $1 and day = any($2)
         group by day, order_id, item
         order by day, order_id, item"#,

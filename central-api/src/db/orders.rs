@@ -308,7 +308,7 @@ pub async fn lock_sums(conn: &mut PgConnection, site_id: i32, sessions: &[Uuid])
     Ok(())
 }
 
-/// Sums by session.
+/// Sums by session. More than a column of money holds is taken for that much: orders of absurd amounts must not keep others out.
 pub async fn session_money(
     conn: &mut PgConnection,
     site_id: i32,
@@ -320,7 +320,7 @@ pub async fn session_money(
             (count(*) filter (where payment_status = 'prepaid'))::integer as "lead_orders!",
             (count(*) filter (where payment_status in ('paid', 'partially_refunded')))::integer as "paid_orders!",
             (count(*) filter (where payment_status in ('paid', 'partially_refunded') and revenue is null))::integer as "unvalued_orders!",
-            coalesce(sum(revenue), 0) as "revenue!"
+            least(coalesce(sum(revenue), 0), 99999999999999.9999) as "revenue!"
         from orders where site_id = $1 and session_id = any($2) and visitor_id is not null group by visitor_id, session_id"#,
         site_id,
         sessions

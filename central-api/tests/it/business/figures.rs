@@ -60,6 +60,43 @@ pub(super) fn any_order(rng: &mut StdRng, n: usize) -> Value {
     order
 }
 
+#[tokio::test]
+async fn one_order_of_absurd_amounts_does_not_stop_the_figures_of_the_others() {
+    let shop = Shop::open().await;
+    let most = "99999999999999.9999";
+    let line = |sku: &str| json!({"sku": sku, "quantity": "999999.999", "price": most});
+    shop.send(&[
+        json!({"order_id": "absurd", "total": "1", "discount": most, "currency": "EUR", "rate": "9999999999", "payment_status": "paid",
+            "customer_id": "1", "created_at": "2026-11-19T10:00:00Z", "updated_at": "2026-11-19T10:00:00Z",
+            "loyalty_earned": most, "items": vec![line("a"); 100]}),
+        json!({"order_id": "good", "total": "25", "payment_status": "paid", "customer_id": "2",
+            "created_at": "2026-11-19T11:00:00Z", "updated_at": "2026-11-19T11:00:00Z",
+            "items": [{"sku": "b", "quantity": 2, "price": "12.50"}]}),
+        // What is not known is not taken for absurd.
+        json!({"order_id": "unvalued", "total": "25", "discount": "1", "currency": "USD", "payment_status": "paid", "customer_id": "3",
+            "created_at": "2026-11-19T11:00:00Z", "updated_at": "2026-11-19T11:00:00Z",
+            "items": [{"sku": "c", "quantity": 2, "price": "12.50"}, {"sku": "d"}]}),
+    ])
+    .await;
+    shop.catch_up().await;
+    for filter in ["", "&utm_source=!ig"] {
+        let days = shop
+            .get(&format!("/api/v1/analytics/dashboard?period=month{filter}"))
+            .await;
+        let text = days.to_string();
+        assert!(text.contains("\"b\"") && text.contains("\"a\""), "{filter}: {text}");
+    }
+    let unknown: i64 =
+        sqlx::query_scalar("select count(*) from sold_items where order_id = 'unvalued' and amount is null")
+            .fetch_one(&shop.app.db.pool)
+            .await
+            .unwrap();
+    assert_eq!(unknown, 2);
+    let kept = shop.kept().await;
+    shop.rebuild().await;
+    assert_eq!(shop.kept().await, kept);
+}
+
 #[derive(Default, PartialEq, Debug)]
 struct Plain {
     revenue: Decimal,

@@ -86,6 +86,21 @@ async fn an_order_waits_for_the_change_of_currency_that_values_all_orders_anew()
     assert_eq!(answer["revenue"], "100", "{answer}");
 }
 
+#[tokio::test]
+async fn orders_of_absurd_amounts_in_one_session_keep_no_other_order_out() {
+    let shop = Shop::open().await;
+    shop.session(1, 11, TimeDelta::hours(1), None).await;
+    let order = |id: &str, total: &str| json!({"order_id": id, "session_id": uuid(11), "total": total, "payment_status": "paid"});
+    let list = json!([
+        order("a", "60000000000000"),
+        order("b", "60000000000000"),
+        order("c", "10")
+    ]);
+    let answer = shop.ok(list).await;
+    assert_eq!(answer["orders"].as_array().map(Vec::len), Some(3), "{answer}");
+    assert_eq!(shop.money(11).await, (3, 0, 3, dec("99999999999999.9999")));
+}
+
 /// Purchases, those of known value and the average order, the same by either date of money.
 async fn average_order(shop: &Shop) -> [Value; 3] {
     let reader = shop.app.bearer(&shop.site, &[Scope::Read]).await;
