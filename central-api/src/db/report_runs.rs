@@ -3,7 +3,7 @@
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 use super::report_schedules::read_filters;
 use crate::mail::plan::Format;
@@ -395,13 +395,13 @@ pub async fn postpone(
 ///
 /// # Errors
 /// The database's.
-pub async fn close(
-    db: impl PgExecutor<'_>,
-    run_id: i64,
-    now: DateTime<Utc>,
-    failure: Option<&str>,
-) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(
+pub async fn close(pool: &PgPool, run_id: i64, now: DateTime<Utc>, failure: Option<&str>) -> sqlx::Result<bool> {
+    let mut tx = pool.begin().await?;
+    // First, so that the statement after it sees what somebody who asked to send again put back meanwhile.
+    sqlx::query!("select 1 as one from report_runs where run_id = $1 for update", run_id)
+        .fetch_one(&mut *tx)
+        .await?;
+    let finished = sqlx::query_scalar!(
         r#"update report_runs r set finished_at = case when open.next is null then $2::timestamptz end, try_after = coalesce(open.next, r.try_after),
             failure = $3, failures = case when $3::text is null then 0 else failures + 1 end
         from (select min(try_after) as next from report_deliveries where run_id = $1 and state in ('pending', 'sending')) open
@@ -410,8 +410,10 @@ pub async fn close(
         now,
         failure,
     )
-    .fetch_one(db)
-    .await
+    .fetch_one(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(finished)
 }
 
 /// Puts recipients of a run that failed or are uncertain back to be sent now, but those who left the schedule. How many.

@@ -10,6 +10,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::json;
 
 use super::{MONDAY, Office, weekly};
+use crate::support::waits_for_a_lock;
 
 #[tokio::test]
 async fn what_a_dead_process_was_sending_is_uncertain_and_sent_again_only_when_asked() {
@@ -79,6 +80,30 @@ async fn what_a_dead_process_was_sending_is_uncertain_and_sent_again_only_when_a
             .all(|one| one["state"] == "sent"),
         "{all}"
     );
+}
+
+#[tokio::test]
+async fn a_report_that_is_sent_again_while_its_run_ends_is_not_forgotten() {
+    let office = Office::open("2026-11-13T08:00:00Z").await;
+    office.schedule(weekly()).await;
+    office.set(MONDAY);
+    let now = office.app.state.clock.now();
+    run::claim_due(&office.app.state, now).await.unwrap();
+    let pool = &office.app.db.pool;
+    let run_id = report_runs::due(pool, now).await.unwrap()[0];
+    while let Some((address, _)) = report_runs::take(pool, run_id, now).await.unwrap() {
+        report_runs::settle(pool, run_id, &address, "failed", "no", now, None)
+            .await
+            .unwrap();
+    }
+    let mut asked = pool.begin().await.unwrap();
+    assert_eq!(report_runs::send_again(&mut asked, run_id, now).await.unwrap(), 2);
+    let closing = pool.clone();
+    let closing = tokio::spawn(async move { report_runs::close(&closing, run_id, now, None).await });
+    assert!(waits_for_a_lock(pool, &closing).await);
+    asked.commit().await.unwrap();
+    assert!(!closing.await.unwrap().unwrap(), "somebody is to be served");
+    assert_eq!(report_runs::due(pool, now).await.unwrap(), [run_id]);
 }
 
 #[tokio::test]
