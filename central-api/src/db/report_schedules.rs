@@ -116,6 +116,20 @@ pub async fn list(db: impl PgExecutor<'_>, site_id: Option<i32>, id: Option<i64>
     rows.into_iter().map(Schedule::try_from).collect()
 }
 
+/// Holds off every other change of a schedule until the transaction ends.
+///
+/// # Errors
+/// The database's.
+pub async fn lock(db: impl PgExecutor<'_>, id: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "select 1 as one from report_schedules where schedule_id = $1 for update",
+        id
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(())
+}
+
 /// Stores a new schedule and answers its number; slots after `now` are due.
 ///
 /// # Errors

@@ -1,5 +1,7 @@
 //! Reports by e-mail: what is sent when to whom, and what a report looks like.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS};
@@ -7,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sqlx::PgExecutor;
 
 use crate::auth::{Admin, Viewer};
 use crate::db::audit_log::{self, Actor, Entry};
@@ -148,13 +151,19 @@ pub struct Begun {
 
 const GONE: ApiError = ApiError::NotFound("there is no schedule with this number");
 
+/// Reads a number from a path.
+fn number(id: &str) -> Result<i64, ApiError> {
+    id.parse().map_err(|_| GONE)
+}
+
 /// A schedule that this admin may change; another site's is as good as none.
-async fn find(state: &AppState, admin: &Admin, id: &str) -> Result<(std::sync::Arc<Site>, Schedule), ApiError> {
-    let id: i64 = id.parse().map_err(|_| GONE)?;
-    let schedule = report_schedules::list(&state.pool, None, Some(id))
-        .await?
-        .pop()
-        .ok_or(GONE)?;
+async fn find(
+    state: &AppState,
+    db: impl PgExecutor<'_>,
+    admin: &Admin,
+    id: i64,
+) -> Result<(Arc<Site>, Schedule), ApiError> {
+    let schedule = report_schedules::list(db, None, Some(id)).await?.pop().ok_or(GONE)?;
     let site = state.sites.by_id(schedule.site_id).ok_or(GONE)?;
     admin.site(&state.sites, Some(&site.key)).map_err(|_| GONE)?;
     Ok((site, schedule))
@@ -227,7 +236,7 @@ pub async fn create(
     let id = report_schedules::insert(&mut *transaction, site.id, &plan, now).await?;
     log(&mut transaction, &admin, &site, "report_schedule.create", &plan, now).await?;
     transaction.commit().await?;
-    let (site, schedule) = find(&state, &admin, &id.to_string()).await?;
+    let (site, schedule) = find(&state, &state.pool, &admin, id).await?;
     Ok((StatusCode::CREATED, Json(ScheduleView::new(&site, schedule, now))))
 }
 
@@ -246,15 +255,18 @@ pub async fn change(
     Path(id): Path<String>,
     Json(fields): Json<PlanFields>,
 ) -> Result<Json<ScheduleView>, ApiError> {
-    let (site, schedule) = find(&state, &admin, &id).await?;
+    let id = number(&id)?;
+    // Locked while the fields are merged: two admins who change two fields at once both get their way.
+    let mut transaction = state.pool.begin().await?;
+    report_schedules::lock(&mut *transaction, id).await?;
+    let (site, schedule) = find(&state, &mut *transaction, &admin, id).await?;
     let plan = schedule.plan.changed(&site, &fields)?;
     let now = state.clock.now();
     let begins_anew = plan.timing != schedule.plan.timing || (plan.enabled && !schedule.plan.enabled);
-    let mut transaction = state.pool.begin().await?;
     report_schedules::update(&mut transaction, schedule.id, &plan, begins_anew.then_some(now)).await?;
     log(&mut transaction, &admin, &site, "report_schedule.change", &plan, now).await?;
+    let (site, schedule) = find(&state, &mut *transaction, &admin, id).await?;
     transaction.commit().await?;
-    let (site, schedule) = find(&state, &admin, &id).await?;
     Ok(Json(ScheduleView::new(&site, schedule, now)))
 }
 
@@ -271,7 +283,7 @@ pub async fn remove(
     admin: Admin,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let (site, schedule) = find(&state, &admin, &id).await?;
+    let (site, schedule) = find(&state, &state.pool, &admin, number(&id)?).await?;
     let mut transaction = state.pool.begin().await?;
     report_schedules::delete(&mut *transaction, schedule.id).await?;
     log(
@@ -322,7 +334,7 @@ pub async fn test(
 }
 
 async fn begin(state: &AppState, admin: &Admin, id: &str, kind: Kind) -> Result<(StatusCode, Json<Begun>), ApiError> {
-    let (site, schedule) = find(state, admin, id).await?;
+    let (site, schedule) = find(state, &state.pool, admin, number(id)?).await?;
     if let Err(error) = Transport::of(&state.config).and_then(|_| sender(&state.config)) {
         return Err(ApiError::Conflict(format!("{error:#}")));
     }

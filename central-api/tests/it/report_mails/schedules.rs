@@ -2,7 +2,8 @@
 
 use central_api::auth::Role;
 use chrono::TimeDelta;
-use serde_json::json;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 
 use super::{MONDAY, Office, weekly};
 
@@ -53,6 +54,22 @@ async fn a_schedule_is_made_changed_listed_and_removed() {
             .await
             .unwrap();
     assert_eq!(actions.len(), 3, "{actions:?}");
+}
+
+#[tokio::test]
+async fn two_changes_of_a_schedule_at_once_both_hold() {
+    let office = Office::open(MONDAY).await;
+    let id = office.schedule(weekly()).await;
+    let path = format!("/api/v1/report-schedules/{id}");
+    for round in 1..8 {
+        let send = |body: Value| office.send(Method::PATCH, &path, Some(body));
+        let name = format!("name {round}");
+        let (one, two) = tokio::join!(send(json!({"name": name})), send(json!({"hour": round})));
+        assert_eq!((one.0, two.0), (StatusCode::OK, StatusCode::OK));
+        let (_, all) = office.send(Method::GET, "/api/v1/report-schedules", None).await;
+        let stored = &all["schedules"][0];
+        assert_eq!((&stored["name"], &stored["hour"]), (&json!(name), &json!(round)));
+    }
 }
 
 #[tokio::test]
