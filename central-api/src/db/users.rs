@@ -38,6 +38,22 @@ pub async fn password_hash(db: impl PgExecutor<'_>, user_id: Uuid) -> sqlx::Resu
         .await
 }
 
+/// Whether the user may log in with the password of this hash; if so, until the transaction ends. Who replaces a password or disables a user
+/// ends their sessions after it, and so the one that this transaction begins.
+///
+/// # Errors
+/// The database's.
+pub async fn keep_password(db: impl PgExecutor<'_>, user_id: Uuid, hash: &str) -> sqlx::Result<bool> {
+    let row = sqlx::query!(
+        "select user_id from users where user_id = $1 and password_hash = $2 and disabled_at is null for share",
+        user_id,
+        hash
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.is_some())
+}
+
 /// Replaces the hash of a user's password.
 ///
 /// # Errors

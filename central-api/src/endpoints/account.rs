@@ -3,9 +3,11 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::auth::{Session, password};
-use crate::db::{admin_sessions, users};
+use crate::db::audit_log::{self, Actor, Entry};
+use crate::db::{admin_sessions, password_links, users};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{ClientAddress, Json};
 use crate::state::AppState;
@@ -20,7 +22,7 @@ pub struct PasswordChange {
     new_password: String,
 }
 
-/// Changes one's password and ends one's other sessions.
+/// Changes one's password, ends one's other sessions and takes back a link that would set another one.
 #[utoipa::path(post, path = "/api/v1/account/password", tag = "account", request_body = PasswordChange, responses(
     (status = 204, description = "changed"),
     (status = 400, description = "the new password is too short or long, or the current one is wrong", body = ErrorBody),
@@ -50,6 +52,15 @@ pub async fn change_password(
     let mut transaction = state.pool.begin().await?;
     users::set_password_hash(&mut *transaction, session.user_id, &hash).await?;
     admin_sessions::revoke_others(&mut *transaction, session.user_id, &session.token_hash, now).await?;
+    password_links::revoke(&mut *transaction, session.user_id).await?;
+    let entry = Entry {
+        site_id: None,
+        actor: Actor::User(&session),
+        action: "user.set_password",
+        subject: &session.email,
+        detail: json!({}),
+    };
+    audit_log::insert(&mut *transaction, &entry, now).await?;
     transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

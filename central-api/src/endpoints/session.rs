@@ -66,17 +66,18 @@ pub async fn log_in(
     headers: HeaderMap,
     Json(login): Json<Login>,
 ) -> Result<impl IntoResponse, ApiError> {
+    const WRONG: ApiError = ApiError::Unauthorized("e-mail or password is wrong");
     let now = state.clock.now();
     // What cannot be an address is nobody's, and counted like any other.
     let email = users::normalised_email(&login.email).unwrap_or_default();
     state.attempts.allow(&address, &email, now)?;
     state.attempts.count(&address, &email, now);
     let known = users::credentials(&state.pool, &email).await?;
-    let (user_id, hash) = known.map(|user| (user.user_id, user.password_hash)).unzip();
+    let hash = known.as_ref().map(|user| user.password_hash.clone());
     let right = password::verify(login.password, hash).await?;
-    let Some(user_id) = user_id.filter(|_| right) else {
+    let Some(user) = known.filter(|_| right) else {
         metrics::counter!("ud_logins_total", "outcome" => "refused").increment(1);
-        return Err(ApiError::Unauthorized("e-mail or password is wrong"));
+        return Err(WRONG);
     };
     state.attempts.succeeded(&address, &email);
     metrics::counter!("ud_logins_total", "outcome" => "accepted").increment(1);
@@ -85,10 +86,17 @@ pub async fn log_in(
     let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
     let user_agent = user_agent.map(|text| text.chars().take(MAX_USER_AGENT_CHARS).collect::<String>());
     let hash = token::digest(token.expose());
-    admin_sessions::insert(&state.pool, &hash, user_id, now, now + LIFE, user_agent.as_deref()).await?;
+    let mut transaction = state.pool.begin().await?;
+    // Checking took a while, in which the password may have been replaced.
+    if !users::keep_password(&mut *transaction, user.user_id, &user.password_hash).await? {
+        return Err(WRONG);
+    }
+    let user_agent = user_agent.as_deref();
+    admin_sessions::insert(&mut *transaction, &hash, user.user_id, now, now + LIFE, user_agent).await?;
+    transaction.commit().await?;
     let (session, _) = admin_sessions::live(&state.pool, &hash, now, now - IDLE)
         .await?
-        .ok_or(ApiError::Unauthorized("e-mail or password is wrong"))?;
+        .ok_or(WRONG)?;
     let cookie = set_cookie(&token, state.config.is_https())?;
     Ok((
         AppendHeaders([(SET_COOKIE, cookie)]),

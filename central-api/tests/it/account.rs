@@ -7,7 +7,7 @@ use crate::support::{TestApp, client_with};
 async fn a_new_password_holds_at_once_and_ends_the_other_sessions() {
     let app = TestApp::start().await;
     let hash = password::hash("the first password".into(), [3; 16]).await.unwrap();
-    app.user("ann@shop.example", Role::Viewer, None, &hash).await;
+    let user = app.user("ann@shop.example", Role::Viewer, None, &hash).await;
     let log_in = async |password: &str| {
         let body = json!({"email": "ann@shop.example", "password": password});
         app.client
@@ -40,7 +40,15 @@ async fn a_new_password_holds_at_once_and_ends_the_other_sessions() {
         let body: Value = answer.json().await.unwrap();
         assert_eq!(body["error"]["field"], field);
     }
+    let admin = app.admin().await;
+    let url = app.url(&format!("/api/v1/users/{user}/password-link"));
+    let link: Value = admin.post(url).send().await.unwrap().json().await.unwrap();
+    let token = link["path"].as_str().unwrap().rsplit('/').next().unwrap();
     assert_eq!(change("the first password", "the second password").await.status(), 204);
+    // A link that somebody else may have found sets no other one.
+    let body = json!({"token": token, "new_password": "the third password"});
+    let url = app.url("/api/v1/account/password-link");
+    assert_eq!(app.client.post(url).json(&body).send().await.unwrap().status(), 403);
     assert_eq!(here.get(app.url("/api/v1/session")).send().await.unwrap().status(), 200);
     assert_eq!(
         elsewhere.get(app.url("/api/v1/session")).send().await.unwrap().status(),

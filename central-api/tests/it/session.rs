@@ -3,7 +3,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
-use crate::support::{TestApp, client_with};
+use crate::support::{TestApp, client_with, waits_for_a_lock};
 use central_api::clock::Clock;
 
 const PASSWORD: &str = "correct horse battery";
@@ -90,6 +90,27 @@ async fn a_disabled_user_cannot_log_in_and_their_session_ends() {
         .unwrap();
     assert_eq!(ann.get(app.url("/api/v1/session")).send().await.unwrap().status(), 401);
     assert_eq!(log_in(&app, "ann@shop.example", PASSWORD).await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_login_with_the_password_that_is_being_replaced_does_not_outlive_it() {
+    let app = app_with_user().await;
+    let mut change = app.db.pool.begin().await.unwrap();
+    sqlx::query("update users set password_hash = 'another'")
+        .execute(&mut *change)
+        .await
+        .unwrap();
+    sqlx::query("update admin_sessions set revoked_at = now()")
+        .execute(&mut *change)
+        .await
+        .unwrap();
+    let body = json!({"email": "ann@shop.example", "password": PASSWORD});
+    let login = tokio::spawn(app.client.post(app.url("/api/v1/session")).json(&body).send());
+    waits_for_a_lock(&app.db.pool, &login).await;
+    change.commit().await.unwrap();
+    let answer = login.await.unwrap().unwrap();
+    assert_eq!(answer.status(), 401);
+    assert!(answer.headers().get("set-cookie").is_none());
 }
 
 #[tokio::test]
