@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgBindIterExt;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 /// Something that was refused.
@@ -99,7 +99,7 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// The database's.
-pub async fn list(pool: &PgPool, wanted: &Wanted<'_>, limit: i64) -> sqlx::Result<Vec<DeadLetter>> {
+pub async fn list(db: impl PgExecutor<'_>, wanted: &Wanted<'_>, limit: i64) -> sqlx::Result<Vec<DeadLetter>> {
     sqlx::query_as!(
         DeadLetter,
         "select dead_letter_id as id, site_id, kind, received_at, batch_id, code, message, payload, replayed_at, replay_outcome
@@ -115,7 +115,7 @@ pub async fn list(pool: &PgPool, wanted: &Wanted<'_>, limit: i64) -> sqlx::Resul
         wanted.settled,
         limit,
     )
-    .fetch_all(pool)
+    .fetch_all(db)
     .await
 }
 
@@ -143,7 +143,7 @@ pub async fn count(pool: &PgPool, wanted: &Wanted<'_>) -> sqlx::Result<i64> {
 ///
 /// # Errors
 /// The database's.
-pub async fn by_id(db: impl sqlx::PgExecutor<'_>, id: i64) -> sqlx::Result<Option<DeadLetter>> {
+pub async fn by_id(db: impl PgExecutor<'_>, id: i64) -> sqlx::Result<Option<DeadLetter>> {
     sqlx::query_as!(
         DeadLetter,
         "select dead_letter_id as id, site_id, kind, received_at, batch_id, code, message, payload, replayed_at, replay_outcome
@@ -189,7 +189,7 @@ pub async fn settle(db: &mut PgConnection, id: i64, outcome: &str, now: DateTime
 ///
 /// # Errors
 /// The database's.
-pub async fn delete(db: impl sqlx::PgExecutor<'_>, site_id: i32, ids: &[i64]) -> sqlx::Result<u64> {
+pub async fn delete(db: impl PgExecutor<'_>, site_id: i32, ids: &[i64]) -> sqlx::Result<u64> {
     let done = sqlx::query!(
         "delete from dead_letters where site_id = $1 and dead_letter_id = any($2)",
         site_id,

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use shared::ids::uuid_v7;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use crate::auth::password_link::{self, Link};
@@ -124,9 +125,9 @@ fn site_id(state: &AppState, key: Option<&str>) -> Result<Option<i32>, ApiError>
         .transpose()
 }
 
-async fn find(state: &AppState, id: &str) -> Result<Listed, ApiError> {
+async fn find(db: impl PgExecutor<'_>, id: &str) -> Result<Listed, ApiError> {
     let id: Uuid = id.parse().map_err(|_| UNKNOWN)?;
-    let all = users::all(&state.pool).await?;
+    let all = users::all(db).await?;
     all.into_iter().find(|user| user.user_id == id).ok_or(UNKNOWN)
 }
 
@@ -171,7 +172,7 @@ pub async fn invite(
     let detail = json!({"role": invitation.role.name(), "site": invitation.site});
     log(&mut transaction, &admin, "user.invite", &email, detail, now).await?;
     transaction.commit().await?;
-    let user = view(&state, find(&state, &id.to_string()).await?);
+    let user = view(&state, find(&state.pool, &id.to_string()).await?);
     Ok((
         StatusCode::CREATED,
         Json(Invited {
@@ -229,7 +230,7 @@ pub async fn change(
     let now = state.clock.now();
     let mut transaction = state.pool.begin().await?;
     users::lock_all(&mut *transaction).await?;
-    let user = find(&state, &id).await?;
+    let user = find(&mut *transaction, &id).await?;
     let role = change.role.or(Role::from_name(&user.role)).unwrap_or(Role::Viewer);
     let site = match &change.site {
         None => user.site_id,
@@ -251,7 +252,7 @@ pub async fn change(
     });
     log(&mut transaction, &admin, "user.change", &user.email, detail, now).await?;
     transaction.commit().await?;
-    Ok(Json(view(&state, find(&state, &id).await?)))
+    Ok(Json(view(&state, find(&state.pool, &id).await?)))
 }
 
 /// Removes a user.
@@ -271,7 +272,7 @@ pub async fn remove(
     of_everything(&admin)?;
     let mut transaction = state.pool.begin().await?;
     users::lock_all(&mut *transaction).await?;
-    let user = find(&state, &id).await?;
+    let user = find(&mut *transaction, &id).await?;
     users::delete(&mut *transaction, user.user_id).await?;
     keep_an_admin(&mut transaction).await?;
     let now = state.clock.now();
@@ -296,7 +297,7 @@ pub async fn reset_password(
 ) -> Result<(StatusCode, Json<PasswordLink>), ApiError> {
     of_everything(&admin)?;
     let now = state.clock.now();
-    let user = find(&state, &id).await?;
+    let user = find(&state.pool, &id).await?;
     if user.disabled_at.is_some() {
         return Err(ApiError::Conflict("this user is disabled; enable them first".into()));
     }

@@ -106,7 +106,7 @@ async fn attempt_erase(
 ) -> Result<(Erased, Vec<i64>), Failure> {
     let mut tx = pool.begin().await?;
     let mut subject = Subject::of(&mut tx, secret, site, who).await?;
-    subject.gather_dead_letters(pool, secret, site, who).await?;
+    subject.gather_dead_letters(&mut tx, secret, site, who).await?;
     let visitors: Vec<Uuid> = subject.visitors.iter().copied().collect();
     let contacts: Vec<Vec<u8>> = subject.contacts.iter().cloned().collect();
     let orders: Vec<String> = subject.orders.iter().cloned().collect();

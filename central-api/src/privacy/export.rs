@@ -24,13 +24,13 @@ pub async fn export(
 ) -> Result<Value, ApiError> {
     let mut conn = pool.acquire().await?;
     let mut subject = Subject::of(&mut conn, secret, site, who).await?;
-    subject.gather_dead_letters(pool, secret, site, who).await?;
+    subject.gather_dead_letters(&mut conn, secret, site, who).await?;
     let visitors: Vec<Uuid> = subject.visitors.iter().copied().collect();
     let contacts: Vec<Vec<u8>> = subject.contacts.iter().cloned().collect();
     let orders: Vec<String> = subject.orders.iter().cloned().collect();
     let mut refused = Vec::new();
     for id in &subject.dead_letters {
-        if let Some(letter) = dead_letters::by_id(pool, *id).await? {
+        if let Some(letter) = dead_letters::by_id(&mut *conn, *id).await? {
             refused.push(json!({
                 "received_at": letter.received_at, "code": letter.code, "message": letter.message,
                 "payload": String::from_utf8_lossy(&letter.payload),

@@ -186,7 +186,7 @@ impl Subject {
     /// The database's.
     pub async fn gather_dead_letters(
         &mut self,
-        pool: &PgPool,
+        conn: &mut PgConnection,
         secret: &Secret,
         site: &Site,
         who: &Who,
@@ -200,7 +200,7 @@ impl Subject {
                 settled: true,
                 after,
             };
-            let letters = dead_letters::list(pool, &wanted, PAGE).await?;
+            let letters = dead_letters::list(&mut *conn, &wanted, PAGE).await?;
             let Some(last) = letters.last() else { return Ok(()) };
             after = last.id;
             let named = letters.iter().filter(|letter| reader.names(&letter.payload));
@@ -216,7 +216,7 @@ impl Subject {
 pub async fn find(pool: &PgPool, secret: &Secret, site: &Site, who: &Who) -> Result<Found, ApiError> {
     let mut conn = pool.acquire().await?;
     let mut subject = Subject::of(&mut conn, secret, site, who).await?;
-    subject.gather_dead_letters(pool, secret, site, who).await?;
+    subject.gather_dead_letters(&mut conn, secret, site, who).await?;
     let visitors: Vec<Uuid> = subject.visitors.iter().copied().collect();
     let contacts: Vec<Vec<u8>> = subject.contacts.iter().cloned().collect();
     Ok(Found {

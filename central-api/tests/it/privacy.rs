@@ -286,6 +286,21 @@ async fn a_visitor_goes_and_the_customer_s_orders_keep_their_contacts() {
 }
 
 #[tokio::test]
+async fn more_are_looked_for_at_once_than_there_are_connections() {
+    let app = story().await;
+    let admin = app.admin().await;
+    let asked: Vec<_> = (0..12)
+        .map(|n| {
+            let body = json!({"email": format!("nobody{n}@shop.example")});
+            tokio::spawn(admin.post(app.url("/api/v1/privacy/find")).json(&body).send())
+        })
+        .collect();
+    for answer in asked {
+        assert_eq!(answer.await.unwrap().unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
 async fn only_an_admin_may_and_must_say_who() {
     let app = app().await;
     let site = app.state.sites.by_key("shop").unwrap();

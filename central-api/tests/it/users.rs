@@ -2,7 +2,9 @@ use central_api::auth::{Role, password_link};
 use central_api::clock::Clock;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
 use std::sync::{Arc, Mutex};
+use uuid::Uuid;
 
 use crate::support::TestApp;
 
@@ -169,6 +171,43 @@ async fn the_last_admin_of_everything_stays_whoever_asks() {
     let mut statuses = [one.unwrap().status().as_u16(), two.unwrap().status().as_u16()];
     statuses.sort_unstable();
     assert!(statuses[0] == 200 && statuses[1] >= 403, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn as_many_changes_at_once_as_there_are_connections_wait_for_each_other_and_all_hold() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let pool = &app.db.pool;
+    // Not one of the application's: all of those are to have a transaction that waits.
+    let mut outside = PgConnection::connect_with(&pool.connect_options()).await.unwrap();
+    sqlx::query("begin").execute(&mut outside).await.unwrap();
+    sqlx::query("lock table users in share row exclusive mode")
+        .execute(&mut outside)
+        .await
+        .unwrap();
+    // A transaction sees who waits as it was when it looked first.
+    let mut watcher = PgConnection::connect_with(&pool.connect_options()).await.unwrap();
+    let all = pool.options().get_max_connections();
+    let mut changes = Vec::new();
+    for n in 0..all {
+        // A number that nobody has: what is answered does not matter, that something is does.
+        let url = app.url(&format!("/api/v1/users/{}", Uuid::from_u128(n.into())));
+        changes.push(tokio::spawn(admin.patch(url).json(&json!({"disabled": true})).send()));
+    }
+    let mut waiting = 0;
+    while waiting < i64::from(all) {
+        waiting = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+        )
+        .fetch_one(&mut watcher)
+        .await
+        .unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    sqlx::query("commit").execute(&mut outside).await.unwrap();
+    for change in changes {
+        assert_eq!(change.await.unwrap().unwrap().status(), 404);
+    }
 }
 
 #[tokio::test]
