@@ -250,7 +250,17 @@ async fn with_rests<F: Future<Output = bool>>(state: &AppState, round: fn(AppSta
 }
 
 async fn keep_business(state: AppState) {
-    for site in state.sites.all() {
+    // As they are stored: a process that has not read a new time zone or block list yet would make all figures anew by the old one, and the
+    // process that has would do it once more.
+    let sites = match sites::all(&state.pool).await {
+        Ok(sites) => sites,
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "customer and business figures were not brought up to date");
+            return;
+        }
+    };
+    for site in sites {
         while !state.shutting_down.load(Ordering::Relaxed) {
             match business::upkeep::round(&state.pool, &state.config.secret, &site, state.clock.now()).await {
                 Ok(Some(round)) if round.more => {}
