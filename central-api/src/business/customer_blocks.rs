@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
-use super::filtered::dimensions;
+use super::filtered::{admitted, dimensions};
 use crate::catalogue::{Dimension, Side};
 use crate::reports::filter::Filters;
 use crate::rollup::blocks::format::{Numbers, Reader, Texts, Writer};
@@ -247,26 +247,7 @@ impl<'a> Origins<'a> {
     pub fn read(bytes: &'a [u8], filters: &Filters) -> Option<Self> {
         let mut reader = Reader::new(bytes)?;
         let (moves, months) = (reader.numbers()?, reader.numbers()?);
-        let mut chosen = vec![true; reader.rows()];
-        let mut source = None;
-        for dimension in dimensions() {
-            let choice = filters.iter().find(|(filtered, _)| *filtered == dimension);
-            let is_source = dimension == Dimension::UtmSource;
-            if choice.is_none() && !is_source {
-                reader.skip_texts()?;
-                continue;
-            }
-            let texts = reader.texts()?;
-            if let Some((_, choice)) = choice {
-                let fits: Vec<bool> = texts.values.iter().map(|value| choice.admits(*value)).collect();
-                for (row, chosen) in chosen.iter_mut().enumerate() {
-                    *chosen &= fits[texts.codes.get(row) as usize];
-                }
-            }
-            if is_source {
-                source = Some(texts);
-            }
-        }
+        let (chosen, source) = admitted(&mut reader, filters, Some(Dimension::UtmSource))?;
         Some(Self {
             chosen,
             moves,

@@ -11,14 +11,45 @@ use sqlx::{PgPool, QueryBuilder};
 
 use super::figures::{Day, Item, Overview, RecentOrder, StreamDay, StreamSum, Window};
 use super::order_blocks::{Items, Orders, decimal};
-use crate::catalogue::Side;
+use crate::catalogue::{Dimension, Side};
+use crate::reports::filter::Filters;
 use crate::reports::period::start_of_day;
 use crate::reports::sql::chosen;
-use crate::rollup::blocks::format::Texts;
+use crate::rollup::blocks::format::{Reader, Texts};
 
 /// The dimensions that orders take over from their session.
-pub fn dimensions() -> impl Iterator<Item = crate::catalogue::Dimension> {
-    crate::catalogue::Dimension::filters().filter(|dimension| !dimension.needs_session_of_order())
+pub fn dimensions() -> impl Iterator<Item = Dimension> {
+    Dimension::filters().filter(|dimension| !dimension.needs_session_of_order())
+}
+
+/// Reads the texts of the dimensions, which stand beside one another in a block, and finds the rows that the filters admit by them. `wanted`: the
+/// dimension whose texts are asked for besides. `None`: these are not the bytes of a block.
+pub(super) fn admitted<'a>(
+    reader: &mut Reader<'a>,
+    filters: &Filters,
+    wanted: Option<Dimension>,
+) -> Option<(Vec<bool>, Option<Texts<'a>>)> {
+    let mut admitted = vec![true; reader.rows()];
+    let mut texts_wanted = None;
+    for dimension in dimensions() {
+        let choice = filters.iter().find(|(filtered, _)| *filtered == dimension);
+        let is_wanted = wanted == Some(dimension);
+        if choice.is_none() && !is_wanted {
+            reader.skip_texts()?;
+            continue;
+        }
+        let texts = reader.texts()?;
+        if let Some((_, choice)) = choice {
+            let fits: Vec<bool> = texts.values.iter().map(|value| choice.admits(*value)).collect();
+            for (row, admitted) in admitted.iter_mut().enumerate() {
+                *admitted &= fits[texts.codes.get(row) as usize];
+            }
+        }
+        if is_wanted {
+            texts_wanted = Some(texts);
+        }
+    }
+    Some((admitted, texts_wanted))
 }
 
 /// Reads the packed orders of some days, and what was sold in them where `items` are asked for, and hands each day to `take`, the latest

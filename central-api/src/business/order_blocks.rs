@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
-use super::filtered::dimensions;
+use super::filtered::{admitted, dimensions};
 use crate::catalogue::Side;
 use crate::reports::filter::Filters;
 use crate::rollup::blocks::format::{Numbers, Reader, Texts, Writer};
@@ -204,7 +204,7 @@ impl<'a> Orders<'a> {
     pub fn read(bytes: &'a [u8], filters: &Filters) -> Option<Self> {
         let mut reader = Reader::new(bytes)?;
         let mut orders = Self {
-            chosen: (0..reader.rows()).collect(),
+            chosen: Vec::new(),
             purchase: reader.numbers()?,
             revenue: reader.numbers()?,
             valued: reader.numbers()?,
@@ -217,15 +217,8 @@ impl<'a> Orders<'a> {
             status: reader.texts()?,
             stream: reader.texts()?,
         };
-        for dimension in dimensions() {
-            let Some((_, choice)) = filters.iter().find(|(filtered, _)| *filtered == dimension) else {
-                reader.skip_texts()?;
-                continue;
-            };
-            let texts = reader.texts()?;
-            let fits: Vec<bool> = texts.values.iter().map(|value| choice.admits(*value)).collect();
-            orders.chosen.retain(|order| fits[texts.codes.get(*order) as usize]);
-        }
+        let (admitted, _) = admitted(&mut reader, filters, None)?;
+        orders.chosen = (0..admitted.len()).filter(|order| admitted[*order]).collect();
         Some(orders)
     }
 }

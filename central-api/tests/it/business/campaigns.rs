@@ -301,3 +301,50 @@ async fn only_admins_of_the_site_change_campaigns() {
     );
     assert_eq!(panel.call(&stranger, Method::DELETE, &one, &json!({})).await.0, 404);
 }
+
+#[tokio::test]
+async fn a_campaigns_sessions_and_conversion_rate_are_of_the_sessions_with_the_filters_values() {
+    let shop = Shop::open().await;
+    shop.catch_up().await;
+    sqlx::query(
+        "insert into sessions (site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active, event_count, page_views, points,
+            utm_source, utm_campaign, country, lead_orders)
+        select $1, id, id, $2, $2, 1, '{}', 1, 1, 1, source, campaign, country, leads
+        from (select gen_random_uuid() as id, * from (values ('ig', 'sale', 'UA', 1), ('ig', 'sale', 'PL', 0), ('ig', 'sale', 'UA', 0), ('google', 'sale', 'UA', 1),
+            ('ig', 'sale_2', 'UA', 1), ('ig', 'other', 'UA', 1)) v(source, campaign, country, leads)) s",
+    )
+    .bind(shop.site.id)
+    .bind(now() - TimeDelta::days(2))
+    .execute(&shop.app.db.pool)
+    .await
+    .unwrap();
+    shop.execute("insert into rollup_marks select distinct site_id, visitor_id, date_trunc('hour', first_seen, 'UTC') from sessions")
+        .await;
+    let admin = shop.app.logged_in(Role::Admin, Some(&shop.site)).await;
+    let url = shop.app.url("/api/v1/analytics/campaigns");
+    let plan =
+        json!({"name": "x", "discount_type": "none", "start_day": "2026-11-01", "utm_campaigns": ["sale", "sale_2"]});
+    let made: Value = admin.post(&url).json(&plan).send().await.unwrap().json().await.unwrap();
+    let id = made["id"].as_i64().unwrap();
+    let begin = admin.patch(format!("{url}/{id}")).json(&json!({"status": "active"}));
+    assert_eq!(begin.send().await.unwrap().status(), 200);
+    for (filter, sessions, converted) in [
+        ("", 5, 3),
+        ("utm_source=ig", 4, 2),
+        ("utm_source=ig&country=UA", 3, 2),
+        ("utm_campaign=sale_2", 1, 1),
+        ("utm_campaign=!sale_2&country=!PL", 3, 2),
+        ("utm_campaign=other", 0, 0),
+        ("utm_source=tiktok", 0, 0),
+    ] {
+        let one = shop.get(&format!("/api/v1/analytics/campaigns/{id}?{filter}")).await;
+        let list = shop.get(&format!("/api/v1/analytics/campaigns?{filter}")).await;
+        for row in [&one, &list["campaigns"][0]] {
+            assert_eq!(
+                (&row["sessions"], &row["converted_sessions"]),
+                (&json!(sessions), &json!(converted)),
+                "{filter}: {row}"
+            );
+        }
+    }
+}

@@ -3,6 +3,7 @@
 mod acquired;
 mod average_order;
 mod campaigns;
+mod customer_blocks;
 mod customers;
 mod figures;
 mod relations;
