@@ -9,6 +9,7 @@ use sqlx::PgPool;
 
 use super::output::say;
 use super::{sums, the_site, with_state};
+use crate::business;
 use crate::config::Config;
 use crate::endpoints::ad_spend;
 use crate::import::run::{Import, Options, Summary};
@@ -91,7 +92,7 @@ pub async fn run(config: Config, args: Args) -> anyhow::Result<()> {
     .await
 }
 
-/// Imports all files, then links the orders. Answers what each came to.
+/// Imports all files, joins the customers, then links the orders. Answers what each came to.
 ///
 /// # Errors
 /// A file cannot be read, a column is unknown, or the database does not answer.
@@ -147,6 +148,8 @@ pub async fn import(
             .with_context(|| format!("{} from {file}", kind.name()))?;
         summaries.push((PathBuf::from(file), kind.name(), summary));
     }
+    // Which contacts too many people share is known only when all orders are in; an order must not go to a stranger by one.
+    business::upkeep::catch_up(pool, secret, site, now).await?;
     run.link_orders().await?;
     Ok(summaries)
 }

@@ -7,6 +7,7 @@ pub mod api_keys;
 pub mod audit_log;
 pub mod copy;
 pub mod coverage;
+pub mod customer_contacts;
 pub mod data_versions;
 pub mod dead_letters;
 pub mod events;

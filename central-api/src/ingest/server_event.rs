@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::db::sessions::{self, Found};
-use crate::db::visitor_contacts;
+use crate::db::{customer_contacts, visitor_contacts};
 use crate::ingest::known_sessions::KnownSessions;
 use crate::orders::identity::{Contacts, Identifier};
 use crate::record::{FieldError, Record};
@@ -244,7 +244,10 @@ pub async fn places(
         Vec::new()
     } else {
         let mut connection = pool.acquire().await?;
-        Box::pin(visitor_contacts::visitors(&mut connection, site.id, &hashes)).await?
+        // As orders are linked: what too many people share finds nobody.
+        let shared = Box::pin(customer_contacts::shared(&mut connection, site.id, &hashes)).await?;
+        let own: Vec<Vec<u8>> = hashes.into_iter().filter(|hash| !shared.contains(hash)).collect();
+        Box::pin(visitor_contacts::visitors(&mut connection, site.id, &own)).await?
     };
     let mut visitors: Vec<Uuid> = open
         .iter()

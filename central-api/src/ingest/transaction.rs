@@ -12,7 +12,7 @@ use sqlx::PgPool;
 
 use crate::database::{Fault, fault};
 use crate::db::dead_letters::{self, NewDeadLetter};
-use crate::db::{anonymous_hits, events, partitions, rollup_marks, sessions, user_agents};
+use crate::db::{anonymous_hits, customer_contacts, events, partitions, rollup_marks, sessions, user_agents};
 use crate::ingest::fold::{SessionChange, SessionKey, fold};
 use crate::ingest::record::{AnonymousRecord, EventRecord, Record};
 use crate::orders::identity;
@@ -223,7 +223,10 @@ async fn attempt(
             contacts.entry(event.site_id).or_default().extend(sights);
         }
     }
-    for (site_id, sights) in contacts {
+    for (site_id, mut sights) in contacts {
+        let hashes: Vec<Vec<u8>> = sights.iter().map(|sight| sight.0.to_vec()).collect();
+        let shared = customer_contacts::shared(&mut tx, site_id, &hashes).await?;
+        sights.retain(|sight| !shared.contains(&sight.0[..]));
         identity::remember(&mut tx, site_id, sights).await?;
     }
     if !hits.is_empty() {

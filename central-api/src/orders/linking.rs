@@ -1,7 +1,8 @@
 //! Which session an order belongs to.
 //!
 //! The session that the shop names; else the latest session, at or before the order and within the look-back, of the visitor that it
-//! names; else of the visitors that its customer id, its e-mail, its phone were seen with, in this order. Events travel through a
+//! names; else of the visitors that its customer id, its e-mail, its phone were seen with, in this order. A contact that too many people
+//! share ([`crate::statistics::customers`]) finds nothing: whoever had it last is a stranger. Events travel through a
 //! queue and orders do not, so an order can be here before its session: it is looked at again, after seconds at first and every hour
 //! later, until no event can still arrive ([`next_check`]). The same look also takes over what changed on the session since.
 
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use super::identity::{ContactHash, ContactKind, Contacts, Sight, remember};
 use crate::db::orders::{self, OrderRow, SessionTouch};
-use crate::db::visitor_contacts;
+use crate::db::{customer_contacts, visitor_contacts};
 use crate::site::Site;
 
 /// How an order found its session.
@@ -59,6 +60,8 @@ pub enum UnlinkedCause {
     NoIdentifiers,
     /// It brought only contacts that the site blocks.
     BlockedContact,
+    /// It brought only contacts that too many people share.
+    SharedContact,
     /// The session that it names is not here (yet, or its visitor refused consent).
     UnknownSession,
     /// Its contacts were never seen with a visitor.
@@ -69,9 +72,10 @@ pub enum UnlinkedCause {
 
 impl UnlinkedCause {
     /// Every cause.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::NoIdentifiers,
         Self::BlockedContact,
+        Self::SharedContact,
         Self::UnknownSession,
         Self::UnknownContact,
         Self::NoSessionInLookBack,
@@ -82,6 +86,7 @@ impl UnlinkedCause {
         match self {
             Self::NoIdentifiers => "no_identifiers",
             Self::BlockedContact => "blocked_contact",
+            Self::SharedContact => "shared_contact",
             Self::UnknownSession => "unknown_session",
             Self::UnknownContact => "unknown_contact",
             Self::NoSessionInLookBack => "no_session_in_look_back",
@@ -152,7 +157,9 @@ pub async fn link(conn: &mut PgConnection, site: &Site, rows: &mut [&mut OrderRo
         })
         .collect();
 
-    // What that tells about contacts, then those contacts for the others.
+    // What that tells about contacts, then those contacts for the others; what too many people share tells nothing.
+    let carried = sorted(rows.iter().flat_map(|row| hashes(row).map(|(_, hash)| hash.clone())));
+    let shared = customer_contacts::shared(conn, site.id, &carried).await?;
     let seen: Vec<Sight> = rows
         .iter()
         .zip(&found)
@@ -167,6 +174,7 @@ pub async fn link(conn: &mut PgConnection, site: &Site, rows: &mut [&mut OrderRo
             Some(
                 contacts
                     .hashes()
+                    .filter(|(_, hash)| !shared.contains(&hash[..]))
                     .map(|(kind, hash)| (hash, visitor, kind, row.created_at))
                     .collect::<Vec<_>>(),
             )
@@ -180,7 +188,11 @@ pub async fn link(conn: &mut PgConnection, site: &Site, rows: &mut [&mut OrderRo
             .filter(|(_, link)| link.is_none())
             .map(|(row, _)| row)
     };
-    let wanted = sorted(open().flat_map(|row| hashes(row).map(|(_, hash)| hash.clone())));
+    let wanted = sorted(
+        open()
+            .flat_map(|row| hashes(row).map(|(_, hash)| hash.clone()))
+            .filter(|hash| !shared.contains(hash)),
+    );
     let mut of_contact: HashMap<Vec<u8>, Vec<Uuid>> = HashMap::new();
     if !wanted.is_empty() {
         for (hash, visitor) in visitor_contacts::visitors(conn, site.id, &wanted).await? {
@@ -208,7 +220,7 @@ pub async fn link(conn: &mut PgConnection, site: &Site, rows: &mut [&mut OrderRo
         match link.take() {
             Some((method, session)) => set_session(row, method, session),
             None => {
-                let cause = cause(row, &of_contact);
+                let cause = cause(row, &of_contact, &shared);
                 clear_session(row, cause);
             }
         }
@@ -246,7 +258,7 @@ fn latest(
         .max_by_key(|session| (session.first_seen, session.session_id))
 }
 
-fn cause(row: &OrderRow, of_contact: &HashMap<Vec<u8>, Vec<Uuid>>) -> UnlinkedCause {
+fn cause(row: &OrderRow, of_contact: &HashMap<Vec<u8>, Vec<Uuid>>, shared: &HashSet<Vec<u8>>) -> UnlinkedCause {
     if !has_identifiers(row) {
         if row.unlinked_cause.as_deref() == Some(UnlinkedCause::BlockedContact.name()) {
             UnlinkedCause::BlockedContact
@@ -257,6 +269,8 @@ fn cause(row: &OrderRow, of_contact: &HashMap<Vec<u8>, Vec<Uuid>>) -> UnlinkedCa
         UnlinkedCause::UnknownSession
     } else if row.named_visitor_id.is_some() || hashes(row).any(|(_, hash)| of_contact.contains_key(hash)) {
         UnlinkedCause::NoSessionInLookBack
+    } else if hashes(row).all(|(_, hash)| shared.contains(hash)) {
+        UnlinkedCause::SharedContact
     } else {
         UnlinkedCause::UnknownContact
     }

@@ -745,3 +745,33 @@ async fn a_table_in_local_time_is_read_in_the_zone_that_is_told() {
         .await;
     assert_eq!(times, [json!(["2025-01-29T22:30:00", "2025-06-30T21:30:00"])]);
 }
+
+#[tokio::test]
+async fn an_imported_order_without_a_session_is_not_given_to_whoever_had_the_id_of_all_guests() {
+    let shop = Shop::open().await;
+    let mut sessions = String::from("session_id,visitor_id,started_at,utm_source\n");
+    let mut orders = String::from("order_id,session_id,customer_id,email,total,payment_status,created_at\n");
+    for n in 1..=6 {
+        sessions += &format!("s{n},v{n},2025-01-30 1{n}:00:00Z,source{n}\n");
+        orders += &format!("o{n},s{n},0,guest{n}@shop.example,10,paid,2025-01-30 1{n}:30:00Z\n");
+    }
+    orders += "stranger,,0,,10,paid,2025-01-30 20:00:00Z\nfriend,,0,guest2@shop.example,10,paid,2025-01-30 20:00:00Z\n";
+    let (sessions, orders) = (
+        shop.folder.file("sessions.csv", sessions),
+        shop.folder.file("orders.csv", orders),
+    );
+    for _ in 0..2 {
+        shop.import(args(&[(Kind::Sessions, &sessions), (Kind::Orders, &orders)]))
+            .await;
+        let linked = shop
+            .json("select jsonb_build_array(order_id, link_method, unlinked_cause, utm_source) from orders where named_session_id is null order by order_id".into())
+            .await;
+        assert_eq!(
+            linked,
+            [
+                json!(["friend", "email", null, "source2"]),
+                json!(["stranger", null, "shared_contact", null])
+            ]
+        );
+    }
+}

@@ -411,3 +411,67 @@ async fn a_refusal_names_the_field_as_the_shop_sent_it() {
     let wanted: Vec<Option<&str>> = cases.iter().map(|(_, field)| *field).collect();
     assert_eq!(fields, wanted);
 }
+
+#[tokio::test]
+async fn a_contact_that_many_people_share_finds_no_session_and_is_not_remembered() {
+    let app = app().await;
+    let client = client(&app).await;
+    deliver(&app, &(1..9).map(|n| event(n, n.into(), 60_000)).collect::<Vec<_>>()).await;
+    let site = app.state.sites.by_key("shop").unwrap();
+    let shop = app.bearer(&site, &[Scope::Orders]).await;
+    let (visitor, session): (Uuid, Uuid) =
+        sqlx::query_as("select visitor_id, session_id from sessions order by session_id limit 1")
+            .fetch_one(&app.db.pool)
+            .await
+            .unwrap();
+    let mut orders: Vec<Value> = (0..6)
+        .map(|n| json!({"order_id": format!("o{n}"), "customer_id": "0", "email": format!("guest{n}@shop.example"), "total": 1, "payment_status": "paid"}))
+        .collect();
+    orders[0]["session_id"] = json!(session);
+    let answer = shop.post(app.url("/api/v1/orders")).json(&orders).send().await.unwrap();
+    assert!(answer.status().is_success());
+    let lead = |contact: Value| {
+        let mut body = json!({"action": "lead"});
+        body.as_object_mut()
+            .unwrap()
+            .extend(contact.as_object().unwrap().clone());
+        body
+    };
+    let answer = send(&app, &client, &lead(json!({"customer_id": "0"}))).await.1;
+    assert_eq!(
+        answer["found_by"], "contact",
+        "what nobody has counted yet may be one person's"
+    );
+    central_api::business::upkeep::catch_up(&app.db.pool, &app.state.config.secret, &site, now())
+        .await
+        .unwrap();
+
+    let answer = send(&app, &client, &lead(json!({"customer_id": "0"}))).await.1;
+    assert_eq!(
+        (&answer["found_by"], &answer["session_id"]),
+        (&json!("none"), &Value::Null)
+    );
+    let answer = send(
+        &app,
+        &client,
+        &lead(json!({"customer_id": "0", "email": "guest0@shop.example"})),
+    )
+    .await
+    .1;
+    assert_eq!(
+        (&answer["found_by"], &answer["session_id"]),
+        (&json!("contact"), &json!(session))
+    );
+    let (_, answer) = send(&app, &client, &json!({"action": "sign_up", "visitor_id": visitor, "session_id": session, "customer_id": "0", "phone": "+380671234567"})).await;
+    assert_eq!(answer["found_by"], "session");
+    sqlx::query("delete from visitor_contacts")
+        .execute(&app.db.pool)
+        .await
+        .unwrap();
+    let (_, answer) = send(&app, &client, &json!({"action": "sign_up", "visitor_id": visitor, "session_id": session, "customer_id": "0", "phone": "+380671234568"})).await;
+    assert_eq!(answer["found_by"], "session");
+    assert_eq!(
+        one::<String>(&app, "select string_agg(kind, ',') from visitor_contacts").await,
+        "phone"
+    );
+}

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{Shop, dec, uuid};
 
@@ -248,4 +249,79 @@ async fn a_site_may_keep_plain_contacts() {
         .await
         .unwrap();
     assert_eq!(plain, json!({"email": "olena@example.com", "phone": "+380671234567"}));
+}
+
+#[tokio::test]
+async fn a_contact_that_many_people_share_links_nothing() {
+    let shop = Shop::open().await;
+    let order = |id: &str, more: Value| {
+        let mut order = json!({"order_id": id, "total": 10, "payment_status": "paid"});
+        order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        order
+    };
+    for guest in 1..=7 {
+        shop.session(guest, 10 * guest, TimeDelta::hours(2), None).await;
+    }
+    // The id of all guests and the phone of the shop's own call centre: with the first guest they may be one person's still.
+    let shared = json!({"customer_id": "0", "phone": "+380441234567"});
+    let guest = |id: u128| {
+        let mut more = json!({"session_id": uuid(10 * id), "email": format!("guest{id}@shop.example")});
+        more.as_object_mut()
+            .unwrap()
+            .extend(shared.as_object().unwrap().clone());
+        order(&format!("guest{id}"), more)
+    };
+    shop.ok(guest(1)).await;
+    let early = shop.ok(order("early", shared.clone())).await;
+    assert_eq!(early["linked_by"], "customer");
+    shop.ok(Value::Array((2..=6).map(guest).collect())).await;
+    shop.join_customers().await;
+
+    let none = (json!("none"), Value::Null, json!("shared_contact"));
+    for (id, more) in [
+        ("by-id", json!({"customer_id": "0"})),
+        ("by-phone", json!({"phone": "044 123 45 67"})),
+        ("by-both", shared.clone()),
+    ] {
+        let answer = shop.ok(order(id, more)).await;
+        assert_eq!(
+            (
+                answer["linked_by"].clone(),
+                answer["session_id"].clone(),
+                answer["cause"].clone()
+            ),
+            none,
+            "{id}"
+        );
+    }
+    // What else stands on the order still finds its visit, and what that teaches leaves the shared contacts out.
+    let mut own = shared.clone();
+    own["email"] = json!("guest3@shop.example");
+    let answer = shop.ok(order("own", own)).await;
+    assert_eq!(
+        (&answer["linked_by"], &answer["session_id"]),
+        (&json!("email"), &json!(uuid(30)))
+    );
+    shop.ok(guest(7)).await;
+    let known: Vec<String> = sqlx::query_scalar("select kind from visitor_contacts where visitor_id = $1")
+        .bind(Uuid::from_u128(7))
+        .fetch_all(&shop.app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(known, ["email"]);
+
+    // The order from before it was known loses the stranger's visit when it is looked at again.
+    assert_eq!(shop.money(10).await, (2, 0, 2, dec("20")));
+    shop.wait(TimeDelta::seconds(4));
+    shop.refresh().await;
+    let early = shop.get("early").await;
+    assert_eq!(
+        (
+            early["linked_by"].clone(),
+            early["session_id"].clone(),
+            early["cause"].clone()
+        ),
+        none
+    );
+    assert_eq!(shop.money(10).await, (1, 0, 1, dec("10")));
 }

@@ -61,6 +61,13 @@ impl Shop {
         refresh_due(&self.app.db.pool, &self.site, self.now()).await.unwrap()
     }
 
+    async fn join_customers(&self) {
+        let (pool, secret) = (&self.app.db.pool, &self.app.state.config.secret);
+        central_api::business::upkeep::catch_up(pool, secret, &self.site, self.now())
+            .await
+            .unwrap();
+    }
+
     async fn set(&mut self, settings: Value) {
         sqlx::query("update sites set settings = $1")
             .bind(settings)

@@ -39,6 +39,7 @@ export const VALUES: Record<string, Record<string, Text>> = {
   unlinked_cause: {
     no_identifiers: { uk: "замовлення без сесії, клієнта та контактів", en: "the order names no session, customer or contact" },
     blocked_contact: { uk: "контакт у переліку загальних", en: "the contact is on the block list" },
+    shared_contact: { uk: "контакт стоїть у замовленнях багатьох людей", en: "the contact stands on orders of many people" },
     unknown_session: { uk: "такої сесії немає", en: "there is no such session" },
     unknown_contact: { uk: "контакт ще не траплявся", en: "the contact was not seen before" },
     no_session_in_look_back: { uk: "останній візит задавній", en: "the last visit is too long ago" },
