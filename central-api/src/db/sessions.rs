@@ -299,7 +299,8 @@ pub struct Confirmed {
     pub first_seen: DateTime<Utc>,
 }
 
-/// Notes that a person is behind these sessions (visitor, session), and answers for which that is new. Their hours are the caller's to mark.
+/// Notes that a person is behind these sessions (visitor, session), and answers for which that is new. Their hours, and those of their
+/// visitors' later sessions, are the caller's to mark.
 ///
 /// # Errors
 /// The database's.

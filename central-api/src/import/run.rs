@@ -1,6 +1,6 @@
 //! An import from beginning to end: batches, progress, refused rows.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -8,25 +8,25 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use shared::attribution::Aliases;
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgPool};
 use uuid::Uuid;
 
 use super::ids::ImportIds;
 use super::source::{Content, Format, Input, Row, Source, open};
 use super::{Kind, events, orders, sessions};
-use crate::db::{events as db_events, import_progress, orders as db_orders, rollup_marks, sessions as db_sessions};
+use crate::db::{events as db_events, import_progress, orders as db_orders};
 use crate::devices::Devices;
 use crate::ingest::record::Record as EventRecord;
 use crate::ingest::transaction::{self, KnownAgents, Outcome};
 use crate::ingest::validate::{self, Rules};
 use crate::orders::identity::Identifier;
 use crate::orders::state::OrderState;
-use crate::orders::store::{Freshness, Outcome as OrderOutcome, StoreError, Stored, refresh_due, store_in};
+use crate::orders::store::{Freshness, Outcome as OrderOutcome, StoreError, refresh_due, store_in};
 use crate::record::FieldError;
 use crate::secret::Secret;
 use crate::site::Site;
@@ -184,7 +184,6 @@ impl<'a> Import<'a> {
                 if let Some((digest, done)) = mark {
                     import_progress::set(&mut *tx, self.site.id, Kind::Orders.name(), digest, done, self.now).await?;
                 }
-                self.confirm_people(&mut tx, &stored).await?;
                 Ok::<_, StoreError>(stored)
             };
             match result.await {
@@ -205,29 +204,6 @@ impl<'a> Import<'a> {
             .filter(|s| matches!(s.outcome, OrderOutcome::Created | OrderOutcome::Updated))
             .count() as u64;
         Ok((new, stored.len() as u64 - new, refused))
-    }
-
-    /// Who ordered is a person: a history has no browser script that would have said so.
-    async fn confirm_people(&self, conn: &mut PgConnection, stored: &[Stored]) -> sqlx::Result<()> {
-        let ordered: BTreeSet<(Uuid, Uuid)> = stored
-            .iter()
-            .filter_map(|order| order.row.visitor_id.zip(order.row.session_id))
-            .collect();
-        let changed = db_sessions::confirm_people(&mut *conn, self.site.id, &ordered).await?;
-        if changed.is_empty() {
-            return Ok(());
-        }
-        let hour = |time: DateTime<Utc>| time.duration_trunc(TimeDelta::hours(1)).unwrap_or(time);
-        let marks: Vec<_> = changed
-            .iter()
-            .map(|s| (self.site.id, s.visitor_id, hour(s.first_seen)))
-            .collect();
-        rollup_marks::insert(conn, &marks).await?;
-        let keys: Vec<_> = changed
-            .iter()
-            .map(|s| (self.site.id, s.visitor_id, s.session_id))
-            .collect();
-        rollup_marks::insert_later(conn, &keys).await
     }
 
     async fn sessions(&self, rows: Vec<Row>, mark: Option<(&[u8], u64)>) -> anyhow::Result<(u64, u64, Vec<Refused>)> {

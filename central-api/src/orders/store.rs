@@ -1,5 +1,5 @@
 //! How states become rows: one transaction locks the orders, merges the states, links them, writes them, and brings the sums of
-//! every session that they touch up to date.
+//! every session that they touch up to date. Who ordered is a person, so these sessions are confirmed too.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ use super::rates::{Rates, day_of};
 use super::state::OrderState;
 use crate::database::{Fault, fault};
 use crate::db::orders::{self, OrderRow, SessionMoney};
-use crate::db::{order_marks, rollup_marks, sites};
+use crate::db::{order_marks, rollup_marks, sessions as db_sessions, sites};
 use crate::site::Site;
 
 /// What a state did to its order.
@@ -685,12 +685,27 @@ async fn write(
             .collect();
         orders::set_session_money(conn, site.id, &money).await?;
     }
+    let ordered: BTreeSet<(Uuid, Uuid)> = known
+        .iter()
+        .chain(&new)
+        .filter_map(|row| row.visitor_id.zip(row.session_id))
+        .collect();
+    let mut confirmed = Vec::new();
+    if !ordered.is_empty() {
+        for session in db_sessions::confirm_people(&mut *conn, site.id, &ordered).await? {
+            marks.insert((session.visitor_id, hour(session.first_seen)), ());
+            confirmed.push((site.id, session.visitor_id, session.session_id));
+        }
+    }
     if !marks.is_empty() {
         let marks: Vec<(i32, Uuid, DateTime<Utc>)> = marks
             .into_keys()
             .map(|(visitor, hour)| (site.id, visitor, hour))
             .collect();
         rollup_marks::insert(conn, &marks).await?;
+    }
+    if !confirmed.is_empty() {
+        rollup_marks::insert_later(conn, &confirmed).await?;
     }
     Ok(())
 }

@@ -230,7 +230,7 @@ pub fn common_parameters() -> Vec<Parameter> {
         choice(
             "confirmed",
             &names(&CONFIRMED.map(|c| c.0)),
-            "true: only sessions in which the browser script or a later action confirmed a person; with attribution_date=order, only orders of such sessions.",
+            "true: only sessions in which the browser script, a later action or an order confirmed a person; with attribution_date=order, only orders of such sessions.",
         ),
         choice(
             "attribution_date",

@@ -1,6 +1,9 @@
 //! Which session an order is linked to, and when.
 
-use chrono::TimeDelta;
+use std::collections::BTreeSet;
+
+use central_api::auth::Scope;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -324,4 +327,66 @@ async fn a_contact_that_many_people_share_links_nothing() {
         none
     );
     assert_eq!(shop.money(10).await, (1, 0, 1, dec("10")));
+}
+
+#[tokio::test]
+async fn who_ordered_is_a_confirmed_person_though_no_script_said_so() {
+    let shop = Shop::open().await;
+    shop.session(1, 10, TimeDelta::hours(30), None).await;
+    shop.session(1, 11, TimeDelta::hours(27), None).await;
+    shop.session(2, 20, TimeDelta::hours(30), None).await;
+    let reader = shop.app.bearer(&shop.site, &[Scope::Read]).await;
+    let confirmed = async || {
+        let path = "/api/utm/general-stats?start_date=2026-11-17&end_date=2026-11-20&confirmed=true";
+        let stats: Value = reader
+            .get(shop.app.url(path))
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        [
+            stats["total_sessions"].clone(),
+            stats["unique_visitors"].clone(),
+            stats["conversion_rate"].clone(),
+        ]
+    };
+    let sum_up = async || {
+        central_api::rollup::upkeep::catch_up(&shop.app.db.pool, shop.now(), |_| {})
+            .await
+            .unwrap();
+        central_api::rollup::cohorts::upkeep::catch_up(&shop.app.db.pool, &shop.site, shop.now(), |_| {})
+            .await
+            .unwrap();
+    };
+    sum_up().await;
+    assert_eq!(confirmed().await, [json!(0), json!(0), Value::Null]);
+
+    let order = json!({"order_id": "1", "session_id": uuid(10), "total": 100, "payment_status": "paid"});
+    shop.ok(order.clone()).await;
+    let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let hours = |visitor: Uuid, marks: &[(Uuid, DateTime<Utc>)]| -> BTreeSet<String> {
+        let own = marks.iter().filter(|(of, _)| *of == visitor);
+        own.map(|(_, hour)| hour.format("%d %H").to_string()).collect()
+    };
+    let marks: Vec<(Uuid, DateTime<Utc>)> = sqlx::query_as("select visitor_id, hour from rollup_marks")
+        .fetch_all(&shop.app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(
+        hours(first, &marks),
+        ["19 04", "19 07", "20 10"].map(str::to_owned).into(),
+        "its hour, the later session's, the order's"
+    );
+    assert_eq!(hours(second, &marks), BTreeSet::new());
+    let known = [json!(1), json!(1), json!(100)];
+    assert_eq!(confirmed().await, known);
+    sum_up().await;
+    assert_eq!(confirmed().await, known);
+
+    // A state that changes nothing marks nothing.
+    shop.marks().await;
+    shop.ok(order).await;
+    assert_eq!(shop.marks().await, []);
 }
