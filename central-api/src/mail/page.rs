@@ -196,7 +196,7 @@ impl Page {
             late: circumstances.late.map(local),
             earlier_failed: (circumstances.earlier_failed > 0).then(|| circumstances.earlier_failed.to_string()),
             schedule: circumstances.schedule.clone(),
-            is_empty: content.funnel.total == Figure::ZERO,
+            is_empty: is_empty(content),
             headlines: only_tiles(headlines),
             figures: only_tiles(figures),
             has_previous: content.comparison.previous.is_some(),
@@ -340,6 +340,13 @@ fn tiles(content: &Content, style: Style<'_>) -> Vec<(Metric, Tile)> {
             (*metric, tile)
         })
         .collect()
+}
+
+/// Whether there is nothing to tell: orders may come from visits of before, or from nobody's.
+fn is_empty(content: &Content) -> bool {
+    let ordered = content.coverage.as_ref().is_some_and(|coverage| coverage.orders > 0);
+    let bought = content.repeat.as_ref().is_some_and(|repeat| repeat.total_customers > 0);
+    content.funnel.total == Figure::ZERO && !ordered && !bought
 }
 
 fn repeat(content: &Content, style: Style<'_>) -> Vec<Pair> {

@@ -94,3 +94,31 @@ async fn a_large_history_whose_customers_were_never_joined_holds_no_report_up() 
         assert!(report.contains(says) && !report.contains(other), "{report}");
     }
 }
+
+#[tokio::test]
+async fn a_report_of_orders_without_a_visit_does_not_say_that_there_is_nothing() {
+    let office = Office::open("2026-11-20T23:10:00Z").await;
+    let shop = office.app.bearer(&office.site, &[Scope::Read, Scope::Orders]).await;
+    let shown = async || {
+        let path = "/api/v1/report-preview?period=week&format=text&language=en";
+        shop.get(office.app.url(path))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+    };
+    let nothing = "There is nothing in this period.";
+    assert!(shown().await.contains(nothing));
+    let order = serde_json::json!({"order_id": "1", "total": 100, "payment_status": "paid", "created_at": "2026-11-20T10:00:00Z"});
+    let answer = shop
+        .post(office.app.url("/api/v1/orders"))
+        .json(&order)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    let text = shown().await;
+    assert!(!text.contains(nothing), "{text}");
+}
