@@ -182,7 +182,7 @@ pub async fn report(state: &AppState, run_id: i64) -> anyhow::Result<()> {
                 );
             }
             other => {
-                unreached += usize::from(other != "unsubscribed");
+                unreached += usize::from(!matches!(other, "unsubscribed" | "withdrawn"));
                 say!("{other:<10} {}: {detail}", delivery.address);
             }
         }

@@ -283,16 +283,25 @@ pub async fn give_up_orphans(db: impl PgExecutor<'_>, run_id: i64, now: DateTime
     Ok(done.rows_affected())
 }
 
-/// Whoever wants no more mails of the schedule does not get those that wait either: a retry may come half a day after they left. A test
-/// goes to whoever asked for it. How many.
+/// Whoever wants no more mails of the schedule, or stands in its list no more, does not get those that wait either: a retry may come half
+/// a day later. Nor does anybody while the schedule is off, but what somebody asks for by hand is sent. A test goes to whoever asked
+/// for it. How many.
 ///
 /// # Errors
 /// The database's.
-pub async fn leave_out_unsubscribed(db: impl PgExecutor<'_>, run_id: i64, now: DateTime<Utc>) -> sqlx::Result<u64> {
+pub async fn leave_out(db: impl PgExecutor<'_>, run_id: i64, now: DateTime<Utc>) -> sqlx::Result<u64> {
     let done = sqlx::query!(
-        "update report_deliveries d set state = 'unsubscribed', settled_at = $2
-        from report_runs r join report_unsubscribes u using (schedule_id)
-        where r.run_id = $1 and r.kind <> 'test' and d.run_id = r.run_id and d.address = u.address and d.state = 'pending'",
+        "update report_deliveries d set state = case when k.left then 'unsubscribed' else 'withdrawn' end, settled_at = $2
+        from (
+            select w.address, u.address is not null as left
+            from report_runs r
+            join report_schedules s on s.schedule_id = r.schedule_id
+            join report_deliveries w on w.run_id = r.run_id and w.state = 'pending'
+            left join report_unsubscribes u on u.schedule_id = r.schedule_id and u.address = w.address
+            where r.run_id = $1 and r.kind <> 'test'
+                and (u.address is not null or w.address <> all(s.recipients) or (r.kind = 'scheduled' and not s.enabled))
+        ) k
+        where d.run_id = $1 and d.address = k.address and d.state = 'pending'",
         run_id,
         now,
     )
@@ -416,11 +425,13 @@ pub async fn close(pool: &PgPool, run_id: i64, now: DateTime<Utc>, failure: Opti
     Ok(finished)
 }
 
-/// Puts recipients of a run that failed or are uncertain back to be sent now, but those who left the schedule. How many.
+/// Puts recipients of a run that failed or are uncertain back to be sent now, but those whom [`leave_out`] leaves out. How many.
 ///
 /// # Errors
 /// The database's.
 pub async fn send_again(db: &mut PgConnection, run_id: i64, now: DateTime<Utc>) -> sqlx::Result<u64> {
+    // Those who wait already are not among those that are put back.
+    leave_out(&mut *db, run_id, now).await?;
     let done = sqlx::query!(
         "update report_deliveries set state = 'pending', attempts = 0, try_after = $2, settled_at = null
         where run_id = $1 and state in ('failed', 'uncertain')",
@@ -429,7 +440,7 @@ pub async fn send_again(db: &mut PgConnection, run_id: i64, now: DateTime<Utc>) 
     )
     .execute(&mut *db)
     .await?;
-    let left = leave_out_unsubscribed(&mut *db, run_id, now).await?;
+    let left = leave_out(&mut *db, run_id, now).await?;
     sqlx::query!(
         "update report_runs set finished_at = null, try_after = $2, failures = 0 where run_id = $1",
         run_id,

@@ -66,6 +66,7 @@ pub struct DeliveryView {
     address: String,
     /// `pending`: to be sent at `try_after`. `sending`. `sent`: the server accepted it. `failed`: refused for good, or too often.
     /// `uncertain`: handed over, and nobody knows whether it was accepted; sent again only when somebody asks. `unsubscribed`: left out.
+    /// `withdrawn`: taken out of the schedule's list, or the schedule was switched off, before it was sent.
     state: String,
     /// How often it was tried.
     attempts: i16,
@@ -150,7 +151,7 @@ pub struct SentAgain {
     recipients: u64,
 }
 
-/// Sends a run's report again to those whose mail failed or is uncertain; who is uncertain may get it twice. The others get nothing, nor does who left the schedule meanwhile.
+/// Sends a run's report again to those whose mail failed or is uncertain; who is uncertain may get it twice. The others get nothing, nor does who left the schedule or was taken out of it meanwhile, or anybody while it is off.
 #[utoipa::path(post, path = "/api/v1/report-runs/{id}/send-again", operation_id = "send_report_again", tag = "reports by e-mail",
     params(("id" = i64, Path, description = "the run's number"), OfSite), responses(
     (status = 202, description = "being sent", body = SentAgain),

@@ -283,7 +283,7 @@ pub async fn deliver(state: &AppState, run_id: i64) -> anyhow::Result<bool> {
                 "a process ended while it was sending; these mails are uncertain"
             );
         }
-        report_runs::leave_out_unsubscribed(&state.pool, run_id, state.clock.now()).await?;
+        report_runs::leave_out(&state.pool, run_id, state.clock.now()).await?;
         let failure = match report_runs::list(&state.pool, None, None, Some(run_id), 1).await?.pop() {
             Some(run) => attempt(state, &run).await?,
             None => None,

@@ -7,7 +7,7 @@ use central_api::db::{report_runs, report_schedules};
 use central_api::mail::run;
 use chrono::TimeDelta;
 use reqwest::{Client, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{MONDAY, Office, weekly};
 use crate::support::waits_for_a_lock;
@@ -293,4 +293,62 @@ async fn without_a_way_out_a_report_says_what_is_missing_and_is_tried_again_for_
         "{runs:?}"
     );
     assert!(!runs[0]["finished_at"].is_null());
+}
+
+#[tokio::test]
+async fn who_is_taken_out_and_everybody_of_a_schedule_that_is_off_gets_no_mail_that_waits() {
+    let office = Office::open("2026-11-13T08:00:00Z").await;
+    let body = |recipients: &[&str]| json!({"frequency": "daily", "recipients": recipients, "format": "text"});
+    let id = office.schedule(body(&["ann@shop.example", "bob@shop.example"])).await;
+    let path = format!("/api/v1/report-schedules/{id}");
+    let pool = &office.app.db.pool;
+    // The server is away for everybody: as it stands in the database then.
+    let put_off = async || {
+        let now = office.app.state.clock.now();
+        run::claim_due(&office.app.state, now).await.unwrap();
+        let run_id = report_runs::due(pool, now).await.unwrap()[0];
+        let later = Some(now + TimeDelta::minutes(5));
+        while let Some((address, _)) = report_runs::take(pool, run_id, now).await.unwrap() {
+            report_runs::settle(pool, run_id, &address, "pending", "later", now, later)
+                .await
+                .unwrap();
+        }
+    };
+    let states = async || -> Vec<String> {
+        let runs = office.runs().await;
+        assert!(!runs[0]["finished_at"].is_null(), "{runs:?}");
+        let deliveries = runs[0]["deliveries"].as_array().unwrap();
+        deliveries
+            .iter()
+            .map(|one| one["state"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let change = async |body: Value| {
+        let (status, answer) = office.send(reqwest::Method::PATCH, &path, Some(body)).await;
+        assert_eq!(status, 200, "{answer}");
+    };
+
+    office.set(MONDAY);
+    put_off().await;
+    change(json!({"recipients": ["bob@shop.example"]})).await;
+    office.later(TimeDelta::minutes(10));
+    office.tick().await;
+    assert_eq!(states().await, ["withdrawn", "sent"]);
+    assert_eq!(office.mails().len(), 1);
+
+    office.set("2026-11-17T08:00:00Z");
+    put_off().await;
+    change(json!({"enabled": false})).await;
+    office.later(TimeDelta::minutes(10));
+    office.tick().await;
+    assert_eq!(states().await, ["withdrawn"]);
+    assert_eq!(office.mails().len(), 1, "nobody else got one");
+
+    // By hand it is sent, off or not.
+    let (status, _) = office
+        .send(reqwest::Method::POST, &format!("{path}/run-now"), None)
+        .await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    office.tick().await;
+    assert_eq!(states().await, ["sent"]);
 }

@@ -92,4 +92,5 @@ export const DELIVERY: Record<string, Text> = {
   failed: { uk: "не вдалося", en: "failed" },
   uncertain: { uk: "невідомо", en: "uncertain" },
   unsubscribed: { uk: "відписано", en: "unsubscribed" },
+  withdrawn: { uk: "скасовано розкладом", en: "withdrawn by the schedule" },
 };
