@@ -88,6 +88,26 @@ pub fn system(name: &str) -> Option<String> {
     is_named(name).then(|| ours(SYSTEMS, name).unwrap_or(name).to_owned())
 }
 
+/// Our name of a browser that is written like this, or like a witness writes it, but for its case.
+pub fn browser_name(text: &str) -> Option<&'static str> {
+    in_any_case(BROWSERS, text)
+}
+
+/// Our name of a system that is written like this, or like a witness writes it, but for its case.
+pub fn system_name(text: &str) -> Option<&'static str> {
+    in_any_case(SYSTEMS, text)
+}
+
+fn in_any_case(table: &'static [(&'static str, &'static str)], text: &str) -> Option<&'static str> {
+    let by = |name: fn(&(&'static str, &'static str)) -> &'static str| {
+        table
+            .iter()
+            .find(|row| name(row).eq_ignore_ascii_case(text))
+            .map(|(_, ours)| *ours)
+    };
+    by(|(_, ours)| ours).or_else(|| by(|(theirs, _)| theirs))
+}
+
 fn is_named(name: &str) -> bool {
     !matches!(name, "" | "Other" | "UNKNOWN" | "Unknown")
 }

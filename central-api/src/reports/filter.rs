@@ -13,7 +13,7 @@ use shared::source::canonical_host;
 use shared::text::{clean, normalise};
 
 use crate::catalogue::{Dimension, Text};
-use crate::devices::names::app_name;
+use crate::devices::names::{app_name, browser_name, system_name};
 use crate::error::ApiError;
 use crate::ingest::validate::country_code;
 use crate::site::SiteSettings;
@@ -248,15 +248,77 @@ fn spellings(dimension: Dimension, value: &str, settings: &SiteSettings) -> Resu
             .map(|host| vec![host])
             .ok_or_else(|| format!("must be a host such as shop.example, or {NOT_SET}")),
         // As the browser sent it, or as browsers write it.
-        Dimension::Language => {
-            let usual = usual_language(value);
-            let other = (usual != value).then_some(usual);
-            Ok([Some(value.to_owned()), other].into_iter().flatten().collect())
-        }
+        Dimension::Language => Ok(with(value, vec![usual_language(value)])),
         // Its name is ours where the centre knows the app, and else the worker's.
+        // As it was asked for, or by our name of it; what has none is written as names are.
+        Dimension::BrowserName | Dimension::OsName => {
+            let ours = match dimension {
+                Dimension::BrowserName => browser_name(value),
+                _ => system_name(value),
+            };
+            let usual = ours.map_or_else(|| usual_names(value), |name| vec![name.to_owned()]);
+            Ok(with(value, usual))
+        }
+        Dimension::City | Dimension::Region => Ok(with(value, usual_names(value))),
         Dimension::InApp => Ok(vec![app_name(value).map_or_else(|| value.to_owned(), str::to_owned)]),
         _ => Ok(vec![value.to_owned()]),
     }
+}
+
+/// What was asked for and how else it may stand in rows, each once.
+fn with(value: &str, others: Vec<String>) -> Vec<String> {
+    let mut spellings = vec![value.to_owned()];
+    for other in others {
+        if !spellings.contains(&other) {
+            spellings.push(other);
+        }
+    }
+    spellings
+}
+
+/// Words that stay small inside names of places.
+const SMALL_WORDS: [&str; 20] = [
+    "am", "an", "and", "da", "de", "del", "der", "des", "di", "do", "dos", "du", "en", "la", "le", "of", "on", "sur",
+    "the", "upon",
+];
+
+/// Names as they are usually written, capitals first; none beside one that is written so already, such as McAllen or Frankfurt am Main.
+fn usual_names(text: &str) -> Vec<String> {
+    let words: Vec<&str> = text.split_inclusive([' ', '-', '(']).collect();
+    let bare = |word: &str| word.trim_end_matches([' ', '-', '(']).to_owned();
+    let begins_small = |word: &str| word.chars().next().is_some_and(char::is_lowercase);
+    let all_large = text.chars().any(char::is_uppercase) && !text.chars().any(char::is_lowercase);
+    let lapses = words
+        .iter()
+        .enumerate()
+        .any(|(at, word)| begins_small(word) && (at == 0 || !SMALL_WORDS.contains(&&*bare(word))));
+    if !all_large && !lapses {
+        return Vec::new();
+    }
+    let written = |small: bool| -> String {
+        let word =
+            |(at, word): (usize, &&str)| match small && at > 0 && SMALL_WORDS.contains(&&*bare(&word.to_lowercase())) {
+                true => word.to_lowercase(),
+                // Capitals inside a word are somebody's choice, unless there is nothing else.
+                false if all_large || begins_small(word) => capitalised(word),
+                false => (*word).to_owned(),
+            };
+        words.iter().enumerate().map(word).collect()
+    };
+    vec![written(true), written(false)]
+}
+
+/// `lviv` → `Lviv`, and `l'aquila` → `L'Aquila`.
+fn capitalised(word: &str) -> String {
+    let mut before: Vec<char> = Vec::new();
+    for letter in word.chars() {
+        let begins = matches!(before[..], [] | [_, '\'' | '’']);
+        match begins {
+            true => before.extend(letter.to_uppercase()),
+            false => before.extend(letter.to_lowercase()),
+        }
+    }
+    before.into_iter().collect()
 }
 
 /// A language tag as browsers write it: language small, script capitalised, country in capitals.
@@ -352,6 +414,41 @@ mod tests {
             (Dimension::Country, "ua", &["UA"]),
             (Dimension::Country, "T1", &["T1"]),
             (Dimension::City, "Kyiv", &["Kyiv"]),
+            (Dimension::City, "kyiv", &["kyiv", "Kyiv"]),
+            (Dimension::City, "KYIV", &["KYIV", "Kyiv"]),
+            (Dimension::City, "київ", &["київ", "Київ"]),
+            (
+                Dimension::City,
+                "ivano-frankivsk",
+                &["ivano-frankivsk", "Ivano-Frankivsk"],
+            ),
+            (Dimension::City, "Frankfurt am Main", &["Frankfurt am Main"]),
+            (
+                Dimension::City,
+                "frankfurt am main",
+                &["frankfurt am main", "Frankfurt am Main", "Frankfurt Am Main"],
+            ),
+            (Dimension::City, "l'aquila", &["l'aquila", "L'Aquila"]),
+            (Dimension::City, "McAllen", &["McAllen"]),
+            (Dimension::Region, "kyiv City", &["kyiv City", "Kyiv City"]),
+            (
+                Dimension::Region,
+                "Kharkivs'ka oblast",
+                &["Kharkivs'ka oblast", "Kharkivs'ka Oblast"],
+            ),
+            (Dimension::BrowserName, "Chrome", &["Chrome"]),
+            (Dimension::BrowserName, "chrome mobile", &["chrome mobile", "Chrome"]),
+            (
+                Dimension::BrowserName,
+                "samsung internet",
+                &["samsung internet", "Samsung Internet"],
+            ),
+            (Dimension::BrowserName, "vivaldi", &["vivaldi", "Vivaldi"]),
+            (Dimension::BrowserName, "UC Browser", &["UC Browser"]),
+            (Dimension::OsName, "ios", &["ios", "iOS"]),
+            (Dimension::OsName, "MACOS", &["MACOS", "macOS"]),
+            (Dimension::OsName, "android", &["android", "Android"]),
+            (Dimension::OsName, "iOS", &["iOS"]),
             (Dimension::VisitorType, "new", &["new"]),
             (Dimension::ClickPlatform, "google_ads", &["google_ads"]),
             (Dimension::Referrer, "WWW.Blog.example", &["blog.example"]),
