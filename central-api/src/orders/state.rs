@@ -202,6 +202,12 @@ impl OrderState {
         self.content_hash = self.hash();
     }
 
+    /// The currency and the rate that came with it, for a site that counts in `own`: the state may have been read when it was another one.
+    pub fn money_for(&self, own: &str) -> (String, Option<Decimal>) {
+        let currency = if self.currency_said { &self.currency } else { own };
+        (currency.to_owned(), self.rate.filter(|_| currency != own))
+    }
+
     /// Which of two states of one order is the later: by time, then by content, so that order of arrival decides nothing.
     pub fn version(&self) -> (DateTime<Utc>, &[u8]) {
         (self.updated_at, &self.content_hash)

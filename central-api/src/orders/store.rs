@@ -172,7 +172,7 @@ pub async fn store_in(
     let mut outcomes = Vec::with_capacity(states.len());
     for state in states {
         outcomes.push(match after.get_mut(&state.order_id) {
-            Some(row) => take(row, state),
+            Some(row) => take(row, state, site),
             None => {
                 let mut row = new_row(site, state, now);
                 if freshness == Freshness::History {
@@ -361,20 +361,20 @@ fn new_row(site: &Site, state: &OrderState, now: DateTime<Utc>) -> OrderRow {
         os_name: None,
         landing_path: None,
     };
-    take(&mut row, state);
+    take(&mut row, state, site);
     row
 }
 
 /// Merges a state into its order. Each field keeps the latest state that said it, by [`OrderState::version`], so that a refund that
 /// names nobody and no currency loses neither the link nor what the money is worth; `total` and the status are said by every state.
 /// All of it are maxima, so the order of arrival does not matter.
-fn take(row: &mut OrderRow, state: &OrderState) -> Outcome {
+fn take(row: &mut OrderRow, state: &OrderState, site: &Site) -> Outcome {
     let before = row.clone();
     take_named(row, state);
     if state.contacts.blocked && row.session_id.is_none() {
         row.unlinked_cause = Some(UnlinkedCause::BlockedContact.name().into());
     }
-    take_said(row, state);
+    take_said(row, state, site);
     if state.version() < (before.updated_at, before.content_hash.as_slice()) {
         return Outcome::Stale;
     }
@@ -398,7 +398,7 @@ fn take(row: &mut OrderRow, state: &OrderState) -> Outcome {
 }
 
 /// Takes the fields that a state may leave out.
-fn take_said(row: &mut OrderRow, state: &OrderState) {
+fn take_said(row: &mut OrderRow, state: &OrderState, site: &Site) {
     let no_contacts = is_forgotten(row, FORGOTTEN_CONTACTS, state.updated_at);
     let mut named = Named::of(row);
     // A row that was just made has no hash yet: nobody has said anything.
@@ -417,14 +417,11 @@ fn take_said(row: &mut OrderRow, state: &OrderState) {
     said.always("refunded", &mut row.refunded, state.refunded);
     // A rate is one of a currency: they go together.
     let mut money = (row.currency.clone(), row.rate.filter(|_| row.rate_given));
+    let sent = state.money_for(&site.currency);
     if said.own.is_none() {
-        money.0.clone_from(&state.currency);
+        money.0.clone_from(&sent.0);
     }
-    said.always(
-        "currency",
-        &mut money,
-        state.currency_said.then(|| (state.currency.clone(), state.rate)),
-    );
+    said.always("currency", &mut money, state.currency_said.then_some(sent));
     row.rate_given = money.1.is_some();
     if row.rate_given || row.currency != money.0 {
         row.rate = money.1;

@@ -87,6 +87,29 @@ async fn an_order_waits_for_the_change_of_currency_that_values_all_orders_anew()
 }
 
 #[tokio::test]
+async fn an_order_without_a_currency_is_in_the_one_that_the_site_has_not_in_the_one_that_this_process_read() {
+    let shop = Shop::open().await;
+    sqlx::query("update sites set currency = 'EUR'")
+        .execute(&shop.app.db.pool)
+        .await
+        .unwrap();
+    let order = |id: &str, money: Value| {
+        let mut order =
+            json!({"order_id": id, "total": 100, "payment_status": "paid", "updated_at": "2026-11-20T09:00:00Z"});
+        order
+            .as_object_mut()
+            .unwrap()
+            .extend(money.as_object().unwrap().clone());
+        order
+    };
+    assert_eq!(shop.ok(order("unsaid", json!({}))).await["revenue"], "100");
+    assert_eq!(shop.get("unsaid").await["currency"], "EUR");
+    // A rate to what the site counted in before is none of its own currency.
+    let own = shop.ok(order("own", json!({"currency": "EUR", "rate": 48}))).await;
+    assert_eq!(own["revenue"], "100");
+}
+
+#[tokio::test]
 async fn orders_of_absurd_amounts_in_one_session_keep_no_other_order_out() {
     let shop = Shop::open().await;
     shop.session(1, 11, TimeDelta::hours(1), None).await;
