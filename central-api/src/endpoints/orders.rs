@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::auth::{ApiKey, Scope};
 use crate::currency;
 use crate::db::dead_letters::{self, DeadLetter, NewDeadLetter};
-use crate::db::{data_versions, exchange_rates, orders};
+use crate::db::{data_versions, exchange_rates, orders, sites};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::Json;
 use crate::orders::identity::Identifier;
@@ -477,6 +477,7 @@ pub struct RatesAnswer {
     (status = 400, description = "one cannot be read, none is stored; the field is named", body = ErrorBody),
     (status = 401, description = "no valid API key", body = ErrorBody),
     (status = 403, description = "the key lacks the scope orders", body = ErrorBody),
+    (status = 409, description = "the site's currency was just changed; none is stored", body = ErrorBody),
 ))]
 pub async fn put_rates(
     State(state): State<AppState>,
@@ -510,10 +511,18 @@ pub async fn put_rates(
     }
     let now = state.clock.now();
     let mut tx = state.pool.begin().await?;
+    // Rates are in units of the site's currency. Which one their sender meant, when another process has just changed it, nobody knows.
+    let (currency, zone) = sites::keep_valuation(&mut *tx, site.id).await?;
+    if currency != site.currency {
+        return Err(ApiError::Conflict(format!(
+            "the site's currency was just changed to {currency}; send rates in units of it in some seconds"
+        )));
+    }
+    let zone = zone.parse().unwrap_or(site.time_zone);
     let changed = exchange_rates::upsert(&mut tx, site.id, &rates).await?;
     let mut woken = 0;
     for (currency, day) in &changed {
-        if let Some(times) = reach(*day, site.time_zone) {
+        if let Some(times) = reach(*day, zone) {
             woken += orders::wake_following_rate(&mut *tx, site.id, currency, times, now).await?;
         }
     }

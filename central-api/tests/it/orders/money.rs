@@ -110,6 +110,39 @@ async fn an_order_without_a_currency_is_in_the_one_that_the_site_has_not_in_the_
 }
 
 #[tokio::test]
+async fn rates_in_units_of_a_currency_that_the_site_has_no_more_are_not_stored() {
+    let shop = Shop::open().await;
+    let put = |currency: &str| {
+        let rates = json!([{"currency": currency, "day": "2026-11-20", "rate": 41}]);
+        let url = shop.app.url("/api/v1/exchange-rates");
+        tokio::spawn(shop.client.put(url).body(rates.to_string()).send())
+    };
+    let mut change = shop.app.db.pool.begin().await.unwrap();
+    sqlx::query("select 1 from sites for update")
+        .execute(&mut *change)
+        .await
+        .unwrap();
+    let sent = put("USD");
+    assert!(waits_for_a_lock(&shop.app.db.pool, &sent).await);
+    sqlx::query("update sites set currency = 'EUR'")
+        .execute(&mut *change)
+        .await
+        .unwrap();
+    change.commit().await.unwrap();
+    let answer = sent.await.unwrap().unwrap();
+    assert_eq!(answer.status(), 409);
+    let error: Value = answer.json().await.unwrap();
+    assert!(error["error"]["message"].as_str().unwrap().contains("EUR"), "{error}");
+    let stored: i64 = sqlx::query_scalar("select count(*) from exchange_rates")
+        .fetch_one(&shop.app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(stored, 0);
+    shop.app.reload_sites().await;
+    assert_eq!(put("USD").await.unwrap().unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn orders_of_absurd_amounts_in_one_session_keep_no_other_order_out() {
     let shop = Shop::open().await;
     shop.session(1, 11, TimeDelta::hours(1), None).await;
