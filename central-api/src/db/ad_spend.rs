@@ -4,6 +4,7 @@ use chrono::{Datelike as _, Days, NaiveDate};
 use rust_decimal::Decimal;
 use sqlx::{PgConnection, PgExecutor};
 
+use super::sites;
 use crate::spend::{Key, Spend};
 
 /// Rows of one statement.
@@ -29,7 +30,7 @@ pub async fn upsert(
     rows: &[(&Key, &Spend)],
     progress: impl Fn(usize),
 ) -> sqlx::Result<Changed> {
-    lock(conn, site_id).await?;
+    sites::in_turn(&mut *conn, site_id).await?;
     let mut sum = Changed::default();
     for (nth, rows) in rows.chunks(AT_ONCE).enumerate() {
         let texts = |of: fn(&Key) -> &String| -> Vec<String> { rows.iter().map(|(key, _)| of(key).clone()).collect() };
@@ -73,24 +74,13 @@ pub async fn upsert(
     Ok(sum)
 }
 
-/// Whoever writes spend of a site waits here for whoever does: each sums up what all of them wrote.
-async fn lock(conn: &mut PgConnection, site_id: i32) -> sqlx::Result<()> {
-    sqlx::query!(
-        "select 1 as one from sites where site_id = $1 for no key update",
-        site_id
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok(())
-}
-
 /// Makes the sums of some local days, both included, and of their months anew from the rows. The connection has a transaction open in which
 /// the rows were written.
 ///
 /// # Errors
 /// The database's.
 pub async fn sum_up(conn: &mut PgConnection, site_id: i32, (from, to): (NaiveDate, NaiveDate)) -> sqlx::Result<()> {
-    lock(conn, site_id).await?;
+    sites::in_turn(&mut *conn, site_id).await?;
     sqlx::query!(
         "delete from ad_spend_days where site_id = $1 and day between $2 and $3",
         site_id,
@@ -197,7 +187,7 @@ pub async fn delete(
     (from, to): (NaiveDate, NaiveDate),
     source: Option<&str>,
 ) -> sqlx::Result<u64> {
-    lock(conn, site_id).await?;
+    sites::in_turn(&mut *conn, site_id).await?;
     let done = sqlx::query!(
         "delete from ad_spend where site_id = $1 and day between $2 and $3 and ($4::text is null or utm_source = $4)",
         site_id,

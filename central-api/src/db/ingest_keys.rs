@@ -1,7 +1,9 @@
 //! Table `ingest_keys`. The secrets are not in it: they are derived from the installation's secret and the key's id.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgExecutor;
+use sqlx::{Acquire, PgExecutor, Postgres};
+
+use super::sites;
 
 /// Ids of the keys that are not revoked, with the site each signs for.
 ///
@@ -46,12 +48,15 @@ pub async fn all(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Listed>> {
 /// # Errors
 /// The database's.
 pub async fn insert(
-    db: impl PgExecutor<'_>,
+    db: impl Acquire<'_, Database = Postgres>,
     key_id: &str,
     site_id: i32,
     name: &str,
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
+    let mut tx = db.begin().await?;
+    // First, so that the statement after it counts the key that somebody else makes at the same time.
+    sites::in_turn(&mut *tx, site_id).await?;
     let row = sqlx::query!(
         "insert into ingest_keys (key_id, site_id, name, created_at)
          select $1, $2, $3, $4
@@ -62,8 +67,9 @@ pub async fn insert(
         name,
         now,
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *tx)
     .await?;
+    tx.commit().await?;
     Ok(row.is_some())
 }
 

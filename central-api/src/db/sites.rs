@@ -116,6 +116,20 @@ pub async fn lock(db: impl PgExecutor<'_>, site_id: i32) -> sqlx::Result<Stored>
     .await
 }
 
+/// Whoever changes what there is one of a site at a time waits here for whoever does, until the transaction ends.
+///
+/// # Errors
+/// The database's, also when the site is gone.
+pub async fn in_turn(db: impl PgExecutor<'_>, site_id: i32) -> sqlx::Result<()> {
+    sqlx::query!(
+        "select 1 as one from sites where site_id = $1 for no key update",
+        site_id
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(())
+}
+
 /// The currency that a site's orders are valued in and the zone of its days. Neither changes until the transaction ends. To be asked for
 /// before any order is locked: who changes a site locks it first and its orders after.
 ///

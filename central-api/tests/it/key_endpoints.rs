@@ -1,7 +1,8 @@
 use central_api::auth::{Role, Scope};
+use central_api::db::ingest_keys;
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, client_with};
+use crate::support::{TestApp, client_with, waits_for_a_lock};
 
 async fn body(answer: reqwest::Response, status: u16) -> Value {
     let got = answer.status();
@@ -60,6 +61,26 @@ async fn ingest_keys_rotate_two_at_a_time() {
     let listed = body(admin.get(&url).send().await.unwrap(), 200).await;
     assert_eq!(listed.as_array().unwrap().len(), 3);
     assert!(!listed.to_string().contains(secret));
+}
+
+#[tokio::test]
+async fn of_two_signing_keys_made_at_once_no_third_comes_alive() {
+    let app = TestApp::start().await;
+    let site = app.site("shop").await;
+    app.ingest_key(&site).await;
+    let admin = app.admin().await;
+    let mut other = app.db.pool.begin().await.unwrap();
+    let now = app.state.clock.now();
+    assert!(
+        ingest_keys::insert(&mut *other, "k_other", site.id, "another admin's", now)
+            .await
+            .unwrap()
+    );
+    let new = json!({"name": "worker"});
+    let made = tokio::spawn(admin.post(app.url("/api/v1/ingest-keys")).json(&new).send());
+    assert!(waits_for_a_lock(&app.db.pool, &made).await);
+    other.commit().await.unwrap();
+    body(made.await.unwrap().unwrap(), 409).await;
 }
 
 #[tokio::test]
