@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use sqlx::AssertSqlSafe;
 
-use crate::db::{admin_sessions, data_versions, report_runs, retention, user_agents};
+use crate::db::{admin_sessions, data_versions, report_runs, retention, sites, user_agents};
 use crate::state::AppState;
 
 /// Sessions of the panel are kept this long after their end, for whoever asks who was logged in.
@@ -14,7 +14,8 @@ const REPORT_RUNS: TimeDelta = TimeDelta::days(400);
 
 /// Whole months that no site keeps are dropped, which costs nothing; the rest is deleted site by site.
 pub(super) async fn run(state: AppState, now: DateTime<Utc>) -> anyhow::Result<String> {
-    let sites = state.sites.all();
+    // As they are stored: what is deleted by a setting that this process has not read yet does not come back.
+    let sites = sites::all(&state.pool).await?;
     let cutoffs: Vec<_> = sites
         .iter()
         .map(|site| (site.id, now - TimeDelta::days(i64::from(site.settings.retention_days))))

@@ -127,6 +127,38 @@ async fn months_are_made_ahead_and_old_ones_dropped() {
 }
 
 #[tokio::test]
+async fn what_a_site_keeps_is_what_it_is_set_to_not_what_this_process_read() {
+    let app = TestApp::start().await;
+    let site = app.site("shop").await;
+    sqlx::query("update sites set settings = '{\"retention_days\": 30}'")
+        .execute(&app.db.pool)
+        .await
+        .unwrap();
+    app.reload_sites().await;
+    let now = app.state.clock.now();
+    sqlx::query("insert into visitor_contacts values ($1, $2, $3, 'email', $4)")
+        .bind(site.id)
+        .bind(vec![1_u8; 16])
+        .bind(uuid::Uuid::from_u128(1))
+        .bind(now - TimeDelta::days(300))
+        .execute(&app.db.pool)
+        .await
+        .unwrap();
+    // Somebody changed their mind, at another process.
+    sqlx::query("update sites set settings = '{\"retention_days\": 760}'")
+        .execute(&app.db.pool)
+        .await
+        .unwrap();
+    let ran = jobs::run_due(&app.state, now).await.unwrap().unwrap();
+    assert!(ran.iter().all(|job| job.ok), "{ran:?}");
+    let kept: i64 = sqlx::query_scalar("select count(*) from visitor_contacts")
+        .fetch_one(&app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(kept, 1);
+}
+
+#[tokio::test]
 async fn an_unsigned_or_unreadable_question_runs_nothing() {
     let app = TestApp::start().await;
     let site = app.site("shop").await;
