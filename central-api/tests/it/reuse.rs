@@ -9,7 +9,7 @@ use central_api::site::Site;
 use reqwest::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use serde_json::json;
 
-use crate::support::TestApp;
+use crate::support::{TestApp, waits_for_a_lock};
 use crate::utm_data::Data;
 
 const OVER: &str = "start_date=2026-10-01&end_date=2026-10-31";
@@ -268,4 +268,37 @@ async fn an_error_is_answered_and_not_kept() {
         assert!(answer.headers().get(ETAG).is_none());
         assert!(shop.app.state.in_flight.is_empty());
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_was_begun_before_a_change_is_not_given_to_who_asks_after_it() {
+    let shop = Shop::open().await;
+    let url = shop.app.url(&format!("/api/utm/roi?{OVER}"));
+    let ask = || tokio::spawn(shop.client.get(&url).send());
+    let told = async |answer: reqwest::Response| {
+        assert_eq!(answer.status(), 200);
+        (answer.headers()[ETAG].clone(), answer.text().await.unwrap())
+    };
+    // Whoever counts spend looks for rates, and waits here with what it has read so far.
+    let mut held = shop.app.db.pool.begin().await.unwrap();
+    sqlx::query("lock table exchange_rates in access exclusive mode")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    let before = ask();
+    assert!(waits_for_a_lock(&shop.app.db.pool, &before).await);
+    let report = "date,source,medium,campaign,amount\n2026-10-10,facebook,cpc,winter,1234.50\n";
+    let admin = shop.app.admin().await;
+    let stored = admin.post(shop.app.url("/api/v1/ad-spend")).body(report).send().await;
+    assert_eq!(stored.unwrap().status(), 200);
+    let after = ask();
+    let began = std::time::Instant::now();
+    while shop.app.state.in_flight.len() < 2 && began.elapsed() < std::time::Duration::from_secs(5) {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    held.rollback().await.unwrap();
+    let before = told(before.await.unwrap().unwrap()).await;
+    let after = told(after.await.unwrap().unwrap()).await;
+    assert_ne!(before, after);
+    assert_eq!(after, told(ask().await.unwrap().unwrap()).await);
 }

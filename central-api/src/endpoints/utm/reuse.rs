@@ -50,6 +50,8 @@ struct Question {
     rights: String,
     path: String,
     query: String,
+    /// Of the answer: one that was begun before a change must not be kept by the tag of after it.
+    tag: Option<HeaderValue>,
 }
 
 /// A whole answer.
@@ -164,6 +166,7 @@ pub async fn reuse(State(state): State<AppState>, request: Request, next: Next) 
         rights: viewer.rights(),
         path,
         query,
+        tag,
     };
     let place = state.in_flight.join(&question);
     let mut computed = false;
@@ -187,7 +190,7 @@ pub async fn reuse(State(state): State<AppState>, request: Request, next: Next) 
         Ok(answer) => answer.into_response(),
         Err(refused) => return Ok(refused.into_response()),
     };
-    if let Some(tag) = &tag {
+    if let Some(tag) = &question.tag {
         keep(&mut response, tag);
     }
     Ok(response)
@@ -263,6 +266,7 @@ mod tests {
             rights: "token".into(),
             path: path.into(),
             query: String::new(),
+            tag: None,
         }
     }
 
