@@ -84,6 +84,12 @@ pub struct Summary {
 /// A row, and why it is not taken.
 pub(super) type Refused = (Row, FieldError);
 
+/// Digest of the file, and the rows of it that are done with the batch at hand; none where the file cannot be known again.
+type Mark<'a> = Option<(&'a [u8], u64)>;
+
+/// Rows of a batch that stored something new, changed nothing, and were refused.
+type Done = (u64, u64, u64);
+
 impl<'a> Import<'a> {
     /// For a site of the installation; `zone` is that of times in tables that name none, `now` limits the times that rows may carry.
     pub async fn new(pool: &'a PgPool, secret: &Secret, site: &'a Site, zone: Tz, now: DateTime<Utc>) -> Self {
@@ -146,14 +152,13 @@ impl<'a> Import<'a> {
             done += rows.len() as u64;
             let mark = source.digest.as_deref().map(|digest| (digest, done));
             let (stored, unchanged, refused) = match kind {
-                Kind::Orders => self.orders(rows, mark).await?,
-                Kind::Sessions => self.sessions(rows, mark).await?,
-                Kind::Events => self.events(rows, mark).await?,
+                Kind::Orders => self.orders(rows, mark, &mut rejects).await?,
+                Kind::Sessions => self.sessions(rows, mark, &mut rejects).await?,
+                Kind::Events => self.events(rows, mark, &mut rejects).await?,
             };
             summary.stored += stored;
             summary.unchanged += unchanged;
-            summary.rejected += refused.len() as u64;
-            rejects.write(&refused)?;
+            summary.rejected += refused;
             progress.show(&source, &summary);
         }
         summary.rejected_file = rejects.close()?;
@@ -170,10 +175,11 @@ impl<'a> Import<'a> {
         Ok(refresh_due(self.pool, self.site, self.now).await?)
     }
 
-    async fn orders(&self, rows: Vec<Row>, mark: Option<(&[u8], u64)>) -> anyhow::Result<(u64, u64, Vec<Refused>)> {
+    async fn orders(&self, rows: Vec<Row>, mark: Mark<'_>, rejects: &mut Rejects) -> anyhow::Result<Done> {
         let (states, refused) = read_rows(rows, self.zone, |record| {
             orders::read(record, self.site, &self.identifier, &self.ids, self.now)
         });
+        rejects.write(&refused)?;
         let states: Vec<OrderState> = states.into_iter().map(|(_, state)| state).collect();
         let mut attempt = 0;
         let stored = loop {
@@ -203,20 +209,20 @@ impl<'a> Import<'a> {
             .iter()
             .filter(|s| matches!(s.outcome, OrderOutcome::Created | OrderOutcome::Updated))
             .count() as u64;
-        Ok((new, stored.len() as u64 - new, refused))
+        Ok((new, stored.len() as u64 - new, refused.len() as u64))
     }
 
-    async fn sessions(&self, rows: Vec<Row>, mark: Option<(&[u8], u64)>) -> anyhow::Result<(u64, u64, Vec<Refused>)> {
+    async fn sessions(&self, rows: Vec<Row>, mark: Mark<'_>, rejects: &mut Rejects) -> anyhow::Result<Done> {
         let (read, refused) = read_rows(rows, self.zone, |record| {
             sessions::read(record, &self.ids, self.now)?
                 .into_iter()
                 .map(|event| self.judge(event, sessions::column(record)))
                 .collect::<Result<Vec<_>, _>>()
         });
-        self.store(Kind::Sessions, read, refused, mark).await
+        self.store(Kind::Sessions, read, refused, mark, rejects).await
     }
 
-    async fn events(&self, rows: Vec<Row>, mark: Option<(&[u8], u64)>) -> anyhow::Result<(u64, u64, Vec<Refused>)> {
+    async fn events(&self, rows: Vec<Row>, mark: Mark<'_>, rejects: &mut Rejects) -> anyhow::Result<Done> {
         let mut wanted: Vec<Uuid> = rows
             .iter()
             .filter_map(|row| events::session(&row.content.as_ref().ok()?.record().ok()?, &self.ids).ok()?)
@@ -247,7 +253,7 @@ impl<'a> Import<'a> {
             let event = events::read(record, &self.ids, &known, self.now)?;
             Ok(vec![self.judge(event, events::column(record))?])
         });
-        self.store(Kind::Events, read, refused, mark).await
+        self.store(Kind::Events, read, refused, mark, rejects).await
     }
 
     /// `column`: what the row calls a field of the event.
@@ -267,18 +273,15 @@ impl<'a> Import<'a> {
         kind: Kind,
         read: Vec<(Row, Vec<EventRecord>)>,
         mut refused: Vec<Refused>,
-        mark: Option<(&[u8], u64)>,
-    ) -> anyhow::Result<(u64, u64, Vec<Refused>)> {
+        mark: Mark<'_>,
+        rejects: &mut Rejects,
+    ) -> anyhow::Result<Done> {
         let records: Vec<&EventRecord> = read.iter().flat_map(|(_, records)| records).collect();
         let outcomes = transaction::store(self.pool, &records, &[], &self.agents, self.now)
             .await
             .map_err(|_| {
                 anyhow::anyhow!("the database does not take the rows now; run the import again and it goes on here")
             })?;
-        // After the rows, not with them: they are the same rows when they come again.
-        if let Some((digest, done)) = mark {
-            import_progress::set(self.pool, self.site.id, kind.name(), digest, done, self.now).await?;
-        }
         let (mut stored, mut unchanged) = (0, 0);
         let mut outcomes = outcomes.into_iter();
         for (row, records) in read {
@@ -302,7 +305,12 @@ impl<'a> Import<'a> {
                 unchanged += 1;
             }
         }
-        Ok((stored, unchanged, refused))
+        rejects.write(&refused)?;
+        // After the rows, not with them: they are the same rows when they come again.
+        if let Some((digest, done)) = mark {
+            import_progress::set(self.pool, self.site.id, kind.name(), digest, done, self.now).await?;
+        }
+        Ok((stored, unchanged, refused.len() as u64))
     }
 }
 
@@ -379,6 +387,10 @@ impl Rejects {
         }
     }
 
+    /// To be called before the rows count as done: whoever stops in between finds them twice, and not never.
+    ///
+    /// # Errors
+    /// The file's.
     pub(super) fn write(&mut self, refused: &[Refused]) -> anyhow::Result<()> {
         if refused.is_empty() {
             return Ok(());
@@ -401,7 +413,9 @@ impl Rejects {
             lines.push_str(&line.to_string());
             lines.push('\n');
         }
-        file.write_all(lines.as_bytes())?;
+        file.write_all(lines.as_bytes())
+            .and_then(|()| file.sync_data())
+            .with_context(|| format!("cannot write {}", self.path.display()))?;
         Ok(())
     }
 

@@ -775,3 +775,26 @@ async fn an_imported_order_without_a_session_is_not_given_to_whoever_had_the_id_
         );
     }
 }
+
+#[tokio::test]
+async fn refused_rows_that_cannot_be_written_down_are_refused_again_by_the_next_run() {
+    let shop = Shop::open().await;
+    let file = shop.folder.file(
+        "orders.csv",
+        "order_id,total,payment_status,created_at\n1,10,paid,2026-01-05T10:00:00Z\n2,-5,paid,2026-01-05T10:00:00Z\n",
+    );
+    let sessions = shop.folder.file(
+        "sessions.csv",
+        "session_id,started_at\nAA,2026-01-05T10:00:00Z\nBB,nonsense\n",
+    );
+    for (kind, file) in [(Kind::Orders, file), (Kind::Sessions, sessions)] {
+        // Nothing can be written where a folder is.
+        let rejects = format!("{file}.rejected.ndjson");
+        std::fs::create_dir(&rejects).unwrap();
+        assert!(shop.try_import(args(&[(kind, &file)])).await.is_err());
+        std::fs::remove_dir(&rejects).unwrap();
+        let summary = shop.one(kind, &file, None).await;
+        assert_eq!((summary.skipped, summary.rejected), (0, 1), "{summary:?}");
+        assert_eq!(rejected(&summary)[0]["line"], 3);
+    }
+}
