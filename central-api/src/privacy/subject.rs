@@ -270,13 +270,19 @@ impl Reader {
     }
 
     fn names(&self, payload: &[u8]) -> bool {
-        let text = String::from_utf8_lossy(payload).to_lowercase();
-        self.texts.iter().any(|named| text.contains(named.as_str()))
+        self.names_plainly(&String::from_utf8_lossy(payload))
             || serde_json::from_slice(payload).is_ok_and(|json| self.names_in(&json))
+    }
+
+    fn names_plainly(&self, text: &str) -> bool {
+        let text = text.to_lowercase();
+        self.texts.iter().any(|named| stands_in(&text, named))
     }
 
     fn names_in(&self, json: &Value) -> bool {
         match json {
+            // As it reads without the escapes of JSON.
+            Value::String(text) => self.names_plainly(text),
             Value::Object(fields) => fields.iter().any(|(name, value)| {
                 let text = match value {
                     Value::String(text) => Some(text.clone()),
@@ -294,5 +300,63 @@ impl Reader {
             Value::Array(items) => items.iter().any(|item| self.names_in(item)),
             _ => false,
         }
+    }
+}
+
+/// Whether a text names this id, phone or address, both in lower case. An address that only ends or begins like this one is somebody else's;
+/// before a phone its country code may stand, and an id has one length.
+fn stands_in(text: &str, named: &str) -> bool {
+    let is_address = named.contains('@');
+    text.match_indices(named).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + named.len()..]);
+        !is_address || (!address_goes_on_before(before) && !address_goes_on_after(after))
+    })
+}
+
+/// Whether the text ends within an address, and not with an escape of JSON or of a URL.
+fn address_goes_on_before(text: &str) -> bool {
+    let escaped = [r"\n", r"\r", r"\t"].iter().any(|escape| text.ends_with(escape))
+        || text.len() >= 3
+            && text.is_char_boundary(text.len() - 3)
+            && text[text.len() - 3..]
+                .strip_prefix('%')
+                .is_some_and(|code| code.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    !escaped && text.ends_with(|last: char| last.is_alphanumeric() || matches!(last, '.' | '_' | '-' | '+'))
+}
+
+/// Whether the text begins within an address: a full stop ends a sentence unless more of a host follows.
+fn address_goes_on_after(text: &str) -> bool {
+    let mut rest = text.chars();
+    match rest.next() {
+        Some('.') => rest.next().is_some_and(char::is_alphanumeric),
+        Some(next) => next.is_alphanumeric() || matches!(next, '-' | '_'),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_stands_in_a_text_when_no_longer_one_does() {
+        let named = "anna@shop.ua";
+        for (text, stands) in [
+            ("anna@shop.ua", true),
+            (r#"{"email":"anna@shop.ua"}"#, true),
+            (r"to:\nanna@shop.ua\n", true),
+            ("?to=%20anna@shop.ua&x", true),
+            ("write to anna@shop.ua. thanks", true),
+            ("joanna@shop.ua anna@shop.ua", true),
+            ("joanna@shop.ua", false),
+            ("жанна@shop.ua жanna@shop.ua", false),
+            ("j.anna@shop.ua", false),
+            ("anna@shop.uatest", false),
+            ("anna@shop.ua.com", false),
+            ("anna@shop", false),
+        ] {
+            assert_eq!(stands_in(text, named), stands, "{text}");
+        }
+        assert!(stands_in(r#"{"phone": "+380671234567"}"#, "0671234567"));
     }
 }

@@ -301,6 +301,41 @@ async fn more_are_looked_for_at_once_than_there_are_connections() {
 }
 
 #[tokio::test]
+async fn what_names_a_neighbour_whose_address_only_holds_the_person_s_is_left_alone() {
+    let app = app().await;
+    let site = app.state.sites.by_key("shop").unwrap();
+    let shop = app.bearer(&site, &[Scope::Orders]).await;
+    let refused = async |body: String| {
+        let answer = shop.post(app.url("/api/v1/orders")).body(body).send().await.unwrap();
+        assert_eq!(answer.status(), 400);
+    };
+    for neighbour in [
+        "joanna@shop.example",
+        "jo.anna@shop.example",
+        "anna@shop.example.com",
+        "anna@shop.examples",
+        "jo+anna@shop.example",
+        "anna@shop.example-two.com",
+    ] {
+        refused(json!({"order_id": "n", "total": -5, "email": neighbour}).to_string()).await;
+    }
+    let admin = app.admin().await;
+    let who = json!({"email": "anna@shop.example"});
+    assert_eq!(ask(&app, &admin, "find", who.clone(), 200).await["dead_letters"], 0);
+    for theirs in [
+        json!({"order_id": "1", "total": -5, "note": "write to:\nAnna@shop.example."}).to_string(),
+        json!({"order_id": "2", "total": -5, "note": "<anna@shop.example>,joanna@shop.example"}).to_string(),
+        json!({"order_id": "3", "total": -5, "note": "joanna@shop.example; anna@shop.example"}).to_string(),
+        json!({"order_id": "4", "total": -5, "page": "/?to=%20anna@shop.example"}).to_string(),
+        r#"{"order_id": "6", "total": -5, "note": "\u003canna@shop.example\u003e"}"#.to_owned(),
+        r#"{"order_id": "5", "total": nothing, "email":anna@shop.example}"#.to_owned(),
+    ] {
+        refused(theirs).await;
+    }
+    assert_eq!(ask(&app, &admin, "find", who, 200).await["dead_letters"], 6);
+}
+
+#[tokio::test]
 async fn only_an_admin_may_and_must_say_who() {
     let app = app().await;
     let site = app.state.sites.by_key("shop").unwrap();
