@@ -87,10 +87,15 @@ pub async fn ask(pool: &PgPool, question: &Question<'_>) -> sqlx::Result<Table> 
 /// The database's.
 pub async fn found(pool: &PgPool, question: &Question<'_>, search: Option<&Search>) -> sqlx::Result<Table> {
     let mut tx = snapshot(pool).await?;
-    let mut statement = searched(&mut tx, question, search).await?;
-    // Planned anew for each request: the period decides between index and scan, and a plan for any period would be wrong for most.
-    let found = statement.build().persistent(false).fetch_all(&mut *tx).await?;
+    let table = found_in(&mut tx, question, search).await?;
     tx.commit().await?;
+    Ok(table)
+}
+
+async fn found_in(db: &mut PgConnection, question: &Question<'_>, search: Option<&Search>) -> sqlx::Result<Table> {
+    let mut statement = searched(&mut *db, question, search).await?;
+    // Planned anew for each request: the period decides between index and scan, and a plan for any period would be wrong for most.
+    let found = statement.build().persistent(false).fetch_all(db).await?;
     let total_rows = match found.first() {
         Some(row) => row.try_get("total_rows")?,
         None => 0,
@@ -156,6 +161,17 @@ pub async fn rolled(db: &mut PgConnection, question: &Question<'_>) -> sqlx::Res
 /// # Errors
 /// The database's.
 pub async fn totals(pool: &PgPool, question: &Question<'_>) -> sqlx::Result<Row> {
+    let mut tx = snapshot(pool).await?;
+    let totals = totals_in(&mut tx, question).await?;
+    tx.commit().await?;
+    Ok(totals)
+}
+
+/// [`totals`] at the moment of a [`snapshot`].
+///
+/// # Errors
+/// The database's.
+pub async fn totals_in(db: &mut PgConnection, question: &Question<'_>) -> sqlx::Result<Row> {
     let question = Question {
         dimensions: &[],
         sort: None,
@@ -163,7 +179,7 @@ pub async fn totals(pool: &PgPool, question: &Question<'_>) -> sqlx::Result<Row>
         offset: 0,
         ..question.clone()
     };
-    let table = ask(pool, &question).await?;
+    let table = found_in(db, &question, None).await?;
     table.rows.into_iter().next().ok_or(sqlx::Error::RowNotFound)
 }
 

@@ -295,6 +295,34 @@ async fn an_export_outlives_the_statement_timeout_and_a_third_one_at_once_is_ask
     assert!(text.lines().count() > 30_000, "{}", text.lines().count());
 }
 
+#[tokio::test]
+async fn a_list_is_exported_whole_over_the_only_connection_that_there_is_for_reading() {
+    let shop = Shop::open().await;
+    let options = (*shop.app.db.pool.connect_options()).clone();
+    let only = sqlx::postgres::PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(std::time::Duration::from_secs(1))
+        .connect_lazy_with(options);
+    let state = central_api::state::AppState::new(
+        central_api::config::Config::for_tests(),
+        shop.app.db.pool.clone(),
+        only,
+        shop.app.state.clock.clone(),
+        None,
+    )
+    .unwrap();
+    state
+        .sites
+        .replace(central_api::db::sites::all(&shop.app.db.pool).await.unwrap());
+    let (router, _) = central_api::router::build(state);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router.into_make_service()).await.unwrap() });
+    let url = format!("http://{address}/api/utm/export-csv?period=all_time&type=sources");
+    let file = shop.client.get(url).send().await.unwrap().bytes().await.unwrap();
+    assert_eq!(file, shop.file("type=sources").await);
+}
+
 /// A figure of an answer; null is no number.
 fn figure(value: &Value) -> Option<f64> {
     value.as_f64()

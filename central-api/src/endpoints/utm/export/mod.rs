@@ -207,8 +207,10 @@ impl Export {
                         return Ok(());
                     }
                 }
+                drop(rows);
                 totals = dimensions.iter().map(|_| Cell::Nothing).collect();
-                totals.extend(cells(table::totals(pool, &question).await?));
+                // Of the same moment as the rows, however long they took, and on the same connection.
+                totals.extend(cells(table::totals_in(&mut tx, &question).await?));
             }
         }
         if let Some(first) = totals.first_mut() {
