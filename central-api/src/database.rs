@@ -56,6 +56,16 @@ pub fn read_pool(config: &Config, options: PgConnectOptions) -> anyhow::Result<P
     Ok(pool_options(config.database_read_connections).connect_lazy_with(logged(config, options)))
 }
 
+/// A statement took longer than it may, or an operator cancelled it.
+const CANCELLED: &str = "57014";
+
+/// Whether the database gave the statement up.
+pub fn was_cancelled(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(|error| error.code().as_deref() == Some(CANCELLED))
+}
+
 /// What an error of the database says about trying again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -77,9 +87,8 @@ pub fn fault(error: &sqlx::Error) -> Fault {
         sqlx::Error::Database(error) => match error.code().as_deref() {
             // Classes: 08 connections, 40 deadlocks and serialization, 53 resources; 57P0x going down or starting. XX000 is how a
             // distributed database reports a node that went away.
-            Some(code) if ["08", "40", "53", "57P0"].iter().any(|class| code.starts_with(class)) || code == "XX000" => {
-                Fault::Passing
-            }
+            Some("XX000" | CANCELLED) => Fault::Passing,
+            Some(code) if ["08", "40", "53", "57P0"].iter().any(|class| code.starts_with(class)) => Fault::Passing,
             Some(code) if code.starts_with("22") || code.starts_with("23") => Fault::Data,
             _ => Fault::Other,
         },

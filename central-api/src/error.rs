@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::database::{Fault, fault};
+use crate::database::{Fault, fault, was_cancelled};
 
 /// What an endpoint answers when it cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -140,9 +140,12 @@ impl IntoResponse for ApiError {
 }
 
 impl From<sqlx::Error> for ApiError {
-    /// A database that cannot be reached or is overloaded is a 503; everything else is a fault of ours.
+    /// A statement that took too long is a 504, a database that cannot be reached or is overloaded a 503; everything else is a fault of ours.
     fn from(error: sqlx::Error) -> Self {
-        if fault(&error) == Fault::Passing {
+        if was_cancelled(&error) {
+            tracing::warn!(%error, "the database gave a statement up");
+            Self::TimedOut
+        } else if fault(&error) == Fault::Passing {
             tracing::warn!(%error, "database unavailable");
             Self::Unavailable(5)
         } else {

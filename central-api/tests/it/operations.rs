@@ -1,7 +1,9 @@
 //! What operators and browsers rely on whatever the endpoint.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use central_api::auth::Scope;
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, client_with};
@@ -180,4 +182,34 @@ async fn only_allowed_origins_may_ask_from_a_page() {
         assert_eq!(given == Some(origin), allowed, "{origin}: {given:?}");
         assert!(answer.headers().get("access-control-allow-credentials").is_none());
     }
+}
+
+#[tokio::test]
+async fn a_report_that_the_database_gives_up_took_too_long_and_an_order_is_tried_again() {
+    let app = TestApp::start().await;
+    let site = app.site("shop").await;
+    let shop = app.bearer(&site, &[Scope::Orders, Scope::Read]).await;
+    let pool = &app.db.pool;
+    let mut hold = pool.begin().await.unwrap();
+    sqlx::query("lock table orders, sessions in access exclusive mode")
+        .execute(&mut *hold)
+        .await
+        .unwrap();
+    let report = shop.get(app.url("/api/utm/general-stats?period=week")).send();
+    let order = json!({"order_id": "1", "total": 1, "payment_status": "paid"});
+    let order = shop.post(app.url("/api/v1/orders")).body(order.to_string()).send();
+    let (report, order) = (tokio::spawn(report), tokio::spawn(order));
+    // As the timeout of statements does, and as an operator may. The order comes back and waits once more.
+    let cancel = "select count(*) from (select pg_cancel_backend(pid) from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock') as cancelled";
+    let mut cancelled = 0;
+    while cancelled < 3 {
+        cancelled += sqlx::query_scalar::<_, i64>(cancel).fetch_one(pool).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    hold.rollback().await.unwrap();
+    let report = report.await.unwrap().unwrap();
+    assert_eq!(report.status(), 504);
+    assert_eq!(report.json::<Value>().await.unwrap()["error"]["code"], "timed_out");
+    assert_eq!(order.await.unwrap().unwrap().status(), 200);
 }
