@@ -181,3 +181,18 @@ async fn an_unsigned_or_unreadable_question_runs_nothing() {
     let runs = central_api::db::jobs::last_runs(&app.db.pool).await.unwrap();
     assert!(runs.is_empty());
 }
+
+#[tokio::test]
+async fn jobs_that_ran_while_the_clock_was_days_ahead_run_again_when_it_is_right() {
+    let app = TestApp::start().await;
+    let now = app.state.clock.now();
+    let names = async |at: DateTime<Utc>| -> Vec<String> {
+        let ran = jobs::run_due(&app.state, at).await.unwrap().unwrap();
+        ran.into_iter().map(|job| job.job).collect()
+    };
+    assert_eq!(names(now + TimeDelta::days(3)).await, ["partitions", "retention"]);
+    assert_eq!(names(now).await, ["partitions", "retention"]);
+    assert!(names(now).await.is_empty(), "a slot is done once");
+    // Another process, whose clock is a little behind.
+    assert!(names(now - TimeDelta::hours(1)).await.is_empty());
+}
