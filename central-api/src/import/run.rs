@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::ids::ImportIds;
 use super::source::{Content, Format, Input, Row, Source, open};
 use super::{Kind, events, orders, sessions};
-use crate::db::{events as db_events, import_progress, orders as db_orders};
+use crate::db::{events as db_events, import_progress, orders as db_orders, sites};
 use crate::devices::Devices;
 use crate::ingest::record::Record as EventRecord;
 use crate::ingest::transaction::{self, KnownAgents, Outcome};
@@ -171,7 +171,11 @@ impl<'a> Import<'a> {
     /// # Errors
     /// The database's.
     pub async fn link_orders(&self) -> anyhow::Result<usize> {
-        db_orders::wake_all(self.pool, self.site.id, self.now).await?;
+        let mut tx = self.pool.begin().await?;
+        // All orders at once are locked in no order: whoever stores some of them meanwhile and this would wait for each other.
+        sites::lock(&mut *tx, self.site.id).await?;
+        db_orders::wake_all(&mut *tx, self.site.id, self.now).await?;
+        tx.commit().await?;
         Ok(refresh_due(self.pool, self.site, self.now).await?)
     }
 

@@ -1,6 +1,7 @@
 //! Revenue to the cent: refunds, currencies.
 
 use central_api::auth::Scope;
+use central_api::orders::store::refresh_in;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -268,4 +269,31 @@ async fn a_rate_of_one_shop_does_not_change_another() {
     assert_eq!(answer["revenue"], Value::Null);
     let missing = theirs.get(shop.app.url("/api/v1/orders/1")).send().await.unwrap();
     assert_eq!(missing.status(), 404, "a site's key sees that site only");
+}
+
+#[tokio::test]
+async fn a_change_of_the_zone_and_orders_that_are_stored_meanwhile_do_not_wait_for_each_other() {
+    let shop = Shop::open().await;
+    let admin = shop.app.admin().await;
+    // In this order they lie in the table, and so a change of all of them would lock them.
+    for id in ["first", "second"] {
+        shop.ok(json!({"order_id": id, "total": 1, "currency": "EUR", "payment_status": "paid"}))
+            .await;
+    }
+    let mut storing = shop.app.db.pool.begin().await.unwrap();
+    let look = async |conn: &mut sqlx::PgConnection, id: &str| {
+        refresh_in(conn, &shop.site, shop.now(), &[id.to_owned()]).await
+    };
+    look(&mut storing, "second").await.unwrap();
+    let asked = admin
+        .patch(shop.app.url("/api/v1/sites/shop"))
+        .json(&json!({"time_zone": "America/New_York"}))
+        .send();
+    let asked = tokio::spawn(asked);
+    waits_for_a_lock(&shop.app.db.pool).await;
+    look(&mut storing, "first").await.unwrap();
+    storing.commit().await.unwrap();
+    let answer: Value = asked.await.unwrap().unwrap().json().await.unwrap();
+    assert_eq!(answer["time_zone"], json!("America/New_York"));
+    assert_eq!(answer["effects"][0]["rows"], json!(2));
 }
