@@ -1,7 +1,8 @@
-//! What is not seen: orders without a session, landings of visitors who allowed no id, and how fresh the data is.
+//! What is not seen: orders without a session, page views of visitors who allowed no id, and how fresh the data is.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use shared::action::Action;
 use sqlx::{PgExecutor, PgPool};
 use utoipa::ToSchema;
 
@@ -73,27 +74,28 @@ pub struct OrdersByLink {
     pub revenue: Figure,
 }
 
-/// Events of visitors who allowed no id, by what they chose.
+/// Page views of visitors who allowed no id, by what they chose. Without an id nobody knows which of them are one visit.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct AnonymousHits {
     /// refused, gpc, dnt, off.
     pub consent: String,
-    /// Events of people; bots are left out.
+    /// Page views of people; bots are left out.
     pub hits: i64,
 }
 
-/// A period's events without an id.
+/// A period's page views without an id.
 ///
 /// # Errors
 /// The database's.
 pub async fn anonymous(db: impl PgExecutor<'_>, site: &Site, period: &Period) -> sqlx::Result<Vec<AnonymousHits>> {
     let rows = sqlx::query!(
         r#"select consent, count(*) as "hits!" from anonymous_hits
-        where site_id = $1 and minted_at >= $2 and minted_at < $3 and bot_reason is null
+        where site_id = $1 and minted_at >= $2 and minted_at < $3 and bot_reason is null and action = $4
         group by consent order by consent"#,
         site.id,
         period.from_or_beginning(),
         period.to,
+        Action::PageView.code(),
     )
     .fetch_all(db)
     .await?;

@@ -506,6 +506,46 @@ async fn coverage_and_freshness_tell_what_is_not_seen() {
 }
 
 #[tokio::test]
+async fn the_share_without_consent_compares_page_views_with_page_views() {
+    let shop = Shop::open().await;
+    let views = shop.ok("general-stats?period=all_time").await["page_views"]
+        .as_i64()
+        .unwrap();
+    sqlx::query("create table if not exists anonymous_hits_2026_11 partition of anonymous_hits for values from ('2026-11-01Z') to ('2026-12-01Z')")
+        .execute(&shop.app.db.pool)
+        .await
+        .unwrap();
+    // One visitor's pages, what the shop's server told of them, and a crawler.
+    for (number, action, bot) in (0..views)
+        .map(|n| (n, 1, None))
+        .chain([(views, 7, None), (views + 1, 1, Some(1))])
+    {
+        let minted: chrono::DateTime<chrono::Utc> = "2026-11-10T10:00:00Z".parse().unwrap();
+        sqlx::query(
+            "insert into anonymous_hits (site_id, event_id, minted_at, consent, action, bot_reason) values ($1, $2, $3, 3, $4, $5)",
+        )
+        .bind(shop.site.id)
+        .bind(uuid::Uuid::from_u128(number as u128))
+        .bind(minted)
+        .bind(action as i16)
+        .bind(bot.map(|code: i32| code as i16))
+        .execute(&shop.app.db.pool)
+        .await
+        .unwrap();
+    }
+    let body = shop.ok("coverage?period=all_time").await;
+    assert_eq!(
+        body["anonymous"],
+        serde_json::json!([{"consent": "refused", "hits": views}])
+    );
+    assert_eq!(body["page_views"], views);
+    assert_eq!(
+        body["anonymous_percent"], 50,
+        "half of the pages, however many visits they were: {body}"
+    );
+}
+
+#[tokio::test]
 async fn the_funnel_narrows_when_it_is_strict() {
     let shop = Shop::open().await;
     let loose = shop.ok("funnel?period=all_time").await;

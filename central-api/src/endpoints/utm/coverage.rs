@@ -25,12 +25,16 @@ struct Coverage {
     orders: OrderCoverage,
     /// Orders by how they were linked, or why not.
     by_link: Vec<OrdersByLink>,
-    /// Events of visitors who allowed no id.
+    /// Page views of visitors who allowed no id.
     anonymous: Vec<AnonymousHits>,
     /// People's sessions that began in the period.
     #[schema(value_type = i64)]
     sessions: Figure,
-    /// Events without an id in percent of those and the sessions together; null without either.
+    /// Page views of these sessions.
+    #[schema(value_type = i64)]
+    page_views: Figure,
+    /// Page views without an id in percent of all page views; null without any. Not of sessions: each page that somebody without an id
+    /// looks at would weigh as much as a whole visit of somebody else.
     anonymous_percent: Figure,
 }
 
@@ -61,26 +65,28 @@ async fn coverage(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
     let question = Question {
         scope: &people,
         dimensions: &[],
-        metrics: &[Metric::Sessions],
+        metrics: &[Metric::Sessions, Metric::PageViews],
         sort: None,
         limit: None,
         offset: 0,
     };
-    let ((orders, by_link), anonymous, sessions) = tokio::try_join!(
+    let ((orders, by_link), anonymous, table) = tokio::try_join!(
         coverage::of_orders(pool, site, period),
         coverage::anonymous(pool, site, period),
         table::totals(pool, &question),
     )?;
-    let sessions = sessions.figure(Metric::Sessions);
+    let sessions = table.figure(Metric::Sessions);
     let hits: i64 = anonymous.iter().map(|a| a.hits).sum();
-    let landings = Figure(sessions.0.map(|sessions| sessions + Decimal::from(hits)));
+    let page_views = table.figure(Metric::PageViews);
+    let all = Figure(page_views.0.map(|seen| seen + Decimal::from(hits)));
     Ok(Json(Answer {
         scope: scope.describe(),
         coverage: Coverage {
             orders,
             by_link,
             sessions,
-            anonymous_percent: Figure::ratio(100, hits.into(), landings),
+            page_views,
+            anonymous_percent: Figure::ratio(100, hits.into(), all),
             anonymous,
         },
     }))

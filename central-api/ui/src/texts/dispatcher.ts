@@ -42,7 +42,7 @@ export const dispatcher = {
     en: "Share of the period's orders whose source is known. The others have no session, for the causes below. {linked} of {orders}.",
   },
   withoutRate: { uk: "Без курсу валюти: {n}", en: "Without an exchange rate: {n}" },
-  anonymous: { uk: "Візити без згоди: {share}", en: "Visits without consent: {share}" },
+  anonymous: { uk: "Перегляди сторінок без згоди: {share}", en: "Page views without consent: {share}" },
   fresh: { uk: "Остання сесія {ago}", en: "Last session {ago}" },
   freshUnknown: { uk: "Коли була остання сесія, невідомо", en: "When the last session was is unknown" },
   freshNone: { uk: "Сесій ще не було", en: "No session yet" },
