@@ -123,10 +123,13 @@ fn hashes(row: &OrderRow) -> impl Iterator<Item = (LinkMethod, &Vec<u8>)> {
 /// The database's.
 pub async fn link(conn: &mut PgConnection, site: &Site, rows: &mut [&mut OrderRow]) -> sqlx::Result<()> {
     let look_back = Duration::days(i64::from(site.settings.look_back_days));
-    let named: Vec<Uuid> = sorted(rows.iter().filter_map(|row| row.named_session_id));
+    let told = sorted(
+        rows.iter()
+            .flat_map(|row| row.named_session_id.into_iter().chain(row.session_id)),
+    );
     let mut by_id: HashMap<Uuid, Vec<SessionTouch>> = HashMap::new();
-    if !named.is_empty() {
-        for session in orders::sessions_by_id(conn, site.id, &named).await? {
+    if !told.is_empty() {
+        for session in orders::sessions_by_id(conn, site.id, &told).await? {
             by_id.entry(session.session_id).or_default().push(session);
         }
     }
@@ -217,7 +220,12 @@ pub async fn link(conn: &mut PgConnection, site: &Site, rows: &mut [&mut OrderRo
                     .map(|session| (method, session.clone()))
             });
         }
+        // A session that the order was linked to and that is here no more was too old to be kept. That it brought the order stays true:
+        // a refund of later does not take its money from the source. (An erasure takes the link off the order itself.)
+        let outlived = row.session_id.is_some_and(|id| !by_id.contains_key(&id));
         match link.take() {
+            Some((LinkMethod::Session, session)) => set_session(row, LinkMethod::Session, session),
+            _ if outlived => {}
             Some((method, session)) => set_session(row, method, session),
             None => {
                 let cause = cause(row, &of_contact, &shared);

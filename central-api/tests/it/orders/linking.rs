@@ -73,6 +73,45 @@ async fn a_link_by_visitor_gives_way_to_the_named_session_when_it_comes() {
 }
 
 #[tokio::test]
+async fn an_order_keeps_what_brought_it_when_its_session_has_become_too_old_to_be_kept() {
+    let shop = Shop::open().await;
+    shop.session(1, 10, TimeDelta::hours(5), None).await;
+    shop.session(1, 11, TimeDelta::hours(1), None).await;
+    shop.session(2, 20, TimeDelta::hours(1), None).await;
+    let paid = |id: &str| json!({"order_id": id, "total": 100, "payment_status": "paid"});
+    let mut named = paid("named");
+    named["session_id"] = uuid(11).into();
+    let mut visitor = paid("visitor");
+    visitor["visitor_id"] = uuid(2).into();
+    for order in [named, visitor] {
+        shop.ok(order).await;
+    }
+    shop.wait(TimeDelta::days(60));
+    // As the nightly job does, but for a session of the same visitor that would be the next best.
+    sqlx::query("delete from sessions where session_id <> $1")
+        .bind(uuid::Uuid::parse_str(&uuid(10)).unwrap())
+        .execute(&shop.app.db.pool)
+        .await
+        .unwrap();
+    for (id, method, source) in [("named", "session", "source11"), ("visitor", "visitor", "source20")] {
+        let answer = shop
+            .ok(json!({"order_id": id, "total": 100, "refunded": 40, "payment_status": "partially_refunded"}))
+            .await;
+        assert_eq!(answer["status"], "updated", "{answer}");
+        let order = shop.get(id).await;
+        assert_eq!(
+            (
+                order["linked_by"].as_str(),
+                order["utm_source"].as_str(),
+                order["revenue"].as_str()
+            ),
+            (Some(method), Some(source), Some("60.0000")),
+            "{order}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn linking_case_by_case() {
     let mut shop = Shop::open().await;
     shop.set(json!({"blocked_contacts": ["noreply@shop.example", "044 123 45 67"], "look_back_days": 10}))
