@@ -25,7 +25,8 @@ impl Sample {
         let mean = if count == 0 {
             0.0
         } else {
-            non_zero.iter().sum::<f64>() / count as f64
+            // From 0, since the sum of no floats is −0 and would be shown with its sign.
+            non_zero.iter().fold(0.0, |sum, value| sum + value) / count as f64
         };
         let squares = non_zero.iter().map(|value| (value - mean).powi(2)).sum::<f64>() + zeros * mean * mean;
         Some(Self {
@@ -120,6 +121,12 @@ mod tests {
         assert_eq!(welch(&of(9, &[]), &of(5, &[])), Err(Undefined::NoVariance));
         assert_eq!(Sample::new(1, &[1.0, 2.0]), None);
         assert_eq!(quantile(&[], 0.5), None);
+    }
+
+    #[test]
+    fn a_group_without_money_has_a_mean_of_zero_and_not_of_minus_zero() {
+        let sample = Sample::new(7, &[]).unwrap();
+        assert_eq!(serde_json::to_string(&sample.mean).unwrap(), "0.0");
     }
 
     #[test]
