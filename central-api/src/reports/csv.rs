@@ -82,6 +82,9 @@ impl Chunks {
                 Cell::Number(number) => {
                     let _ = write!(self.text, "{}", number.normalize());
                 }
+                Cell::Day(day) => {
+                    let _ = write!(self.text, "{day}");
+                }
                 Cell::Time(time) => {
                     let _ = write!(self.text, "{}", time.format("%Y-%m-%d %H:%M:%S"));
                 }

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDate, NaiveDateTime};
+use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::FromPrimitive;
 
 use super::figure::Figure;
-use crate::catalogue::{Metric, Text, Unit};
+use crate::catalogue::{Dimension, Metric, Text, Unit};
 
 /// What a column holds, which decides how a spreadsheet shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum Kind {
     Count,
     /// Money, percent, quotients: two decimals.
     Fraction,
+    /// A local day, also the first one of a week or month.
+    Day,
     /// Date and time of day, local.
     Time,
 }
@@ -55,6 +58,24 @@ impl Column {
         }
     }
 
+    /// A column of the site's clock: what holds times of day says by which zone, since a file is read far from where it was made.
+    pub fn local(label: Text, kind: Kind, zone: Tz, language: &str) -> Self {
+        let mut column = Self::new(label, kind, language);
+        if kind == Kind::Time {
+            column.label = format!("{} ({zone})", column.label).into();
+        }
+        column
+    }
+
+    /// A dimension's column, named as the catalogue names it.
+    pub fn by(dimension: Dimension, language: &str) -> Self {
+        let kind = match dimension {
+            Dimension::Day | Dimension::Week | Dimension::Month => Kind::Day,
+            _ => Kind::Text,
+        };
+        Self::new(dimension.definition().label, kind, language)
+    }
+
     /// A metric's column, named as the catalogue names it.
     pub fn of(metric: Metric, language: &str) -> Self {
         Self::new(metric.definition().label, Kind::of(metric), language)
@@ -77,6 +98,8 @@ pub enum Cell {
     Text(String),
     /// A number.
     Number(Decimal),
+    /// A local day.
+    Day(NaiveDate),
     /// Local time.
     Time(NaiveDateTime),
     /// Nothing: a quotient by 0, or a column without a total.
@@ -113,7 +136,21 @@ impl From<&str> for Cell {
     }
 }
 
+impl From<NaiveDate> for Cell {
+    fn from(day: NaiveDate) -> Self {
+        Self::Day(day)
+    }
+}
+
 impl Cell {
+    /// A value of a dimension in a column of this kind.
+    pub fn value(text: &str, kind: Kind) -> Self {
+        match (kind, text.parse()) {
+            (Kind::Day, Ok(day)) => Self::Day(day),
+            _ => Self::Text(text.to_owned()),
+        }
+    }
+
     /// A statistic, which is a float by nature, to four decimals; nothing where it is not defined.
     pub fn statistic(value: Option<f64>) -> Self {
         value

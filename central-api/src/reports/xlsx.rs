@@ -12,7 +12,7 @@ const MAX_ROWS: u32 = 1_048_576;
 /// Characters of one cell, by the format's definition.
 const MAX_CELL_CHARS: usize = 32_767;
 
-/// Writes a workbook: header frozen, numbers as numbers with a format, text as text, totals at the end. Rows beyond what a sheet holds go
+/// Writes a workbook: header frozen, numbers as numbers and days as dates with a format, text as text, totals at the end. Rows beyond what a sheet holds go
 /// on in another one. Blocks.
 ///
 /// # Errors
@@ -76,6 +76,7 @@ impl Formats {
                 Kind::Text => Format::new(),
                 Kind::Count => Format::new().set_num_format("#,##0"),
                 Kind::Fraction => Format::new().set_num_format("#,##0.00"),
+                Kind::Day => Format::new().set_num_format("yyyy-mm-dd"),
                 Kind::Time => Format::new().set_num_format("yyyy-mm-dd hh:mm:ss"),
             })
             .collect();
@@ -93,7 +94,7 @@ fn begin(sheet: &mut Worksheet, columns: &[Column], formats: &Formats) -> Result
         let width = match column.kind {
             Kind::Text => 20.0,
             Kind::Time => 19.0,
-            Kind::Count | Kind::Fraction => 14.0,
+            Kind::Count | Kind::Fraction | Kind::Day => 14.0,
         };
         sheet.set_column_width(at, width)?;
         sheet.write_string_with_format(0, at, column.label.as_ref(), &formats.header)?;
@@ -121,6 +122,7 @@ fn row(sheet: &mut Worksheet, at: u32, cells: &[Cell], formats: &[Format]) -> Re
                 Some(float) => drop(sheet.write_number_with_format(at, column, float, format)?),
                 None => drop(sheet.write_string(at, column, number.to_string())?),
             },
+            Cell::Day(day) => drop(sheet.write_datetime_with_format(at, column, day, format)?),
             Cell::Time(time) => drop(sheet.write_datetime_with_format(at, column, time, format)?),
         }
     }

@@ -81,6 +81,11 @@ fn number(cell: &Cell) -> Option<f64> {
 fn text(cell: &Cell) -> String {
     match cell {
         Cell::String(text) => text.clone(),
+        // Days since day 0 of a workbook.
+        Cell::DateTime(at) => {
+            let first = chrono::NaiveDate::from_ymd_opt(1899, 12, 30).unwrap();
+            (first + chrono::TimeDelta::days(at.as_f64() as i64)).to_string()
+        }
         other => panic!("{other:?} is no text"),
     }
 }
@@ -109,6 +114,44 @@ async fn every_list_is_a_workbook_of_typed_cells_with_the_rows_of_its_endpoint_a
         for row in &rows[1..] {
             assert!(number(&row[at]).is_some(), "{kind}");
         }
+    }
+}
+
+/// What stands in the first column, which must be dates, as a CSV file writes them.
+fn days_of<'a>(rows: impl Iterator<Item = &'a [Cell]>) -> Vec<String> {
+    rows.map(|row| match &row[0] {
+        cell @ Cell::DateTime(_) => text(cell),
+        other => panic!("{other:?} is no date"),
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn days_weeks_and_months_are_dates_in_a_workbook_and_the_same_ones_in_text() {
+    let shop = Shop::open().await;
+    for query in [
+        "type=day",
+        "type=week",
+        "type=month",
+        "type=roi&by=day",
+        "type=roi&by=month",
+        "type=cohort-analysis&cohort_type=month",
+    ] {
+        let sheet = shop.sheet(&format!("{query}&locale=en")).await;
+        let dated = sheet
+            .rows()
+            .skip(1)
+            .filter(|row| !matches!(&row[0], Cell::String(name) if ["Total", "Average"].contains(&name.as_str())));
+        let days = days_of(dated);
+        let csv = String::from_utf8(shop.file(query).await).unwrap();
+        let texts: Vec<_> = csv
+            .lines()
+            .skip(1)
+            .map(|line| line.split(',').next().unwrap().to_owned())
+            .filter(|first| first.starts_with("20"))
+            .collect();
+        assert!(days.len() > 2, "{query}: {days:?}");
+        assert_eq!(days, texts, "{query}");
     }
     let csv = String::from_utf8(shop.file("type=day").await).unwrap();
     let days: Vec<_> = csv

@@ -98,7 +98,7 @@ const fn column(kind: Kind, uk: &'static str, en: &'static str) -> (Text, Kind) 
 }
 
 static DAILY: [(Text, Kind); 10] = [
-    column(Kind::Text, "День", "Day"),
+    column(Kind::Day, "День", "Day"),
     column(Kind::Count, "Замовлення", "Orders"),
     column(Kind::Count, "Покупки", "Purchases"),
     column(Kind::Fraction, "Виторг", "Revenue"),
@@ -111,7 +111,7 @@ static DAILY: [(Text, Kind); 10] = [
 ];
 
 static STREAMS: [(Text, Kind); 4] = [
-    column(Kind::Text, "День", "Day"),
+    column(Kind::Day, "День", "Day"),
     column(Kind::Text, "Потік", "Stream"),
     column(Kind::Fraction, "Виторг", "Revenue"),
     column(Kind::Count, "Покупки", "Purchases"),
@@ -144,8 +144,8 @@ static CUSTOMERS: [(Text, Kind); 17] = [
 static CAMPAIGNS: [(Text, Kind); 12] = [
     column(Kind::Text, "Кампанія", "Campaign"),
     column(Kind::Text, "Статус", "Status"),
-    column(Kind::Text, "Перший день", "First day"),
-    column(Kind::Text, "Останній день", "Last day"),
+    column(Kind::Day, "Перший день", "First day"),
+    column(Kind::Day, "Останній день", "Last day"),
     column(Kind::Count, "Замовлення", "Orders"),
     column(Kind::Count, "Покупки", "Purchases"),
     column(Kind::Fraction, "Виторг", "Revenue"),
@@ -158,7 +158,7 @@ static CAMPAIGNS: [(Text, Kind); 12] = [
 
 static PERFORMANCE: [(Text, Kind); 10] = [
     column(Kind::Text, "Кампанія", "Campaign"),
-    column(Kind::Text, "День", "Day"),
+    column(Kind::Day, "День", "Day"),
     column(Kind::Count, "Замовлення", "Orders"),
     column(Kind::Count, "Покупки", "Purchases"),
     column(Kind::Fraction, "Виторг", "Revenue"),
@@ -170,7 +170,7 @@ static PERFORMANCE: [(Text, Kind); 10] = [
 ];
 
 static PAGE_VIEWS: [(Text, Kind); 5] = [
-    column(Kind::Text, "День", "Day"),
+    column(Kind::Day, "День", "Day"),
     column(Kind::Text, "Сторінка", "Page"),
     column(Kind::Count, "Перегляди", "Views"),
     column(Kind::Count, "Відвідувачі", "Visitors"),
@@ -178,7 +178,7 @@ static PAGE_VIEWS: [(Text, Kind); 5] = [
 ];
 
 static CONVERSIONS: [(Text, Kind); 9] = [
-    column(Kind::Time, "Час (місцевий)", "Time (local)"),
+    column(Kind::Time, "Час", "Time"),
     column(Kind::Text, "Подія", "Event"),
     column(Kind::Text, "Сесія", "Session"),
     column(Kind::Text, "Замовлення", "Order"),
@@ -219,7 +219,7 @@ async fn rows(
             .into_iter()
             .map(|day| {
                 vec![
-                    text(day.day),
+                    day.day.into(),
                     day.orders.into(),
                     day.purchases.into(),
                     Cell::Number(day.revenue),
@@ -237,7 +237,7 @@ async fn rows(
             .into_iter()
             .map(|day| {
                 vec![
-                    text(day.day),
+                    day.day.into(),
                     text(day.stream),
                     Cell::Number(day.amount),
                     day.transactions.into(),
@@ -251,8 +251,8 @@ async fn rows(
                 vec![
                     text(row.name),
                     text(Status::from_name(&row.status).map_or("", Status::name)),
-                    text(row.start_day),
-                    maybe(row.end_day),
+                    row.start_day.into(),
+                    row.end_day.map_or(Cell::Nothing, Cell::Day),
                     count(row.orders),
                     count(row.purchases),
                     Cell::Number(row.revenue),
@@ -270,7 +270,7 @@ async fn rows(
             .map(|(name, day)| {
                 vec![
                     text(name),
-                    text(day.day),
+                    day.day.into(),
                     count(day.orders),
                     count(day.purchases),
                     day.revenue.into(),
@@ -437,7 +437,7 @@ pub async fn export(State(state): State<AppState>, mut asked: Asked) -> Result<R
         columns: relation
             .columns()
             .iter()
-            .map(|(label, kind)| Column::new(*label, *kind, language))
+            .map(|(label, kind)| Column::local(*label, *kind, asked.site.time_zone, language))
             .collect(),
         name: name.replace('-', "_"),
         sheet: name,

@@ -112,7 +112,7 @@ pub(super) async fn sheet(mut asked: Asked, language: &str) -> Result<Sheet, Api
     let answer = answer(asked).await?;
     let text = |uk, en| Text { uk, en };
     let mut columns = vec![
-        Column::text(text("Когорта", "Cohort"), language),
+        Column::new(text("Когорта", "Cohort"), Kind::Day, language),
         Column::of(Metric::Visitors, language),
         Column::new(text("З конверсією", "Converted"), Kind::Count, language),
         Column::of(Metric::Orders, language),
@@ -132,7 +132,7 @@ pub(super) async fn sheet(mut asked: Asked, language: &str) -> Result<Sheet, Api
         .zip(&answer.matrix)
         .map(|(total, periods)| {
             let sums = [
-                Cell::Text(total.cohort.to_string()),
+                total.cohort.into(),
                 total.size.into(),
                 total.converted.into(),
                 total.orders.into(),

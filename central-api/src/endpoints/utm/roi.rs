@@ -246,9 +246,9 @@ pub(super) async fn sheet(asked: Asked, language: &str) -> Result<Sheet, ApiErro
     let of = |metric| Column::of(metric, language);
     let split = answer.spent.by.and_then(Dimension::from_key);
     let columns = vec![
-        Column::text(
-            split.map_or(text("Рядок", "Row"), |dimension| dimension.definition().label),
-            language,
+        split.map_or_else(
+            || Column::text(text("Рядок", "Row"), language),
+            |dimension| Column::by(dimension, language),
         ),
         of(Metric::AdSpend),
         of(Metric::Sessions),
@@ -263,6 +263,7 @@ pub(super) async fn sheet(asked: Asked, language: &str) -> Result<Sheet, ApiErro
         fraction("Покупок до окупності", "Purchases to break even"),
         fraction("CPA окупності", "Break-even CPA"),
     ];
+    let kind = columns[0].kind;
     let row = |name: &str, roi: &Roi| {
         let figures = [
             roi.ad_spend,
@@ -278,7 +279,9 @@ pub(super) async fn sheet(asked: Asked, language: &str) -> Result<Sheet, ApiErro
             roi.break_even_purchases,
             roi.break_even_cpa,
         ];
-        std::iter::once(name.into()).chain(figures.map(Cell::from)).collect()
+        std::iter::once(Cell::value(name, kind))
+            .chain(figures.map(Cell::from))
+            .collect()
     };
     let total = row(text("Разом", "Total").get(language), &answer.roi);
     let split = answer

@@ -334,7 +334,7 @@ async fn every_relation_is_exported_as_text_and_as_a_workbook() {
         ("campaigns", "Campaign,Status", 1),
         ("campaign-performance", "Campaign,Day", performed),
         ("page-views", "Day,Page", 0),
-        ("conversion-events", "Time (local),Event", 0),
+        ("conversion-events", "Time (Europe/Kyiv),Event", 0),
     ] {
         let text = String::from_utf8(file(&shop.client, &format!("type={relation}")).await.to_vec()).unwrap();
         assert!(text.starts_with(&format!("\u{feff}{head}")), "{relation}: {text}");

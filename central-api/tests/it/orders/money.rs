@@ -290,7 +290,7 @@ async fn a_change_of_the_zone_and_orders_that_are_stored_meanwhile_do_not_wait_f
         .json(&json!({"time_zone": "America/New_York"}))
         .send();
     let asked = tokio::spawn(asked);
-    waits_for_a_lock(&shop.app.db.pool).await;
+    assert!(waits_for_a_lock(&shop.app.db.pool, &asked).await);
     look(&mut storing, "first").await.unwrap();
     storing.commit().await.unwrap();
     let answer: Value = asked.await.unwrap().unwrap().json().await.unwrap();

@@ -27,7 +27,7 @@ use crate::reports::filter::NOT_SET;
 use crate::reports::scope::Scope;
 use crate::reports::search::Search;
 use crate::reports::session::{self, Order, SessionRow};
-use crate::reports::sheet::{Cell, Column, Part};
+use crate::reports::sheet::{self, Cell, Column, Part};
 use crate::reports::sql::{self, Question, Sort};
 use crate::reports::table;
 use crate::state::AppState;
@@ -129,12 +129,10 @@ impl Export {
         match self.stream {
             Stream::Sessions => session_columns()
                 .iter()
-                .map(|(label, kind, _)| Column::new(*label, *kind, self.language))
+                .map(|(label, kind, _)| Column::local(*label, *kind, self.scope.site.time_zone, self.language))
                 .collect(),
             Stream::Rows(dimensions, metrics) => {
-                let dimensions = dimensions
-                    .iter()
-                    .map(|d| Column::text(d.definition().label, self.language));
+                let dimensions = dimensions.iter().map(|d| Column::by(*d, self.language));
                 let metrics = metrics.iter().map(|m| Column::of(*m, self.language));
                 dimensions.chain(metrics).collect()
             }
@@ -199,10 +197,11 @@ impl Export {
             }
             Stream::Rows(dimensions, metrics) => {
                 let question = self.question(dimensions, metrics);
+                let kinds: Vec<_> = self.columns().into_iter().map(|column| column.kind).collect();
                 let mut statement = table::searched(&mut tx, &question, self.search.as_ref()).await?;
                 let mut rows = statement.build().persistent(false).fetch(&mut *tx);
                 while let Some(row) = rows.try_next().await? {
-                    batch.push(cells(table::read(&row, &question)?));
+                    batch.push(cells(table::read(&row, &question)?, &kinds));
                     if batch.len() == BATCH && parts.send(Part::Rows(std::mem::take(&mut batch))).await.is_err() {
                         return Ok(());
                     }
@@ -210,7 +209,7 @@ impl Export {
                 drop(rows);
                 totals = dimensions.iter().map(|_| Cell::Nothing).collect();
                 // Of the same moment as the rows, however long they took, and on the same connection.
-                totals.extend(cells(table::totals_in(&mut tx, &question).await?));
+                totals.extend(cells(table::totals_in(&mut tx, &question).await?, &kinds[dimensions.len()..]));
             }
         }
         if let Some(first) = totals.first_mut() {
@@ -223,12 +222,13 @@ impl Export {
     }
 }
 
-/// A row of a list, absent values named.
-fn cells(row: table::Row) -> Vec<Cell> {
+/// A row of a list in columns of these kinds, absent values named.
+fn cells(row: table::Row, kinds: &[sheet::Kind]) -> Vec<Cell> {
     row.0
         .into_iter()
-        .map(|(_, cell)| match cell {
-            table::Cell::Text(text) => or_not_set(text.as_deref()),
+        .zip(kinds)
+        .map(|((_, cell), kind)| match cell {
+            table::Cell::Text(text) => Cell::value(text.as_deref().unwrap_or(NOT_SET), *kind),
             table::Cell::Number(figure) => figure.into(),
         })
         .collect()

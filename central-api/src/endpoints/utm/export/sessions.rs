@@ -37,14 +37,10 @@ pub(super) fn session_columns() -> Vec<SessionColumn> {
         (text("Відвідувач", "Visitor"), |r, _, _| {
             Cell::Text(r.visitor_id.to_string())
         }),
-        (
-            time("Початок (місцевий час)", "Began (local time)"),
-            |r, s, _| local(r.first_seen, s),
-        ),
-        (
-            time("Остання дія (місцевий час)", "Last action (local time)"),
-            |r, s, _| local(r.last_seen, s),
-        ),
+        (time("Початок", "Began"), |r, s, _| local(r.first_seen, s)),
+        (time("Остання дія", "Last action"), |r, s, _| {
+            local(r.last_seen, s)
+        }),
         (label(Dimension::UtmSource), |r, _, _| {
             or_not_set(r.utm_source.as_deref())
         }),
