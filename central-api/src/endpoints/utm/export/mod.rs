@@ -209,7 +209,10 @@ impl Export {
                 drop(rows);
                 totals = dimensions.iter().map(|_| Cell::Nothing).collect();
                 // Of the same moment as the rows, however long they took, and on the same connection.
-                totals.extend(cells(table::totals_in(&mut tx, &question).await?, &kinds[dimensions.len()..]));
+                totals.extend(cells(
+                    table::totals_in(&mut tx, &question).await?,
+                    &kinds[dimensions.len()..],
+                ));
             }
         }
         if let Some(first) = totals.first_mut() {
