@@ -66,23 +66,37 @@ async fn orders_are_valued_in_the_currency_that_the_site_has_also_by_a_process_t
     assert_eq!(shop.get("before").await["revenue"], Value::Null);
 }
 
+/// Another process changes the currency of the site: it holds the site until it is through.
+struct CurrencyChange(sqlx::PgTransaction<'static>);
+
+impl CurrencyChange {
+    async fn begin(shop: &Shop) -> Self {
+        let mut transaction = shop.app.db.pool.begin().await.unwrap();
+        sqlx::query("select 1 from sites for update")
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        Self(transaction)
+    }
+
+    async fn commit_euros(mut self) {
+        sqlx::query("update sites set currency = 'EUR'")
+            .execute(&mut *self.0)
+            .await
+            .unwrap();
+        self.0.commit().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn an_order_waits_for_the_change_of_currency_that_values_all_orders_anew() {
     let shop = Shop::open().await;
-    let mut change = shop.app.db.pool.begin().await.unwrap();
-    sqlx::query("select 1 from sites for update")
-        .execute(&mut *change)
-        .await
-        .unwrap();
+    let change = CurrencyChange::begin(&shop).await;
     let order = json!({"order_id": "meanwhile", "total": 100, "currency": "EUR", "payment_status": "paid"});
     let url = shop.app.url("/api/v1/orders");
     let sent = tokio::spawn(shop.client.post(url).body(order.to_string()).send());
     assert!(waits_for_a_lock(&shop.app.db.pool, &sent).await);
-    sqlx::query("update sites set currency = 'EUR'")
-        .execute(&mut *change)
-        .await
-        .unwrap();
-    change.commit().await.unwrap();
+    change.commit_euros().await;
     let answer: Value = sent.await.unwrap().unwrap().json().await.unwrap();
     assert_eq!(answer["revenue"], "100", "{answer}");
 }
@@ -118,18 +132,10 @@ async fn rates_in_units_of_a_currency_that_the_site_has_no_more_are_not_stored()
         let url = shop.app.url("/api/v1/exchange-rates");
         tokio::spawn(shop.client.put(url).body(rates.to_string()).send())
     };
-    let mut change = shop.app.db.pool.begin().await.unwrap();
-    sqlx::query("select 1 from sites for update")
-        .execute(&mut *change)
-        .await
-        .unwrap();
+    let change = CurrencyChange::begin(&shop).await;
     let sent = put("USD");
     assert!(waits_for_a_lock(&shop.app.db.pool, &sent).await);
-    sqlx::query("update sites set currency = 'EUR'")
-        .execute(&mut *change)
-        .await
-        .unwrap();
-    change.commit().await.unwrap();
+    change.commit_euros().await;
     let answer = sent.await.unwrap().unwrap();
     assert_eq!(answer.status(), 409);
     let error: Value = answer.json().await.unwrap();

@@ -12,6 +12,12 @@ use serde_json::{Value, json};
 use super::{MONDAY, Office, weekly};
 use crate::support::waits_for_a_lock;
 
+/// What became of each mail of a run.
+fn states(run: &Value) -> Vec<Value> {
+    let deliveries = run["deliveries"].as_array().unwrap().iter();
+    deliveries.map(|one| one["state"].clone()).collect()
+}
+
 #[tokio::test]
 async fn what_a_dead_process_was_sending_is_uncertain_and_sent_again_only_when_asked() {
     let office = Office::open("2026-11-13T08:00:00Z").await;
@@ -36,13 +42,7 @@ async fn what_a_dead_process_was_sending_is_uncertain_and_sent_again_only_when_a
     assert_eq!(mails.len(), 1);
     assert!(mails[0].contains("To: bob@shop.example"));
     let runs = office.runs().await;
-    let states: Vec<_> = runs[0]["deliveries"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| one["state"].clone())
-        .collect();
-    assert_eq!(states, ["uncertain", "sent"]);
+    assert_eq!(states(&runs[0]), ["uncertain", "sent"]);
     office.later(TimeDelta::hours(12));
     office.tick().await;
     assert_eq!(office.mails().len(), 1, "nobody asked");
@@ -234,13 +234,7 @@ async fn whoever_leaves_gets_no_mail_that_waits_either_nor_one_that_is_sent_agai
     assert_eq!(mails.len(), 1, "{mails:?}");
     assert!(mails[0].contains("To: bob@shop.example"));
     let runs = office.runs().await;
-    let states: Vec<_> = runs[0]["deliveries"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| one["state"].clone())
-        .collect();
-    assert_eq!(states, ["unsubscribed", "sent", "unsubscribed"]);
+    assert_eq!(states(&runs[0]), ["unsubscribed", "sent", "unsubscribed"]);
     assert!(!runs[0]["finished_at"].is_null());
 }
 
@@ -314,14 +308,10 @@ async fn who_is_taken_out_and_everybody_of_a_schedule_that_is_off_gets_no_mail_t
                 .unwrap();
         }
     };
-    let states = async || -> Vec<String> {
+    let latest = async || {
         let runs = office.runs().await;
         assert!(!runs[0]["finished_at"].is_null(), "{runs:?}");
-        let deliveries = runs[0]["deliveries"].as_array().unwrap();
-        deliveries
-            .iter()
-            .map(|one| one["state"].as_str().unwrap().to_owned())
-            .collect()
+        states(&runs[0])
     };
     let change = async |body: Value| {
         let (status, answer) = office.send(reqwest::Method::PATCH, &path, Some(body)).await;
@@ -333,7 +323,7 @@ async fn who_is_taken_out_and_everybody_of_a_schedule_that_is_off_gets_no_mail_t
     change(json!({"recipients": ["bob@shop.example"]})).await;
     office.later(TimeDelta::minutes(10));
     office.tick().await;
-    assert_eq!(states().await, ["withdrawn", "sent"]);
+    assert_eq!(latest().await, ["withdrawn", "sent"]);
     assert_eq!(office.mails().len(), 1);
 
     office.set("2026-11-17T08:00:00Z");
@@ -341,7 +331,7 @@ async fn who_is_taken_out_and_everybody_of_a_schedule_that_is_off_gets_no_mail_t
     change(json!({"enabled": false})).await;
     office.later(TimeDelta::minutes(10));
     office.tick().await;
-    assert_eq!(states().await, ["withdrawn"]);
+    assert_eq!(latest().await, ["withdrawn"]);
     assert_eq!(office.mails().len(), 1, "nobody else got one");
 
     // By hand it is sent, off or not.
@@ -350,5 +340,5 @@ async fn who_is_taken_out_and_everybody_of_a_schedule_that_is_off_gets_no_mail_t
         .await;
     assert_eq!(status, StatusCode::ACCEPTED);
     office.tick().await;
-    assert_eq!(states().await, ["sent"]);
+    assert_eq!(latest().await, ["sent"]);
 }
