@@ -1,12 +1,14 @@
 //! Serving: everything a process does from ready to gone.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::serve::ListenerExt;
+use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -293,21 +295,29 @@ fn send_mails(tasks: &mut JoinSet<()>, state: &AppState, stopped: &watch::Receiv
                 }
                 () = state.mail.wait() => true,
                 _ = ticks.tick(), if state.config.run_jobs => {
-                    if let Err(error) = run::claim_due(&state, state.clock.now()).await {
-                        tracing::warn!(error = format!("{error:#}"), "due reports were not looked for");
-                    }
+                    survive(claim_due(&state)).await;
                     true
                 }
             };
-            if let Err(error) = sending.begin(&state, news).await {
-                tracing::warn!(error = format!("{error:#}"), "due mails were not looked for");
-            }
+            survive(begin_due(&mut sending, &state, news)).await;
         }
         // Told to stop, each ends after the mail that it is at.
         while !sending.is_empty() {
             sending.one_ended().await;
         }
     });
+}
+
+async fn claim_due(state: &AppState) {
+    if let Err(error) = run::claim_due(state, state.clock.now()).await {
+        tracing::warn!(error = format!("{error:#}"), "due reports were not looked for");
+    }
+}
+
+async fn begin_due(sending: &mut run::Sending, state: &AppState, news: bool) {
+    if let Err(error) = sending.begin(state, news).await {
+        tracing::warn!(error = format!("{error:#}"), "due mails were not looked for");
+    }
 }
 
 async fn revive(cluster: Arc<Cluster>) {
@@ -318,7 +328,15 @@ async fn revive(cluster: Arc<Cluster>) {
     }
 }
 
-/// Does `work` now and then every `period`, until told to stop; a run that has begun is finished.
+/// Waits for background work. A panic in it costs this run and no later one.
+async fn survive(work: impl Future<Output = ()>) {
+    if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+        metrics::counter!("ud_background_panics_total").increment(1);
+        tracing::error!("background work panicked; its next run comes as if nothing had been");
+    }
+}
+
+/// Does `work` now and then every `period`, until told to stop; a run that has begun is finished. One that panics costs itself and no later one.
 fn every<F: Future<Output = ()> + Send>(
     tasks: &mut JoinSet<()>,
     stopped: &watch::Receiver<bool>,
@@ -335,7 +353,32 @@ fn every<F: Future<Output = ()> + Send>(
                 _ = stopped.changed() => return,
                 _ = ticks.tick() => {}
             }
-            work().await;
+            survive(work()).await;
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn background_work_that_panicked_is_done_again_until_it_is_told_to_stop() {
+        let (stop, stopped) = watch::channel(false);
+        let (started, mut runs) = tokio::sync::mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        let first = AtomicBool::new(true);
+        every(&mut tasks, &stopped, Duration::from_millis(1), move || {
+            let first = first.swap(false, Ordering::Relaxed);
+            started.send(()).unwrap();
+            async move { assert!(!first, "the first run fails") }
+        });
+        for _ in 0..3 {
+            runs.recv().await.expect("it goes on");
+        }
+        stop.send(true).unwrap();
+        tasks.join_next().await.unwrap().expect("it ended by itself");
+    }
 }

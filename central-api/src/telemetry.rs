@@ -97,6 +97,10 @@ fn describe() {
             "ud_jobs_total",
             "Jobs that ran, by name and whether they did what they should",
         ),
+        (
+            "ud_background_panics_total",
+            "Background work that panicked: a fault of the program; its next run came all the same",
+        ),
         ("ud_reports_not_modified_total", "Figures answered with 304"),
         (
             "ud_reports_shared_total",
