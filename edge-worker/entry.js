@@ -60,7 +60,9 @@ function choose(request, env) {
   const get = request.method === "GET";
   if (get && destination === DOCUMENT) return landDeclared;
   if (headers.has("upgrade")) return pass;
-  return get && destination === null ? landUndeclared : identify;
+  // A navigation that a service worker passes on has lost its destination.
+  const undeclared = get && (destination === null || (destination === "empty" && headers.get("sec-fetch-mode") === "navigate"));
+  return undeclared ? landUndeclared : identify;
 }
 
 /** To the origin as it came, but for what only we may say. */

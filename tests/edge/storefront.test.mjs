@@ -81,7 +81,7 @@ describe("a tagged landing", () => {
   it("makes a public answer private when it carries an id, and keeps its age", async () => {
     const marked = await visit("/public?utm_source=x");
     assert.equal(marked.headers["cache-control"], "private, max-age=600");
-    const asset = await visit("/public", { headers: { ...NAVIGATION, "sec-fetch-dest": "empty" } });
+    const asset = await visit("/public", { headers: { ...NAVIGATION, "sec-fetch-mode": "cors", "sec-fetch-dest": "empty" } });
     assert.equal(asset.headers["cache-control"], "public, max-age=600, s-maxage=3600");
   });
 
@@ -214,11 +214,17 @@ describe("what is not a landing stays without cookies and events", () => {
     assert.equal(answer.cookies.length, 2);
     await event();
   });
+
+  it("a page that a service worker asks for is a landing", async () => {
+    const answer = await visit(TAGGED, { headers: { ...NAVIGATION, "sec-fetch-dest": "empty" } });
+    assert.equal(answer.cookies.length, 2);
+    assert.equal((await event()).touch.utm_source, "Google");
+  });
 });
 
 describe("what a client claims is not believed", () => {
   const claims = { "x-ud-visitor": "0199f0aa-1111-7222-8333-444455556666", "X-UD-Session": "me" };
-  for (const [what, path, more] of [["a landing", TAGGED, {}], ["an asset", "/a.css", {}], ["a call", "/api", { "sec-fetch-dest": "empty" }], ["a page of a bot", "/", { "user-agent": "Googlebot/2.1 (+http://www.google.com/bot.html)" }]]) {
+  for (const [what, path, more] of [["a landing", TAGGED, {}], ["an asset", "/a.css", {}], ["a call", "/api", { "sec-fetch-mode": "cors", "sec-fetch-dest": "empty" }], ["a page of a bot", "/", { "user-agent": "Googlebot/2.1 (+http://www.google.com/bot.html)" }]]) {
     it(`X-UD headers of ${what}`, async () => {
       await visit(path, { headers: { ...NAVIGATION, ...claims, ...more } });
       assert.notEqual(shop.last().headers["x-ud-visitor"], claims["x-ud-visitor"]);

@@ -352,6 +352,9 @@ fn is_navigation(hit: &Hit) -> bool {
                     .accept
                     .is_some_and(|accept| accept.contains("text/html") || accept.contains("application/xhtml+xml"))
         }
+        // A service worker that passes a navigation on says "empty"; no script can ask for one. What was an iframe's looks the same then:
+        // counting it is less wrong than losing every landing of a shop that has such a worker.
+        (Some("navigate"), Some("empty")) => true,
         (mode, dest) => mode.is_none_or(|mode| mode == "navigate") && dest.is_none_or(|dest| dest == "document"),
     }
 }

@@ -65,7 +65,8 @@ pub(crate) fn is_of_the_shop(url: &str, hit: &Hit, settings: &Settings) -> bool 
 /// Whether the request came from a page of the shop itself, as the browser says.
 pub(crate) fn is_internal(hit: &Hit, settings: &Settings) -> bool {
     match hit.sec_fetch_site {
-        Some("same-origin") => true,
+        // A navigation that a service worker passes on says so too when nothing referred to it: there the Referer tells.
+        Some("same-origin") if hit.sec_fetch_dest != Some("empty") => true,
         Some("cross-site" | "none") => false,
         // "same-site" may be a neighbour under a shared domain; old browsers say nothing.
         _ => hit

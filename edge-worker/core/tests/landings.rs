@@ -77,6 +77,14 @@ fn only_a_navigation_for_a_document_is_a_landing() {
             },
             Kind::Pass,
         ),
+        (
+            "navigation that a service worker passes on",
+            Hit {
+                sec_fetch_dest: Some("empty"),
+                ..page
+            },
+            Kind::Track,
+        ),
         ("POST", Hit { method: "POST", ..page }, Kind::Pass),
         ("HEAD", Hit { method: "HEAD", ..page }, Kind::Pass),
         ("no method", Hit { method: "", ..page }, Kind::Pass),
@@ -294,6 +302,39 @@ fn another_touch_starts_a_session_and_the_same_one_does_not() {
         );
         assert_eq!(b.touch.is_some(), new);
     }
+}
+
+#[test]
+fn a_click_through_a_service_worker_is_an_arrival_and_a_link_inside_the_shop_is_none() {
+    let mut browser = Browser::new("");
+    let first = event(browser.open("https://shop.ua/?utm_source=google&gclid=x", "")).session;
+    // Chromium says "same-origin" of what had no initiator, an address that was typed or came from an app.
+    let mut visit = |url: &str, referer: &str, site: &str| {
+        let hit = Hit {
+            referer: Some(referer).filter(|referer| !referer.is_empty()),
+            sec_fetch_dest: Some("empty"),
+            sec_fetch_site: Some(site),
+            ..navigation(url)
+        };
+        event(browser.wait(1).answer(hit, 200, true))
+    };
+    assert_eq!(
+        visit(
+            "https://shop.ua/cart?utm_source=banner",
+            "https://shop.ua/",
+            "same-origin"
+        )
+        .session,
+        first
+    );
+    let second = visit("https://shop.ua/?gclid=y", "https://news.example/", "cross-site");
+    let third = visit("https://shop.ua/?gclid=z", "", "same-origin");
+    assert!(second.session != first && third.session != second.session);
+    let touch = second.touch.expect("a touch");
+    assert_eq!(
+        (touch.click_ids["gclid"].as_str(), touch.referrer_host.as_deref()),
+        ("y", Some("news.example"))
+    );
 }
 
 #[test]
