@@ -5,7 +5,7 @@
 //   <script async src="/_ud/t.js"></script>
 //   <script>window.ud = window.ud || function () { (ud.q = ud.q || []).push(arguments) }</script>
 //   ud("add_to_cart", { product: "sku-1", quantity: 2, value: "12.50", currency: "UAH" })
-const endpoint = document.currentScript.src.replace(/t\.js(\?.*)?$/, "e");
+const endpoint = new URL("e", document.currentScript.src);
 const KEYS = { name: "n", path: "p", product: "pr", quantity: "q", value: "v", currency: "c", order: "o", amount: "am", label: "l", _from: "r" };
 
 let waiting = [];
@@ -18,12 +18,17 @@ const now = Date.now;
 const on = (target, type, listener) => target.addEventListener(type, listener, { capture: true, passive: true });
 
 function ud(action, fields) {
-  const event = { a: action, p: path, u: page, t: now() };
+  const event = { a: action, p: path, u: page };
+  const at = now();
   for (const name in fields) {
-    if (KEYS[name]) event[KEYS[name]] = fields[name];
-    else (event.x = event.x || {})[name] = fields[name];
+    try {
+      // What JSON cannot hold (an element of React's, a BigInt) costs only itself.
+      const value = JSON.parse(JSON.stringify(fields[name]));
+      if (KEYS[name]) event[KEYS[name]] = value;
+      else (event.x = event.x || {})[name] = value;
+    } catch {}
   }
-  waiting.push(event);
+  waiting.push(() => ({ ...event, t: now() - at }));
   later();
 }
 
@@ -32,25 +37,16 @@ function later() {
 }
 
 function send() {
-  clearTimeout(timer);
   timer = 0;
-  // The endpoint takes 50 events and 32 KiB at once.
-  const events = waiting.splice(0, 50);
-  let body;
-  if (!events.length && person !== 1) return;
-  for (const event of events) event.t = now() - event.t;
-  for (;;) {
-    body = JSON.stringify({ e: events, h: hints, hu: !!person });
-    // A character has at most three bytes.
-    if (body.length < 1e4 || events.length < 2) break;
-    const rest = events.splice(events.length >> 1);
-    for (const event of rest) event.t = now() - event.t;
-    waiting.unshift(...rest);
-  }
+  const events = [];
+  if (!waiting[0] && person !== 1) return;
+  // The endpoint takes 50 events and 32 KiB at once; a character has at most three bytes.
+  while (waiting[0] && !events[49] && JSON.stringify(events).length < 7e3) events.push(waiting.shift()());
+  const body = JSON.stringify({ e: events, h: hints, hu: !!person });
   hints = undefined;
   person = person && 2;
-  if (!navigator.sendBeacon || !navigator.sendBeacon(endpoint, body)) fetch(endpoint, { method: "POST", body, keepalive: true }).catch(() => {});
-  if (waiting.length) later();
+  (navigator.sendBeacon && navigator.sendBeacon(endpoint, body)) || fetch(endpoint, { method: "POST", body, keepalive: true }).catch(() => {});
+  if (waiting[0]) later();
 }
 
 /** A page is in front: by navigation (counted at the edge), or in a way that only the script sees. */
@@ -70,6 +66,11 @@ function leave() {
   if (seconds) ud("time_on_page", { amount: seconds });
 }
 
+function gone() {
+  leave();
+  send();
+}
+
 function moved() {
   if (location.pathname === path) return;
   leave();
@@ -83,46 +84,45 @@ function seen() {
 }
 
 function begin() {
-  const [navigation] = performance.getEntriesByType("navigation");
+  const early = (window.ud || {}).q;
+  // A page with two copies of the script (in its theme and by a tag manager) counts once.
+  if (early === 0) return;
+  ud.q = 0;
+  window.ud = ud;
+  const [{ activationStart, deliveryType, transferSize } = {}] = performance.getEntriesByType("navigation");
   // From a cache or a prefetch the page came without passing the edge, or the edge did not count it.
-  show(navigation && (navigation.activationStart > 0 || navigation.deliveryType), { _from: document.referrer });
+  // One that the edge found unchanged (304) comes from the cache as well, but with the bytes of an answer.
+  show(activationStart || (deliveryType == "cache" ? !transferSize : deliveryType), { _from: document.referrer });
 
   if (document.referrer.split("/")[2] !== location.host) {
     hints = { maxTouchPoints: navigator.maxTouchPoints };
     const data = navigator.userAgentData;
-    if (data) data.getHighEntropyValues(["platformVersion", "model", "formFactors"]).then((values) => { hints = Object.assign(values, hints); }, () => {});
+    if (data) data.getHighEntropyValues(["platformVersion", "model", "formFactors"]).then((values) => { hints = { ...values, ...hints }; }, () => {});
   }
 
   for (const type of ["pointerdown", "pointermove", "keydown", "touchstart", "wheel"]) on(window, type, seen);
   // The page's own scripts scroll too: that says how far, not that somebody is there.
   on(window, "scroll", () => {
-    depth = Math.max(depth, Math.min(100, Math.round((100 * (scrollY + innerHeight)) / document.documentElement.scrollHeight)));
+    depth = Math.max(depth, Math.min(100, ((100 * (scrollY + innerHeight)) / document.documentElement.scrollHeight) | 0));
   });
   on(document, "visibilitychange", () => {
-    if (document.hidden) {
-      leave();
-      send();
-    } else since = now();
+    if (document.hidden) gone();
+    else since = now();
   });
-  on(window, "pagehide", () => {
-    leave();
-    send();
-  });
+  on(window, "pagehide", gone);
   on(window, "pageshow", (event) => event.persisted && show(1));
 
   if (window.navigation) on(window.navigation, "currententrychange", moved);
   else {
     const push = history.pushState;
-    history.pushState = function () {
-      push.apply(this, arguments);
+    history.pushState = (...args) => {
+      push.apply(history, args);
       moved();
     };
     on(window, "popstate", moved);
   }
 
-  const early = (window.ud && window.ud.q) || [];
-  window.ud = ud;
-  for (const call of early) ud(...call);
+  for (const call of early || []) ud(...call);
 }
 
 if (document.prerendering) on(document, "prerenderingchange", begin);

@@ -14,10 +14,22 @@ const PAGE = `<!doctype html><title>shop</title><link rel="icon" href="data:,"><
 <script>window.ud = window.ud || function () { (ud.q = ud.q || []).push(arguments) }; ud("product_view", { product: "tee-1" })</script>
 <script async src="/_ud/t.js"></script>`;
 
+/** As those of many shops do: pages are asked for, and come from a cache when there is no answer. */
+const SERVICE_WORKER = `addEventListener("activate", (event) => event.waitUntil(clients.claim()));
+addEventListener("fetch", (event) => event.request.mode === "navigate" && event.respondWith(fetch(event.request)));`;
+
 let shop, broker, worker, chrome;
 before(async () => {
   assert.ok(EXECUTABLE, "Chromium is missing (Debian, Ubuntu: apt-get install chromium)");
-  shop = http.createServer((_, response) => response.writeHead(200, { "content-type": "text/html; charset=utf-8" }).end(PAGE));
+  shop = http.createServer((request, response) => {
+    const html = { "content-type": "text/html; charset=utf-8" };
+    if (request.url === "/unchanged") {
+      const headers = { ...html, etag: '"1"', "cache-control": "no-cache" };
+      return request.headers["if-none-match"] ? response.writeHead(304, headers).end() : response.writeHead(200, headers).end(PAGE);
+    }
+    if (request.url === "/worker.js") return response.writeHead(200, { "content-type": "text/javascript" }).end(SERVICE_WORKER);
+    return response.writeHead(200, html).end(PAGE);
+  });
   await new Promise((up) => shop.listen(0, "127.0.0.1", up));
   broker = await openBroker();
   // Over plain HTTP a browser keeps no Secure cookie, and sends Sec-Fetch headers to localhost alone.
@@ -68,6 +80,60 @@ it("a visit is a landing, the pages that only the script sees, what the shop rep
   const browser = broker.events().filter(({ origin }) => origin !== "edge");
   assert.ok(browser.some(({ human }) => human), "the pointer proves a person");
   for (const event of browser) assert.deepEqual([event.visitor, event.session.id], [landing.visitor, landing.session.id]);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+it("a page that the shop answers with 304 is counted once, by the edge", async () => {
+  const context = await chrome.newContext();
+  const page = await context.newPage();
+  for (const path of ["/unchanged", "/between", "/unchanged"]) {
+    await page.goto(`http://localhost:${worker.port}${path}`);
+    await page.waitForFunction(() => !window.ud.q);
+  }
+  assert.equal(await page.evaluate(() => performance.getEntriesByType("navigation")[0].deliveryType), "cache");
+  await page.evaluate(() => window.ud("search", { label: "the last call" }));
+  await until("the last call arrived", () => broker.events().some(({ label }) => label === "the last call"), 15_000);
+  const views = broker.events().filter(({ action, path }) => action === "page_view" && path === "/unchanged");
+  assert.deepEqual(views.map(({ origin }) => origin), ["edge", "edge"]);
+  await context.close();
+});
+
+it("an ad's click through a service worker that passes pages on is a landing", async () => {
+  const context = await chrome.newContext();
+  const page = await context.newPage();
+  await page.goto(`http://localhost:${worker.port}/first?utm_source=first`);
+  await page.evaluate(() => navigator.serviceWorker.register("/worker.js"));
+  await page.waitForFunction(() => navigator.serviceWorker.controller);
+  await page.goto(`http://localhost:${worker.port}/second?utm_source=second&gclid=abc`);
+  const landing = await until("the landing is counted", () => broker.events().find(({ action, path }) => action === "page_view" && path === "/second"), 15_000);
+  assert.deepEqual([landing.origin, landing.touch?.utm_source, landing.touch?.click_ids.gclid], ["edge", "second", "abc"]);
+  await page.evaluate(() => window.ud("search", { label: "through a service worker" }));
+  const call = await until("the call arrived", () => broker.events().find(({ label }) => label === "through a service worker"), 15_000);
+  assert.deepEqual(call.session, landing.session);
+  assert.equal(broker.events().filter(({ action, path }) => action === "page_view" && path === "/second").length, 1);
+  await context.close();
+});
+
+it("two copies of the script count nothing twice, and what cannot be sent costs nothing else", async () => {
+  const context = await chrome.newContext();
+  const page = await context.newPage();
+  const problems = [];
+  page.on("pageerror", (error) => problems.push(String(error)));
+  await page.goto(`http://localhost:${worker.port}/copies`);
+  await page.waitForFunction(() => !window.ud.q);
+  await page.addScriptTag({ url: "/_ud/t.js?copy=2" });
+  await page.evaluate(() => {
+    history.pushState({}, "", "/copies/2");
+    const element = document.body;
+    element.fibre = { element };
+    window.ud("search", { label: "beside a bad one" });
+    window.ud("purchase", { order: "copies-1", quantity: 2n, element });
+  });
+  const purchase = await until("the calls arrived", () => broker.events().find(({ order }) => order === "copies-1"), 15_000);
+  assert.equal(purchase.quantity, undefined);
+  assert.equal(broker.events().filter(({ label }) => label === "beside a bad one").length, 1);
+  assert.equal(broker.events().filter(({ action, path }) => action === "page_view" && path === "/copies/2").length, 1);
   assert.deepEqual(problems, []);
   await context.close();
 });

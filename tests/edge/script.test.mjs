@@ -10,7 +10,7 @@ import { built } from "./workerd.mjs";
 const SOURCE = readFileSync(join(built(), "script.txt"), "utf8");
 
 /** A browser as far as the script looks at it. `tick(ms)` moves its clock and timers; `beacons` holds what was sent. */
-function browser({ src = "https://shop.ua/_ud/t.js?v=1", path = "/", referrer = "", prerendering = false, navigation = {}, hasNavigation = false, sendBeacon = true, userAgentData, early } = {}) {
+function browser({ src = "https://shop.ua/_ud/t.js?v=1", path = "/", referrer = "", prerendering = false, navigation = {}, hasNavigation = false, sendBeacon = true, userAgentData, early, copies = 1 } = {}) {
   let now = 1_763_600_000_000;
   const timers = new Map();
   let timerId = 0;
@@ -19,7 +19,7 @@ function browser({ src = "https://shop.ua/_ud/t.js?v=1", path = "/", referrer = 
     return { listeners, addEventListener: (type, listener) => (listeners[type] ??= []).push(listener) };
   };
   const beacons = [];
-  const take = (url, body) => beacons.push({ url, ...JSON.parse(body) });
+  const take = (url, body) => beacons.push({ url: String(url), ...JSON.parse(body) });
   const document = { ...target(), currentScript: { src }, referrer, prerendering, hidden: false, documentElement: { scrollHeight: 2_000 } };
   const navigator = { maxTouchPoints: 0, userAgentData };
   if (sendBeacon) navigator.sendBeacon = (url, body) => { take(url, body); return true; };
@@ -31,7 +31,7 @@ function browser({ src = "https://shop.ua/_ud/t.js?v=1", path = "/", referrer = 
     setTimeout: (run, ms) => { timers.set(++timerId, { run, at: now + ms }); return timerId; },
     clearTimeout: (id) => timers.delete(id),
     Date: class extends Date { static now() { return now; } },
-    Math, JSON, Object, Promise, String,
+    Math, JSON, Object, Promise, String, URL,
   };
   if (hasNavigation) global.navigation = target();
   if (early) global.ud = Object.assign(() => {}, { q: early });
@@ -51,7 +51,7 @@ function browser({ src = "https://shop.ua/_ud/t.js?v=1", path = "/", referrer = 
     hide() { document.hidden = true; fire(document, "visibilitychange"); },
     events: () => beacons.flatMap(({ e }) => e),
   };
-  vm.runInContext(SOURCE, context);
+  for (let copy = 0; copy < copies; copy++) vm.runInContext(SOURCE, context);
   return api;
 }
 
@@ -131,7 +131,11 @@ describe("pages that the edge has not counted are page views of the script", () 
     page.fireDocument("prerenderingchange");
     assert.deepEqual(views(page), ["/"]);
   });
-  it("prefetched or from a cache", () => assert.deepEqual(views(browser({ navigation: { deliveryType: "navigational-prefetch" } })), ["/"]));
+  it("prefetched or from a cache", () => {
+    assert.deepEqual(views(browser({ navigation: { deliveryType: "navigational-prefetch", transferSize: 537 } })), ["/"]);
+    assert.deepEqual(views(browser({ navigation: { deliveryType: "cache", transferSize: 0 } })), ["/"]);
+  });
+  it("but not one that the shop answered with 304: the edge has counted it", () => assert.deepEqual(views(browser({ navigation: { deliveryType: "cache", transferSize: 300 } })), []));
   it("back from the back/forward cache", () => {
     const page = browser();
     page.fire("pageshow", { persisted: false });
@@ -157,6 +161,17 @@ describe("pages that the edge has not counted are page views of the script", () 
   });
 });
 
+it("a second copy of the script on a page counts nothing twice", () => {
+  const page = browser({ copies: 2, early: [["search", { label: "tee" }]], hasNavigation: true });
+  page.location.pathname = "/a";
+  page.fireNavigation();
+  page.fire("pointermove");
+  page.ud("lead");
+  page.tick(3_000);
+  page.hide();
+  assert.deepEqual(page.events().map(({ a }) => a), ["search", "page_view", "lead", "time_on_page"]);
+});
+
 describe("ud()", () => {
   it("sends the shop's actions with short keys, and what it does not know as properties", () => {
     const page = browser();
@@ -165,6 +180,25 @@ describe("ud()", () => {
     const [{ u, ...event }] = page.events();
     assert.match(u, /^[a-z0-9]+$/);
     assert.deepEqual(event, { a: "add_to_cart", p: "/", pr: "sku-1", q: 2, v: "12.50", c: "UAH", x: { colour: "red" }, t: 600 });
+  });
+  it("leaves out what cannot be sent, and nothing beside it", () => {
+    const page = browser();
+    const element = {};
+    element.fibre = { element };
+    page.ud("search", { label: "tee" });
+    page.ud("purchase", { order: "7", quantity: 1n, element, callback() {}, nothing: undefined, get broken() { throw new Error("no"); }, colour: "red" });
+    page.ud("click");
+    page.ud("click", null);
+    page.tick(600);
+    assert.deepEqual(page.events().map(({ a, o, x }) => [a, o, x]), [["search", undefined, undefined], ["purchase", "7", { colour: "red" }], ["click", undefined, undefined], ["click", undefined, undefined]]);
+  });
+  it("says what was true when it was called", () => {
+    const page = browser();
+    const items = ["tee-1"];
+    page.ud("add_to_cart", { items });
+    items.push("tee-2");
+    page.tick(600);
+    assert.deepEqual(page.events()[0].x, { items: ["tee-1"] });
   });
   it("remembers calls from before it was loaded", () => {
     const page = browser({ early: [["search", { label: "чай" }], ["lead"]] });
