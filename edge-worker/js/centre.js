@@ -25,7 +25,7 @@ export async function send(env, path, { body, signature, request_id }, timeoutMs
   }
 }
 
-/** Groups messages (texts as the queue keeps them) into signed posts: `{ posts, unreadable }`, or null when the WASM failed. */
+/** Groups messages (texts as the queue keeps them) into signed posts: `{ posts, unreadable: [index, reason][] }`, or null when the WASM failed. */
 export function plan(env, messages) {
   const text = call(env, "plan", messages, Date.now(), randomBytes());
   return text === null ? null : JSON.parse(text);

@@ -1,6 +1,6 @@
 //! From queue messages to signed posts, and what the centre's answer means for them.
 
-use edge_core::queue::{self, MAX_DELAY, Verdict};
+use edge_core::queue::{self, Verdict};
 use serde::Serialize;
 use shared::ids::uuid_v7;
 use wasm_bindgen::prelude::*;
@@ -11,8 +11,8 @@ use crate::site::site;
 #[derive(Serialize)]
 struct Plan {
     posts: Vec<Post>,
-    /// Positions of messages that cannot be read. The reason stays here: it may quote what a visitor sent.
-    unreadable: Vec<usize>,
+    /// Positions of messages that cannot be read, and why.
+    unreadable: Vec<(usize, &'static str)>,
 }
 
 #[derive(Serialize)]
@@ -32,7 +32,7 @@ struct Post {
 pub fn plan(messages: Vec<String>, now_ms: f64, random: &[u8]) -> Result<String, JsError> {
     let site = site();
     let texts: Vec<&str> = messages.iter().map(String::as_str).collect();
-    let opened = queue::open(&texts);
+    let opened = queue::open(&texts, &site.settings.site);
     let random = request::random(random);
     let posts = opened.bodies.into_iter().enumerate().map(|(number, batch)| {
         let mut bytes = [0; 10];
@@ -51,7 +51,7 @@ pub fn plan(messages: Vec<String>, now_ms: f64, random: &[u8]) -> Result<String,
     });
     let plan = Plan {
         posts: posts.collect(),
-        unreadable: opened.poison.into_iter().map(|(position, _)| position).collect(),
+        unreadable: opened.poison,
     };
     Ok(serde_json::to_string(&plan)?)
 }
@@ -76,9 +76,7 @@ pub fn judge(status: u16, retry_after: &str, answer: &str, attempts: u32, random
             rejected: answer.rejected.len(),
         },
         Verdict::Retry { delay_seconds } => Judged::Retry { delay_seconds },
-        Verdict::Split => Judged::Split {
-            delay_seconds: MAX_DELAY,
-        },
+        Verdict::Split { delay_seconds } => Judged::Split { delay_seconds },
     };
     Ok(serde_json::to_string(&judged)?)
 }

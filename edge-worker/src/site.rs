@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use edge_core::collect::MAX_BODY_BYTES;
-use edge_core::queue::{MAX_MESSAGE_BYTES, MESSAGE_END, MESSAGE_START};
+use edge_core::queue::{MAX_MESSAGE_BYTES, MESSAGE_END, message_start};
 use edge_core::settings::{Secrets, Settings};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -152,7 +152,7 @@ fn keep(site: Site) -> Result<String, String> {
         max_collect_bytes: MAX_BODY_BYTES,
         headers: HEADERS,
         place: PLACE,
-        message: [MESSAGE_START, MESSAGE_END],
+        message: [&message_start(&site.settings.site), MESSAGE_END],
         max_message_bytes: MAX_MESSAGE_BYTES,
         version: &site.version,
     };

@@ -154,12 +154,56 @@ describe("the consumer", () => {
     });
   }
 
+  it("a value that JSON cannot hold does not hold up its neighbours, and bytes of a message are one", async () => {
+    const mf = await start();
+    const cyclic = {};
+    cyclic.me = cyclic;
+    const messages = [text(event()), message(cyclic), message({ n: 1n }), message(new TextEncoder().encode(packed(event()))), text(event())];
+    const result = await deliver(mf, messages);
+    assert.equal(result.outcome, "ok");
+    assert.deepEqual(result.acks, ids([messages[0], messages[3], messages[4]]));
+    assert.deepEqual(Object.keys(result.retries).sort(), ids([messages[1], messages[2]]));
+    assert.equal(shop.events().length, 3);
+  });
+
+  it("never sends another site's events as its own", async () => {
+    const mf = await start();
+    const [mine, other] = [text(event()), message(JSON.stringify({ v: 1, site: "shop-2", events: [event()] }))];
+    const result = await deliver(mf, [mine, other]);
+    assert.deepEqual(result.acks, [mine.id]);
+    assert.ok(other.id in result.retries);
+    assert.equal(shop.events().length, 1);
+  });
+
+  it("finds the one message that a firewall refuses, so that its neighbours go on", async () => {
+    const mf = await start();
+    shop.answerBatch = ({ events }) => (events.some(({ path }) => path.includes("<script>")) ? { status: 403, body: "<html>blocked</html>" } : {});
+    const messages = Array.from({ length: 40 }, (_, n) => message(packed(event({ path: n === 17 ? "/<script>" : "/" })), 2));
+    const result = await deliver(mf, messages);
+    assert.deepEqual(Object.keys(result.retries), [messages[17].id]);
+    assert.equal(result.acks.length, 39);
+    const stored = shop.batches.filter(({ status }) => status === 200).flatMap(({ events }) => events);
+    assert.deepEqual([stored.length, new Set(stored.map(({ id }) => id)).size], [39, 39]);
+    assert.ok(shop.batches.length < 20, `${shop.batches.length} posts`);
+  });
+
+  it("sends back what only half an answer came to, or a proxy's page", async () => {
+    const mf = await start();
+    for (const answer of [{ cut: true }, { text: "<html>Welcome</html>" }, { status: 502, text: "<html>Bad gateway</html>" }, { text: '{"accepted":1' }, { text: "{}" }]) {
+      shop.answerBatch = () => answer;
+      const one = text(event());
+      const result = await deliver(mf, [one]);
+      assert.deepEqual([result.outcome, result.acks, Object.keys(result.retries)], ["ok", [], [one.id]], JSON.stringify(answer));
+    }
+  });
+
   it("keeps everything while the settings cannot be used", async () => {
     const mf = await start({ bindings: { ...BINDINGS, UD_SETTINGS: "{" } });
-    const result = await deliver(mf, [text(event())]);
+    const [young, old] = [message(packed(event()), 1), message(packed(event()), 20)];
+    const result = await deliver(mf, [young, old]);
     assert.equal(result.outcome, "ok");
-    assert.equal(result.retryBatch.retry, true);
-    assert.ok(result.retryBatch.delaySeconds >= 60);
+    assert.deepEqual(result.acks, []);
+    assert.ok(result.retries[young.id] >= 60 && result.retries[old.id] === 3_600, "longer with each delivery");
   });
 });
 
@@ -172,6 +216,21 @@ it("a landing travels through the emulated queue into one signed post", { timeou
   await until("the centre has the event", () => shop.events().length === 1, 10_000);
   assert.equal(shop.events()[0].touch.utm_source, "Google");
   assert.equal(shop.events()[0].context.device.kind, "desktop");
+});
+
+it("what the centre did not take in time comes out of the dead letters again, once", { timeout: 60_000 }, async () => {
+  const queueConsumers = { events: { maxBatchSize: 100, maxBatchTimeout: 1, maxRetries: 0, deadLetterQueue: "dead" } };
+  const mf = await start({ queueConsumers });
+  const { port } = await mf.ready;
+  shop.answerBatch = () => ({ status: 503 });
+  await ask(port, TAGGED);
+  await until("the centre was asked in vain", () => shop.batches.length === 1, 10_000);
+  shop.answerBatch = null;
+  // docs/deploy.md: the worker as consumer of that queue too.
+  const dead = await (await mf.getWorker()).queue("utm-dispatcher-dead", [{ id: "d1", timestamp: new Date(), body: JSON.stringify({ v: 1, site: "shop", events: shop.batches[0].events }), attempts: 1 }]);
+  assert.deepEqual(dead.explicitAcks, ["d1"]);
+  assert.deepEqual(shop.batches.map(({ status }) => status), [503, 200]);
+  assert.equal(shop.batches[1].events[0].id, shop.batches[0].events[0].id);
 });
 
 describe("the cron trigger", () => {

@@ -112,9 +112,13 @@ function centre(shop, request, body, response) {
   }
   const answer = shop.answerBatch?.(text, request) ?? {};
   if (answer.hang) return undefined;
+  if (answer.cut) {
+    response.writeHead(200, { "content-type": "application/json", "content-length": 1_000 }).write('{"accepted":');
+    return setTimeout(() => response.destroy(), 50);
+  }
   shop.batches.push({ ...text, status: answer.status ?? 200, request_id: request.headers["x-request-id"] });
   return response.writeHead(answer.status ?? 200, { "content-type": "application/json", ...answer.headers })
-    .end(JSON.stringify(answer.body ?? { accepted: text.events.length, duplicates: 0, rejected: [] }));
+    .end(answer.text ?? JSON.stringify(answer.body ?? { accepted: text.events.length, duplicates: 0, rejected: [] }));
 }
 
 /** The queue's broker as workerd speaks to it. `messages` holds bodies; `broken` refuses them. */

@@ -13,10 +13,12 @@ use crate::{device, wire};
 
 /// Version of the message layout.
 const VERSION: u8 = 1;
-/// What stands before a message's events, which commas join, and what stands behind them. The worker gathers events that are text
-/// already; [`pack`] writes the same.
-pub const MESSAGE_START: &str = r#"{"v":1,"events":["#;
-/// See [`MESSAGE_START`].
+/// What stands before a message's events, which commas join; [`MESSAGE_END`] stands behind them. The worker gathers events that are text
+/// already; [`pack`] writes the same. The site is named, so that a queue that two sites' workers share mixes nothing.
+pub fn message_start(site: &SiteKey) -> String {
+    format!(r#"{{"v":{VERSION},"site":"{site}","events":["#)
+}
+/// See [`message_start`].
 pub const MESSAGE_END: &str = "]}";
 /// Bytes of one message. The platform refuses more than 128,000 including its own overhead.
 pub const MAX_MESSAGE_BYTES: usize = 120_000;
@@ -26,13 +28,17 @@ const ENVELOPE_BYTES: usize = 512;
 #[derive(Deserialize)]
 struct Message<'a> {
     v: u8,
+    /// Absent in messages of workers from before it was named.
+    #[serde(default)]
+    site: Option<String>,
     #[serde(borrow)]
     events: Vec<&'a RawValue>,
 }
 
-/// Packs events into messages, `{"v":1,"events":[…]}` each, in order. An event is far smaller than a message by construction;
+/// Packs events of a site into messages, `{"v":1,"site":"…","events":[…]}` each, in order. An event is far smaller than a message by construction;
 /// one that is not stands alone, so that the queue refuses it aloud and not its neighbours.
-pub fn pack(events: &[Event]) -> Vec<String> {
+pub fn pack(events: &[Event], site: &SiteKey) -> Vec<String> {
+    let start = message_start(site);
     let mut messages: Vec<String> = Vec::new();
     let mut count = 0;
     for event in events {
@@ -46,7 +52,7 @@ pub fn pack(events: &[Event]) -> Vec<String> {
                 count += 1;
             }
             _ => {
-                messages.push(format!("{MESSAGE_START}{json}"));
+                messages.push(format!("{start}{json}"));
                 count = 1;
             }
         }
@@ -62,8 +68,8 @@ pub fn pack(events: &[Event]) -> Vec<String> {
 pub struct Opened {
     /// Batches to send, each on its own.
     pub bodies: Vec<Body>,
-    /// Messages that cannot be read, with the reason: retry them, so that they end where dead letters are kept.
-    pub poison: Vec<(usize, String)>,
+    /// Messages that cannot be read, with the reason, which quotes nothing of them: retry them, so that they end where dead letters are kept.
+    pub poison: Vec<(usize, &'static str)>,
 }
 
 /// Events for one batch, as JSON texts.
@@ -77,14 +83,14 @@ pub struct Body {
     bytes: usize,
 }
 
-/// Opens messages and groups them into batches within the centre's limits. Each event gets its device here, off the visitor's
+/// Opens messages of `site` and groups them into batches within the centre's limits. Each event gets its device here, off the visitor's
 /// path. An event that this version cannot read goes on as it is: the centre keeps it with a reason.
-pub fn open(messages: &[&str]) -> Opened {
+pub fn open(messages: &[&str], site: &SiteKey) -> Opened {
     let mut opened = Opened::default();
     let mut devices = HashMap::new();
     let mut body = Body::default();
     for (position, text) in messages.iter().enumerate() {
-        let events = match read_message(text) {
+        let events = match read_message(text, site) {
             Ok(events) => events,
             Err(reason) => {
                 opened.poison.push((position, reason));
@@ -107,13 +113,16 @@ pub fn open(messages: &[&str]) -> Opened {
     opened
 }
 
-fn read_message(text: &str) -> Result<Vec<&RawValue>, String> {
-    let message: Message = serde_json::from_str(text).map_err(|error| format!("is no message: {error}"))?;
+fn read_message<'a>(text: &'a str, site: &SiteKey) -> Result<Vec<&'a RawValue>, &'static str> {
+    let message: Message = serde_json::from_str(text).map_err(|_| "it is no message of this worker's")?;
     if message.v != VERSION {
-        return Err(format!("has version {}, this worker reads {VERSION}", message.v));
+        return Err("it has another version");
+    }
+    if message.site.is_some_and(|of| of != site.as_str()) {
+        return Err("it is another site's: each site's worker needs a queue of its own");
     }
     if message.events.len() > MAX_BATCH_EVENTS {
-        return Err(format!("has more than {MAX_BATCH_EVENTS} events"));
+        return Err("it has more events than a batch");
     }
     Ok(message.events)
 }
@@ -203,8 +212,11 @@ pub enum Verdict {
         /// Seconds until the next delivery.
         delay_seconds: u32,
     },
-    /// Too large: send the halves of [`Body::split`]; when it cannot be split, treat it as `Retry` with the longest delay.
-    Split,
+    /// Too large, or refused as a whole: send the halves of [`Body::split`]; when it cannot be split, treat it as `Retry`.
+    Split {
+        /// Seconds until the next delivery of what cannot be split.
+        delay_seconds: u32,
+    },
 }
 
 /// First delay, in seconds.
@@ -220,7 +232,9 @@ const MAX_QUEUE_DELAY: u32 = 43_200;
 /// Only a 200 with a readable answer acknowledges: a proxy's friendly page with status 200 has stored nothing. No 4xx
 /// acknowledges either. 401 and 403 are keys that are being rotated or are wrong, 404 a wrong address, 400 a defect of ours:
 /// each can be put right, and until then the messages wait and end in the dead-letter queue, from where they are sent again.
-/// Acknowledging would delete them. Verdicts on single events come inside a 200, so that good ones never wait for bad ones.
+/// Acknowledging would delete them. Verdicts on single events come inside a 200, so that good ones never wait for bad ones. Where
+/// something in front of the centre takes offence at a batch (a firewall at what a scanner asked the shop for), its halves find the one message
+/// that waits alone.
 pub fn judge(status: Option<u16>, retry_after: Option<&str>, attempts: u32, answer: &str, random: u64) -> Verdict {
     let doubled = FIRST_DELAY
         .saturating_mul(1 << attempts.saturating_sub(1).min(16))
@@ -230,7 +244,13 @@ pub fn judge(status: Option<u16>, retry_after: Option<&str>, attempts: u32, answ
     let retry = |delay_seconds: u32| Verdict::Retry { delay_seconds };
     match status {
         Some(200) => serde_json::from_str(answer).map_or(retry(delay), Verdict::Ack),
-        Some(413) => Verdict::Split,
+        Some(413) => Verdict::Split {
+            delay_seconds: MAX_DELAY,
+        },
+        // Not at once: it may have been a restart, and a centre that refuses everybody is not asked for each message.
+        Some(400 | 403 | 406 | 422) if attempts > 1 => Verdict::Split {
+            delay_seconds: delay.max(MAX_DELAY / 4),
+        },
         Some(429 | 503) => {
             // Seconds only: an HTTP date would need a clock that agrees with the centre's.
             let asked = retry_after

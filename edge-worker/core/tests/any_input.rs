@@ -3,10 +3,9 @@
 mod browser;
 mod storable;
 
-use browser::{Browser, CHROME, NOW, navigation, settings};
+use browser::{Browser, CHROME, NOW, navigation, open, pack, settings};
 use edge_core::hit::Hit;
 use edge_core::landing::decide;
-use edge_core::queue::{open, pack};
 use edge_core::settings::{Secrets, Settings};
 use proptest::prelude::*;
 use serde_json::Value;

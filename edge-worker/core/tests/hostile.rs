@@ -4,10 +4,9 @@
 mod browser;
 mod storable;
 
-use browser::{Browser, CHROME, NOW, navigation, settings};
+use browser::{Browser, CHROME, NOW, navigation, open, pack, settings};
 use edge_core::hit::{Cf, Hit};
 use edge_core::landing::decide;
-use edge_core::queue::{open, pack};
 use edge_core::settings::Settings;
 use storable::{assert_readable, assert_sound, collected, landed, landing, secrets, values};
 use uuid::Uuid;

@@ -2,8 +2,8 @@
 
 mod browser;
 
-use browser::{Browser, NOW};
-use edge_core::queue::{MAX_DELAY, MAX_MESSAGE_BYTES, Verdict, judge, open, pack};
+use browser::{Browser, NOW, open, pack};
+use edge_core::queue::{MAX_DELAY, MAX_MESSAGE_BYTES, Verdict, judge};
 use proptest::prelude::*;
 use shared::event::{Batch, BatchEnvelope, Event};
 use shared::ids::SiteKey;
@@ -98,6 +98,8 @@ fn an_event_too_large_for_a_message_stands_alone() {
 fn a_message_that_cannot_be_read_is_reported_and_its_neighbours_go_on() {
     let good = pack(&[event(1)]).remove(0);
     let next = good.replacen("\"v\":1", "\"v\":2", 1);
+    let neighbours = good.replacen("\"site\":\"shop\"", "\"site\":\"shop-2\"", 1);
+    assert_ne!(neighbours, good);
     let crowd = format!(r#"{{"v":1,"events":[{}]}}"#, vec!["1"; 1_001].join(","));
     let hostile = [
         "",
@@ -108,6 +110,7 @@ fn a_message_that_cannot_be_read_is_reported_and_its_neighbours_go_on() {
         "{\"v\":1,\"events\":1}",
         "\u{0}",
         &next,
+        &neighbours,
         &crowd,
         &good[..good.len() - 1],
     ];
@@ -121,6 +124,14 @@ fn a_message_that_cannot_be_read_is_reported_and_its_neighbours_go_on() {
     );
     assert!(opened.poison.iter().all(|(_, reason)| !reason.is_empty()));
     assert_eq!(opened.bodies[0].messages, [0, hostile.len() + 1]);
+}
+
+#[test]
+fn a_message_of_a_worker_that_did_not_name_its_site_is_read() {
+    let good = pack(&[event(1)]).remove(0);
+    let before = good.replacen("\"site\":\"shop\",", "", 1);
+    assert_ne!(before, good);
+    assert_eq!(open(&[&before]).bodies[0].len(), 1);
 }
 
 #[test]
@@ -155,7 +166,30 @@ fn only_a_readable_200_acknowledges() {
     assert!(
         matches!(judge(Some(200), None, 1, answer, 0), Verdict::Ack(answer) if answer.accepted == 3 && answer.rejected.len() == 1)
     );
-    assert_eq!(judge(Some(413), None, 1, "", 0), Verdict::Split);
+    assert_eq!(
+        judge(Some(413), None, 1, "", 0),
+        Verdict::Split {
+            delay_seconds: MAX_DELAY
+        }
+    );
+    // A whole that is refused again holds one message that is; a server that is down or busy holds none.
+    for (status, splits) in [
+        (400, true),
+        (403, true),
+        (422, true),
+        (401, false),
+        (404, false),
+        (429, false),
+        (502, false),
+        (503, false),
+    ] {
+        let verdict = judge(Some(status), None, 2, "", 0);
+        assert_eq!(
+            matches!(verdict, Verdict::Split { delay_seconds } if delay_seconds >= MAX_DELAY / 4),
+            splits,
+            "{status}"
+        );
+    }
     for (status, text) in [
         (Some(200), "<html>Welcome to nginx</html>"),
         (Some(200), ""),

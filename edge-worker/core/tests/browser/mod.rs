@@ -4,7 +4,9 @@
 use edge_core::collect::{Collected, collect};
 use edge_core::hit::{Cf, Hit};
 use edge_core::landing::{Decision, Outcome, decide};
+use edge_core::queue::{self, Opened};
 use edge_core::settings::{Secrets, Settings};
+use shared::event::Event;
 
 pub const NOW: i64 = 1_763_600_000_000;
 pub const MINUTE: i64 = 60_000;
@@ -21,6 +23,16 @@ pub fn settings(more: &str) -> Settings {
         secrets,
     )
     .expect("settings")
+}
+
+/// Messages of the shop's events.
+pub fn pack(events: &[Event]) -> Vec<String> {
+    queue::pack(events, &settings("").site)
+}
+
+/// What the shop's worker makes of a delivery.
+pub fn open(messages: &[&str]) -> Opened {
+    queue::open(messages, &settings("").site)
 }
 
 /// A navigation as Chromium sends it.

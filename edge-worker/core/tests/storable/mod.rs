@@ -4,7 +4,7 @@
 use edge_core::collect::{Collected, collect};
 use edge_core::hit::Hit;
 use edge_core::landing::{Outcome, decide};
-use edge_core::queue::{MAX_MESSAGE_BYTES, pack};
+use edge_core::queue::MAX_MESSAGE_BYTES;
 use edge_core::settings::{Secrets, Settings};
 use edge_core::wire;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use shared::limits::{
     MAX_UTM_CHARS,
 };
 
-use crate::browser::{NOW, navigation, settings};
+use crate::browser::{NOW, navigation, pack, settings};
 
 /// What a browser takes of one cookie.
 pub const MAX_COOKIE_BYTES: usize = 4_096;
