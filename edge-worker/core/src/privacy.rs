@@ -58,7 +58,7 @@ fn network(ip: IpAddr) -> IpAddr {
 /// A path, decoded, cleaned and cut; segments that hold an e-mail address or a long token become `*`.
 pub(crate) fn path(raw: &str) -> Option<String> {
     let decoded = decode_path(raw);
-    if !decoded.contains('@') && decoded.len() < TOKEN_CHARS {
+    if !may_hold_address(&decoded) && decoded.len() < TOKEN_CHARS {
         return clean(&decoded, MAX_PATH_CHARS);
     }
     let scrubbed: Vec<&str> = decoded
@@ -74,14 +74,24 @@ pub(crate) fn keeps_parameter(name: &str, raw_value: &str) -> bool {
     let value = decode_query(raw_value);
     !PERSONAL_PARAMETERS.iter().any(|part| name.contains(part))
         && !PERSONAL_NAMES.contains(&name.as_str())
-        && !decode_query(&name).contains('@')
+        && !holds_at(&decode_query(&name))
         && !is_personal(&value)
         && !is_phone(&value)
 }
 
 /// Whether a tag's value names a person.
 pub(crate) fn is_personal(value: &str) -> bool {
-    value.contains('@') || is_token(value)
+    holds_at(value) || is_token(value)
+}
+
+/// An `@`, or one that is still escaped: mailing services and redirectors escape what is escaped already.
+fn holds_at(value: &str) -> bool {
+    may_hold_address(value) && (value.contains('@') || value.contains("%40") || value.contains("%2540"))
+}
+
+/// One look at each byte, which nearly every value has behind it then.
+fn may_hold_address(value: &str) -> bool {
+    value.bytes().any(|b| matches!(b, b'@' | b'%'))
 }
 
 const TOKEN_CHARS: usize = 32;
@@ -106,6 +116,8 @@ const PERSONAL_PARAMETERS: &[&str] = &[
     "api_key",
     "jwt",
     "otp",
+    "contact",
+    "subscriber",
 ];
 /// Whole names that say so.
 const PERSONAL_NAMES: &[&str] = &[
@@ -126,19 +138,35 @@ const PERSONAL_NAMES: &[&str] = &[
     "iban",
     "client_id",
     "cid",
-    "contact",
-    "subscriber",
     "mc_eid",
     "_kx",
     "_hsenc",
+    // Of analytics and mailing services: they name the browser or the reader, and no two visitors have the same.
+    "_gl",
+    "_ga",
+    "__s",
+    "__hstc",
+    "__hssc",
+    "__hsfp",
+    "mkt_tok",
+    "oly_anon_id",
+    "oly_enc_id",
+    "vero_id",
+    "vero_conv",
+    "bsft_uid",
 ];
 
-/// One word with an `@` and a dot behind it.
-pub(crate) fn is_email(value: &str) -> bool {
-    value
-        .rsplit_once('@')
-        .is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
-        && !value.contains(char::is_whitespace)
+/// A word with an `@` and a dot behind it. The `+` of an address is a space by now where nobody escaped it.
+pub(crate) fn has_email(value: &str) -> bool {
+    holds_at(value)
+        && value
+            .replace("%25", "%")
+            .replace("%40", "@")
+            .split_whitespace()
+            .any(|word| {
+                word.rsplit_once('@')
+                    .is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
+            })
 }
 
 /// Long text with a part of letters and digits mixed: a reset link, a session, a signed value, a UUID. Slugs and names of
@@ -206,6 +234,8 @@ mod tests {
             ),
             ("/%D0%BA%D0%B0%D1%82%D0%B0%D0%BB%D0%BE%D0%B3", "/каталог"),
             ("/unsubscribe/a%40b.ua/now", "/unsubscribe/*/now"),
+            ("/unsubscribe/a%2540b.ua/now", "/unsubscribe/*/now"),
+            ("/50%25-off/tee", "/50%-off/tee"),
             ("/reset/0a1b2c3d4e5f60718293a4b5c6d7e8f9", "/reset/*"),
             ("/x\0y", "/xy"),
             (
@@ -234,6 +264,13 @@ mod tests {
             ("a@b", "x"),
             ("t", "0a1b2c3d4e5f60718293a4b5c6d7e8f9"),
             ("first_name", "x"),
+            ("q", "a%2540b.ua"),
+            ("a%2540b.ua", "x"),
+            ("_gl", "1*1jz8d2*_ga*MTIzNDU2Nzg5*_ga_ABCDEFG*MTc2MzYw"),
+            ("_ga", "2.238513.1234.1763600000-98765.1763600000"),
+            ("omnisendContactID", "6123"),
+            ("ml_subscriber_hash", "x1y2"),
+            ("__hstc", "20.a.1.2.3"),
         ] {
             assert!(!keeps_parameter(name, value), "{name}={value}");
         }

@@ -99,10 +99,11 @@ fn read_query(query: &str, touch: &mut Touch) {
             if let Some(field) = utm_field(touch, &name[4..])
                 && field.is_none()
             {
-                *field = clean_query_value(value, MAX_UTM_CHARS).filter(|value| !privacy::is_email(value));
+                *field = clean_query_value(value, MAX_UTM_CHARS).filter(|value| !privacy::has_email(value));
             }
         } else if let Some(row) = click_id::find(name) {
-            if !click_id::is_valid(value) {
+            // What names a person is not kept: whatever characters it has, it says which kind of click it was.
+            if value.is_empty() || !(row.personal || click_id::is_valid(value)) {
                 continue;
             }
             lead = click_id::leading(lead.map(|lead| lead.name).into_iter().chain([row.name]));
@@ -244,6 +245,8 @@ mod tests {
         assert!(touch.click_ids.is_empty());
         assert_eq!(touch.click_kind.as_deref(), Some("_kx"));
         assert_eq!(self::touch("_kx=person123&gclid=x", "").click_kind, None);
+        assert_eq!(self::touch("_kx=cGVyc29u=.Ab", "").click_kind.as_deref(), Some("_kx"));
+        assert_eq!(self::touch("_kx=&mc_eid", "").click_kind, None);
     }
 
     #[test]
@@ -311,11 +314,26 @@ mod tests {
 
     #[test]
     fn a_tag_that_is_an_e_mail_address_is_dropped() {
-        let touch = touch("utm_content=anna%40mail.ua&utm_term=promo%40home&utm_source=a", "");
+        let tagged = touch("utm_content=anna%40mail.ua&utm_term=promo%40home&utm_source=a", "");
         assert_eq!(
-            (touch.utm_content, touch.utm_term.as_deref()),
+            (tagged.utm_content, tagged.utm_term.as_deref()),
             (None, Some("promo@home"))
         );
+        // A `+` that nobody escaped, an address among words, escaped twice and three times.
+        for value in [
+            "anna+x@mail.ua",
+            "for+anna%40mail.ua",
+            "anna%2540mail.ua",
+            "anna%252540mail.ua",
+        ] {
+            assert_eq!(touch(&format!("utm_content={value}"), "").utm_content, None, "{value}");
+        }
+        for value in ["50%25", "%40", "sale+@+home", "100%"] {
+            assert!(
+                touch(&format!("utm_content={value}"), "").utm_content.is_some(),
+                "{value}"
+            );
+        }
     }
 
     #[test]
