@@ -114,7 +114,7 @@ export async function open(browser, url, path = "/", { user = ADMIN, language = 
 export async function logIn(page, { email, password }) {
   await page.fill("input[name=email]", email);
   await page.fill("input[name=password]", password);
-  await page.click("form button");
+  await page.click("form:has(input[name=password]) button");
   await page.waitForSelector("#main");
 }
 

@@ -38,11 +38,15 @@ export function whenLoggedOut(action: () => void) {
   loggedOut = action;
 }
 
+/** Logins so far: a refusal that comes late is of the session before. */
+let sessionsSoFar = 0;
+
 /** The answer's body; an answer that is not 2xx, or none, is thrown as an `ApiError`. */
 async function taken<T>(asked: Promise<{ data?: T; error?: unknown; response: Response }>, { login = false } = {}): Promise<T> {
+  const before = sessionsSoFar;
   const { data, error, response } = await asked;
   if (response.ok) return data as T;
-  if (response.status === 401 && !login) loggedOut();
+  if (response.status === 401 && !login && before === sessionsSoFar) loggedOut();
   const detail = (error as Partial<Schemas["ErrorBody"]> | undefined)?.error;
   throw new ApiError(response.status, detail?.code ?? "unknown", detail?.message ?? `${response.status} ${response.statusText}`, detail?.field ?? null, response.headers.get("x-request-id"));
 }
@@ -50,7 +54,11 @@ async function taken<T>(asked: Promise<{ data?: T; error?: unknown; response: Re
 // ── account ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export const whoAmI = () => taken(client.GET("/api/v1/session"), { login: true });
-export const logIn = (body: Schemas["Login"]) => taken(client.POST("/api/v1/session", { body }), { login: true });
+export async function logIn(body: Schemas["Login"]) {
+  const me = await taken(client.POST("/api/v1/session", { body }), { login: true });
+  sessionsSoFar += 1;
+  return me;
+}
 /** A session that has ended meanwhile is left as well. */
 export const logOut = () => taken(client.DELETE("/api/v1/session"), { login: true }).catch((error: unknown) => {
   if (!(error instanceof ApiError && error.status === 401)) throw error;

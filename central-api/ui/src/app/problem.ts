@@ -17,6 +17,8 @@ function ofField(path: string): Text | undefined {
 /** A sentence for people; the server's own words, which are English, where nothing better is known. */
 export function problem({ status, code, message, field, requestId }: ApiError): string {
   if (status === 0) return t(shell.unreachable);
+  // Read once one is logged in again.
+  if (status === 401) return t(shell.notDone);
   const text = field === null ? undefined : ofField(field);
   if (text) return t(text);
   const sentence = SENTENCES[message];

@@ -48,6 +48,13 @@ export function both<T>(first: Answer<T>, second: Answer<unknown>): Answer<T> {
   };
 }
 
+let asked = $state(0);
+
+/** Has everything that is on the page asked again, as once somebody is logged in again. */
+export function askAgain() {
+  asked += 1;
+}
+
 /**
  * Asks whenever something changes that `ask` reads before its first `await`; the former question is then aborted, also when the component
  * goes. `null` asks nothing. To be called while a component is made.
@@ -58,6 +65,7 @@ export function resource<T>(ask: (signal: AbortSignal) => Promise<T> | null): Re
   // few connections a browser has. A plain effect would run after the page is drawn, the innermost and last panels' first.
   $effect.pre(() => {
     void made.attempts;
+    void asked;
     const controller = new AbortController();
     const answer = ask(controller.signal);
     untrack(() => {
@@ -72,6 +80,8 @@ export function resource<T>(ask: (signal: AbortSignal) => Promise<T> | null): Re
       },
       (error: unknown) => {
         if (controller.signal.aborted) return;
+        // Nobody is logged in: the login stands before the page, which asks again after it.
+        if (error instanceof ApiError && error.status === 401) return;
         made.error = ApiError.from(error);
         made.loading = false;
       },

@@ -1,9 +1,13 @@
 // Who is logged in, which sites they may see, and the words of the site's catalogue.
 import * as api from "../api/client";
 import { language, t, type Text } from "./language.svelte";
+import { askAgain } from "./resource.svelte";
 import { router } from "./router.svelte";
 
-/** Whether this browser was logged in last: asking who it is would else be answered with an error on every first visit. */
+/**
+ * Whether this browser was logged in last: asking who it is would else be answered with an error on every first visit. Another value for each
+ * login, so that the other tabs, which have the same cookie, learn of it.
+ */
 const STORED = "ud.logged-in";
 
 class Session {
@@ -12,6 +16,10 @@ class Session {
   sites = $state.raw<api.Site[]>([]);
   /** Whoever was logged in did not leave: the login says why they are there. */
   ended = $state(false);
+  /** Their session ended while they were at work. The page stays as it is behind the login, with what was typed into it. */
+  locked = $state(false);
+  /** Counts those who were logged in one after another: nothing of one's page is shown to the next. */
+  reader = $state(0);
   /** The key of the site that the address names. */
   readonly named: string | null = $derived(router.query.get("site") || null);
   /**
@@ -39,10 +47,30 @@ class Session {
 
   async logIn(email: string, password: string) {
     const me = await api.logIn({ email, password });
-    localStorage.setItem(STORED, "1");
+    localStorage.setItem(STORED, `${Date.now()}`);
+    await this.#welcome(me);
+  }
+
+  /** Whoever worked here goes on where they were. */
+  async #welcome(me: api.Me) {
     await this.loadSites();
-    this.ended = false;
+    if (this.me && this.me.email !== me.email) this.reader += 1;
+    const goesOn = this.locked;
+    this.ended = this.locked = false;
     this.me = me;
+    if (goesOn) askAgain();
+  }
+
+  /** Somebody logged in or left in another tab, and this one has the same cookie. */
+  async elsewhere(isIn: boolean) {
+    if (!isIn) return this.end();
+    // Who asks for the first time is told by the answer itself; what cannot be asked now is told by the next answer.
+    if (this.me === undefined) return;
+    try {
+      await this.#welcome(await api.whoAmI());
+    } catch (error) {
+      if (error instanceof api.ApiError && error.status === 401) this.end();
+    }
   }
 
   async logOut() {
@@ -56,10 +84,19 @@ class Session {
     if (this.sites[0]) language.site = this.sites[0].language;
   }
 
+  /** The session is no more, and whoever is at work did not ask for it. Nothing that they typed is stored anywhere: it is still on the page. */
+  end() {
+    if (this.me === null) return;
+    if (!this.me) return this.forget({ ended: true });
+    localStorage.removeItem(STORED);
+    this.ended = this.locked = true;
+  }
+
   /** Nobody is logged in any more; `ended` without their asking for it. */
   forget({ ended = false } = {}) {
     localStorage.removeItem(STORED);
     this.ended = ended;
+    this.locked = false;
     this.me = null;
     this.sites = [];
   }
@@ -67,7 +104,8 @@ class Session {
 
 export const session = new Session();
 // Questions that were under way when one left are answered so too.
-api.whenLoggedOut(() => session.me !== null && session.forget({ ended: true }));
+api.whenLoggedOut(() => session.end());
+addEventListener("storage", ({ key, newValue }) => key === STORED && void session.elsewhere(newValue !== null));
 
 class Catalogue {
   #site = "";

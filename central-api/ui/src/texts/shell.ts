@@ -25,6 +25,8 @@ export const shell = {
   retry: { uk: "Спробувати ще", en: "Try again" },
   failed: { uk: "Не вдалося завантажити.", en: "This could not be loaded." },
   unreachable: { uk: "Сервер не відповідає. Перевірте з'єднання.", en: "The server does not answer. Check the connection." },
+  between: { uk: "Сервер зараз недоступний (відповідь {status}). Спробуйте за хвилину.", en: "The server cannot be reached now (it was answered {status}). Try again in a minute." },
+  notDone: { uk: "Сеанс тим часом завершився, тож цього не зроблено. Спробуйте ще раз.", en: "The session had ended meanwhile, so this was not done. Try again." },
   sortBy: { uk: "Упорядкувати: {what}", en: "Sort by: {what}" },
   total: { uk: "Разом", en: "Total" },
   search: { uk: "Пошук", en: "Search" },
