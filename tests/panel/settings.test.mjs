@@ -100,6 +100,54 @@ test("a report of ad spend is answered in words, with what was stored and which 
   assert.equal(await page.locator("#spend tbody tr", { hasText: "autumn" }).count(), 1, "the same file twice changes nothing");
 });
 
+test("a long list of ad spend has pages, and money of another currency is told apart from the site's", async () => {
+  await at("/spend");
+  const today = new Date().toISOString().slice(0, 10);
+  const rows = Array.from({ length: 130 }, (_, index) => `${today},many,cpc,campaign ${1000 + index},${index % 2 ? "banner" : ""},10,${["USD", "CAD"][index % 2]}`);
+  await page.getByLabel("Файл").setInputFiles({ name: "spend.csv", mimeType: "text/csv", buffer: Buffer.from(["date,source,medium,campaign,content,amount,currency", ...rows].join("\n")) });
+  await page.getByRole("button", { name: "Завантажити" }).click();
+  await page.getByRole("status").filter({ hasText: "Нових: 130" }).waitFor();
+  await settled(page);
+  const { total_rows } = await ask(page, "/api/v1/ad-spend", { start_date: new Date(Date.now() - 90 * 86_400_000).toISOString().slice(0, 10), end_date: today, limit: 1 });
+  assert.match(await page.locator("#spend .pager").innerText(), new RegExp(`1–100 з ${total_rows}`));
+  await page.locator("#spend").getByRole("button", { name: "Наступна сторінка" }).click();
+  await settled(page);
+  assert.equal(await page.locator("#spend tbody tr").count(), Math.min(100, total_rows - 100));
+  const texts = (await page.locator("#spend tbody").innerText()) + (await page.getByRole("status").innerText());
+  assert.match(texts, /USD/);
+  assert.match(texts, /CAD/);
+  assert.doesNotMatch(texts, /\$/, "a dozen currencies have this sign");
+  assert.match(await page.locator("#spend tbody").innerText(), /banner/);
+});
+
+/** As another admin does, in another browser. */
+const elsewhere = (data) => page.request.patch(`/api/v1/sites/${SITE}`, { data, headers: { origin: shop.url } });
+
+test("who saves a form changes nothing that another admin changed meanwhile", async () => {
+  await at("");
+  assert.equal((await elsewhere({ time_zone: "Europe/Rome", settings: { look_back_days: 44 } })).status(), 200);
+  await page.getByLabel("Назва", { exact: true }).first().fill("Лише назва");
+  await page.getByRole("button", { name: "Зберегти" }).click();
+  await saved();
+  const { name, time_zone, settings } = await site();
+  assert.deepEqual([name, time_zone, settings.look_back_days], ["Лише назва", "Europe/Rome", 44]);
+  await page.goto(`/settings/worker?site=${SITE}`);
+  await page.getByLabel("Візити машин").waitFor();
+  assert.equal((await elsewhere({ settings: { worker: { ip: "none", session_life_hours: 24 }, keep_user_agents: false } })).status(), 200);
+  await page.getByLabel("Візити машин").selectOption("drop");
+  await page.getByRole("button", { name: "Зберегти" }).click();
+  await saved();
+  assert.deepEqual((await site()).settings.worker, { ip: "none", session_life_hours: 24, bots: "drop" });
+  await page.goto(`/settings/sources?site=${SITE}`);
+  await page.getByLabel("Псевдоніми джерел").waitFor();
+  assert.equal((await elsewhere({ settings: { worker: {}, payment_hosts: ["pay.example"] } })).status(), 200);
+  await page.getByLabel("Псевдоніми джерел").fill("vb = viber");
+  await page.getByRole("button", { name: "Зберегти" }).click();
+  await saved();
+  const { source_aliases, payment_hosts } = (await site()).settings;
+  assert.deepEqual([source_aliases, payment_hosts], [{ vb: "viber" }, ["pay.example"]]);
+});
+
 test("what the worker is to do is saved as it was chosen and can be given back", async () => {
   await at("/worker");
   await page.getByRole("combobox", { name: "Згода", exact: true }).selectOption("off");
@@ -158,6 +206,37 @@ test("a key is shown once and listed without its secret", async () => {
   page.once("dialog", (dialog) => dialog.accept());
   await page.locator("#api-keys li", { hasText: "CRM" }).getByRole("button", { name: "Відкликати" }).click();
   await page.locator("#api-keys li", { hasText: "CRM" }).getByText("відкликано").waitFor();
+});
+
+test("a key is selected where the browser has no clipboard, as over plain http", async () => {
+  await at("/keys");
+  await page.evaluate(() => Object.defineProperty(navigator, "clipboard", { value: undefined }));
+  await page.locator("#api-keys").getByLabel("Назва").fill("Склад");
+  await page.locator("#api-keys").getByRole("button", { name: "Створити" }).click();
+  const token = await page.locator("#api-keys code").innerText();
+  await page.locator("#api-keys").getByRole("button", { name: "Копіювати" }).click();
+  assert.equal(await page.evaluate(() => getSelection().toString()), token);
+});
+
+test("what is found of one person is never exported or erased of another, who was typed meanwhile", async () => {
+  await at("/privacy");
+  let answer = () => {};
+  await page.route("**/api/v1/privacy/find", async (route) => {
+    await new Promise((resolve) => (answer = resolve));
+    await route.continue();
+  });
+  const asked = page.waitForRequest("**/api/v1/privacy/find");
+  await page.getByLabel("Електронна пошта").fill("first@shop.example");
+  await page.getByRole("button", { name: "Знайти" }).click();
+  await asked;
+  await page.getByLabel("Електронна пошта").fill("second@shop.example");
+  const found = page.waitForResponse("**/api/v1/privacy/find");
+  answer();
+  await found;
+  await page.waitForFunction(() => !document.querySelector("form button[disabled]"));
+  assert.equal(await page.getByRole("button", { name: "Видалити назавжди" }).count(), 0);
+  await page.getByLabel("Електронна пошта").fill("first@shop.example");
+  await page.getByRole("button", { name: "Видалити назавжди" }).waitFor();
 });
 
 test("a person is found, and erased for good", async () => {

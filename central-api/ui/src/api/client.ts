@@ -280,5 +280,5 @@ export const erasePerson = (body: Who) => taken(client.POST("/api/v1/privacy/era
 /** Takes a platform's report of ad spend; `dry_run` only reads and compares. */
 export const uploadSpend = (site: string, file: Blob, dry_run: boolean) =>
   taken(client.POST("/api/v1/ad-spend", { params: { query: { site, dry_run } }, body: file as never, bodySerializer: (body: unknown) => body as Blob, headers: { "content-type": "text/csv" } }));
-export const spend = (site: string, start_date: string, end_date: string, signal: AbortSignal) =>
-  taken(client.GET("/api/v1/ad-spend", { params: { query: { site, start_date, end_date, limit: 100 } }, signal }));
+export const spend = (site: string, start_date: string, end_date: string, page: { limit: number; offset: number }, signal: AbortSignal) =>
+  taken(client.GET("/api/v1/ad-spend", { params: { query: { site, start_date, end_date, ...page } }, signal }));

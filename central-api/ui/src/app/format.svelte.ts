@@ -33,16 +33,19 @@ export function number(value: Figure, digits = 2): string {
   return value == null ? NOTHING : numbers({ maximumFractionDigits: digits }).format(value);
 }
 
+/** The sign of the site's currency. Others go by their code: the narrow sign of a dozen of them is "$". */
+const sign = (currency: string) => ({ style: "currency", currency, currencyDisplay: currency === (session.site?.currency ?? "UAH") ? "narrowSymbol" : "code" }) as const;
+
 /** `currency` is the site's unless given. From a thousand on without the small coin, which a column of money only blurs. */
 export function money(value: Figure, currency = session.site?.currency ?? "UAH", exact = false): string {
   if (value == null) return NOTHING;
   const digits = !exact && Math.abs(value) >= 1000 ? { maximumFractionDigits: 0 } : {};
-  return numbers({ style: "currency", currency, currencyDisplay: "narrowSymbol", ...digits }).format(value);
+  return numbers({ ...sign(currency), ...digits }).format(value);
 }
 
 /** Money without its small coin, where many figures stand close together. */
 export function wholeMoney(value: Figure, currency = session.site?.currency ?? "UAH"): string {
-  return value == null ? NOTHING : numbers({ style: "currency", currency, currencyDisplay: "narrowSymbol", maximumFractionDigits: 0 }).format(value);
+  return value == null ? NOTHING : numbers({ ...sign(currency), maximumFractionDigits: 0 }).format(value);
 }
 
 /** A percentage that is given as such: 12.5 is 12.5 %. */
@@ -87,7 +90,7 @@ export function figure(value: Figure, unit: Unit, { currency, exact = false }: {
 export function compact(value: number, unit: Unit, currency?: string): string {
   if (unit === "percent") return percent(value, 1);
   if (unit === "seconds") return duration(value);
-  const style: Intl.NumberFormatOptions = unit === "money" && currency ? { style: "currency", currency, currencyDisplay: "narrowSymbol" } : {};
+  const style: Intl.NumberFormatOptions = unit === "money" && currency ? sign(currency) : {};
   return numbers({ notation: "compact", minimumFractionDigits: 0, maximumFractionDigits: 1, ...style }).format(value);
 }
 

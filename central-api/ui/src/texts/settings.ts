@@ -165,6 +165,7 @@ export const settings = {
   why: { uk: "Чому", en: "Why" },
   stored: { uk: "Останні збережені витрати", en: "Latest stored spend" },
   spendEmpty: { uk: "За останні 90 днів витрат немає. Завантажте звіт платформи.", en: "There is no spend of the last 90 days. Upload a platform's report." },
+  content: { uk: "Оголошення", en: "Content" },
   date: { uk: "День", en: "Day" },
   amount: { uk: "Сума", en: "Amount" },
 
