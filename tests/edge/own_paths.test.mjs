@@ -57,7 +57,7 @@ describe("the collect endpoint", () => {
     const cookie = jar(await ask(worker.port, TAGGED));
     const { "x-ud-visitor": visitor, "x-ud-session": session } = shop.last().headers;
     await until("the landing is queued", () => broker.messages.length === 1);
-    const answer = await send({ e: [{ a: "add_to_cart", p: "/product/42?x=1", pr: "sku-42", q: 2, v: "12.50", c: "UAH", t: 100 }], h: { model: "Pixel 9" } }, { headers: { cookie } });
+    const answer = await send({ e: [{ a: "add_to_cart", p: "/product/42?x=1", pr: "sku-42", q: 2, v: "12.50", c: "UAH", t: 100 }], h: { model: "Pixel 9" }, hu: true }, { headers: { cookie } });
     assert.equal(answer.status, 204);
     assert.equal(answer.body.length, 0);
     assert.equal(shop.requests.length, 1, "the origin is not asked");

@@ -25,7 +25,9 @@
 //! | `t` | milliseconds since it happened, up to an hour |
 //! | `u` | id of the page view that it belongs to; kept as property `page` |
 //! | `h` | high-entropy client hints by their JavaScript names, once |
-//! | `hu` | a person was seen (pointer, key, wheel): confirms without an event |
+//! | `hu` | a person was seen (pointer, key, wheel): confirms, with events or without one; events alone do not |
+//!
+//! A key whose value is null or an empty text counts as left out.
 //!
 //! The answer is 204, also to bots. An event that cannot be read is left out and counted in [`Collected::rejected`]; when no
 //! event is good the answer is 400 with the first reason.
@@ -138,7 +140,9 @@ pub fn collect(hit: &Hit, body: &[u8], settings: &Settings, now_ms: i64, random:
     let mut arrival = None;
     for (index, raw) in body.e.iter().enumerate() {
         match read_event(raw, &entropy, index, consent, now_ms) {
-            Ok((event, referrer)) => {
+            Ok((mut event, referrer)) => {
+                // A browser that nobody sits before runs scripts too: it shows pages, scrolls and waits.
+                event.human = body.hu;
                 collected.events.push(event);
                 arrival = arrival.or(referrer);
             }
@@ -316,7 +320,7 @@ fn anonymise(hit: &Hit, place: &Place, events: &mut Vec<Event>) {
         *event = Event {
             action: event.action,
             origin: Origin::Script,
-            human: true,
+            human: event.human,
             context: Some(Box::new(context::anonymous(hit, place.clone()))),
             ..landing::page_view(event.id, event.at, event.consent)
         };
@@ -331,8 +335,10 @@ fn read_event(
     consent: Consent,
     now_ms: i64,
 ) -> Result<(Event, Option<String>), String> {
-    let fields: BTreeMap<String, &RawValue> =
+    let mut fields: BTreeMap<String, &RawValue> =
         serde_json::from_str(raw.get()).map_err(|_| "an event must be an object".to_owned())?;
+    // What a page has no value for is null or an empty text. Of the page before, an empty text says that there was none.
+    fields.retain(|name, raw| raw.get() != "null" && (name == "r" || !raw.get().trim_matches('"').trim().is_empty()));
     let fields = Fields(fields);
     let name: String = fields.take("a", "the name of an action")?.ok_or("a: is missing")?;
     let action = Action::from_name(&name).ok_or_else(|| {
@@ -357,7 +363,6 @@ fn read_event(
     let event = Event {
         action,
         origin: Origin::Script,
-        human: true,
         name: custom.filter(|_| action == Action::Custom),
         path: path.and_then(|path| privacy::path(split_url(&path).path.split('?').next().unwrap_or_default())),
         product: fields.text("pr")?,

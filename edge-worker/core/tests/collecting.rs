@@ -29,7 +29,7 @@ fn an_action_becomes_an_event_with_exact_money() {
     let collected = browser.wait(1).send(
         "https://shop.ua/p/1",
         r#"{"e":[{"a":"add_to_cart","pr":17,"q":2,"v":12.50,"c":"uah","p":"/p/1?token=x#y","t":1500.7,"u":"k3","x":{"size":"XL","n":1,"b":true,"z":null}},
-            {"a":"custom","n":"quiz","am":99.9,"l":" a\u0000b "},{"a":"purchase","o":"A-1","v":"0.30000000000000004"}]}"#,
+            {"a":"custom","n":"quiz","am":99.9,"l":" a\u0000b "},{"a":"purchase","o":"A-1","v":"0.30000000000000004"}],"hu":true}"#,
     );
     assert_eq!(
         (collected.status, collected.rejected, &collected.reason),
@@ -91,6 +91,36 @@ fn a_person_is_confirmed_with_hints_and_without_an_event() {
     );
     assert!(!hints.contains_key("evil"));
     assert_eq!(browser.send("https://shop.ua/", r#"{"e":[]}"#).events, []);
+}
+
+#[test]
+fn a_script_that_ran_confirms_nobody() {
+    let mut browser = Browser::new("");
+    browser.open("https://shop.ua/", "");
+    let events = r#""e":[{"a":"page_view","p":"/"},{"a":"scroll","am":50},{"a":"time_on_page","am":3},{"a":"product_view","pr":"x"}]"#;
+    for (person, human) in [("", false), (r#","hu":false"#, false), (r#","hu":true"#, true)] {
+        let collected = browser.send("https://shop.ua/", &format!("{{{events}{person}}}"));
+        assert_eq!(collected.events.len(), 4);
+        assert!(collected.events.iter().all(|event| event.human == human), "{person}");
+    }
+}
+
+#[test]
+fn what_a_page_has_no_value_for_is_left_out_and_the_event_stays() {
+    for nothing in ["null", r#""""#, r#"" ""#] {
+        let fields = ["n", "p", "pr", "q", "v", "c", "o", "am", "l", "x", "t", "u"];
+        let fields: Vec<_> = fields.iter().map(|name| format!(r#""{name}":{nothing}"#)).collect();
+        let collected = send(&format!(r#"{{"e":[{{"a":"add_to_cart",{}}}]}}"#, fields.join(",")));
+        let [event] = &collected.events[..] else {
+            panic!("{nothing}: {:?}", collected.reason)
+        };
+        assert_eq!(
+            (&event.value, &event.currency, &event.quantity),
+            (&None, &None, &None),
+            "{nothing}"
+        );
+        assert!(event.props.is_none() && event.amount.is_none() && event.path.is_none() && event.name.is_none());
+    }
 }
 
 #[test]
