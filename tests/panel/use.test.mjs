@@ -143,6 +143,16 @@ test("an advertiser's click id in the address, and a period beside two dates, ke
   assert.deepEqual(page.complaints, []);
 });
 
+test("an address that names a filter or a figure twice, or a figure that there is none of, opens like any other", async () => {
+  page = await open(browser, shop.url, "/?utm_source=google&utm_source=google&time.figures=sessions,sessions,nosuch");
+  assert.equal(await page.getByRole("group", { name: "Фільтри" }).getByRole("button", { name: "Прибрати фільтр" }).count(), 1);
+  assert.deepEqual(await page.locator("#over-time [data-series]").evaluateAll((all) => all.map((one) => one.dataset.series)), ["sessions", "sessions", "revenue"]);
+  await page.goto("/analytics/dashboard?utm_source=google&utm_source=google");
+  await settled(page);
+  assert.equal(await page.getByRole("button", { name: "Прибрати фільтр" }).count(), 1);
+  assert.deepEqual(page.complaints, []);
+});
+
 test("the row of what is not set filters by it too", async () => {
   page = await open(browser, shop.url);
   await page.locator("#campaigns tbody tr", { hasText: "(не вказано)" }).first().click();
@@ -239,6 +249,16 @@ test("another filter or period begins every list anew", async () => {
   assert.ok(same(await first("campaigns", "revenue"), wanted.campaigns[0].revenue));
   assert.doesNotMatch(page.url(), /\.page=/);
   assert.match(page.url(), /campaigns\.sort=-revenue/);
+});
+
+test("an address with a page that a list does not have any more shows its first", async () => {
+  page = await open(browser, shop.url, "/?sources.page=50&geo.kind=cities&geo.page=70");
+  await page.waitForURL((url) => !url.search.includes(".page="));
+  await settled(page);
+  const { sources } = await ask(page, "/api/utm/sources", { limit: 1 });
+  assert.equal(await first("sources", "utm_source"), sources[0].utm_source ?? "(не вказано)");
+  assert.equal(await page.locator("#geo tbody tr").count(), 10);
+  assert.deepEqual(page.complaints, []);
 });
 
 test("every city is reached by paging and found by its country's name", async () => {

@@ -21,7 +21,7 @@ class BusinessScope {
   readonly span: Span = $derived(SPANS.find((span) => span === router.query.get("days")) ?? "30");
   readonly site: string = $derived(session.site?.key ?? "");
 
-  readonly filters = $derived(FILTERS.flatMap((dimension) => router.query.getAll(dimension).map((raw) => ({ dimension, raw }))));
+  readonly filters = $derived(FILTERS.flatMap((dimension) => [...new Set(router.query.getAll(dimension))].map((raw) => ({ dimension, raw }))));
   readonly isFiltered: boolean = $derived(this.filters.length > 0);
 
   /** The site and the filters, for what is shown whatever the days. */

@@ -18,6 +18,10 @@ test("of a period and two dates the dates count, which are the narrower choice; 
   expect(text("end_date=2026-01-01")).toBe("");
 });
 
+test("a filter that is given twice is one", () => {
+  expect(text("utm_source=a&utm_medium=a&utm_source=a&utm_source=b")).toBe("utm_source=a&utm_medium=a&utm_source=b");
+});
+
 test("of a choice that can only be made once the last one counts", () => {
   expect(text("period=week&utm_source=a&period=today&utm_source=b&bots=only&bots=include")).toBe("utm_source=a&period=today&utm_source=b&bots=include");
 });

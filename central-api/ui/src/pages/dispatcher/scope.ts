@@ -13,5 +13,6 @@ export function scopeOf(query: URLSearchParams): URLSearchParams {
   // Both dates are what the toolbar writes for a period of one's own.
   const hasDates = query.has("start_date") && query.has("end_date");
   const left = hasDates ? ["period"] : ["start_date", "end_date"];
-  return new URLSearchParams(all.filter(([name], at) => !left.includes(name) && !(NO_FILTERS.has(name) && all.some(([other], later) => later > at && other === name))));
+  const once = all.filter(([name], at) => !left.includes(name) && !(NO_FILTERS.has(name) && all.some(([other], later) => later > at && other === name)));
+  return new URLSearchParams(once.filter(([name, value], at) => !once.some(([other, same], before) => before < at && other === name && same === value)));
 }
