@@ -54,4 +54,6 @@ export function follow(event: MouseEvent & { currentTarget: HTMLAnchorElement })
   if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
   router.go(event.currentTarget.pathname + event.currentTarget.search);
+  // As after a page that was loaded: the reader goes on from its beginning, and a screen reader tells of it.
+  document.getElementById("main")?.focus({ preventScroll: true });
 }
