@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 
-import { ADMIN, ask, install, launch, logIn, open, settled, SITE, VIEWER } from "./panel.mjs";
+import { ADMIN, ask, downloaded, install, launch, logIn, open, settled, SITE, VIEWER } from "./panel.mjs";
 
 let shop, browser, page;
 before(async () => {
@@ -80,6 +80,17 @@ test("figures that were asked for without a session come after the login, with t
   const rows = (await ask(page, "/api/utm/campaigns", { period: "all_time", utm_source: source })).campaigns;
   await page.waitForFunction((n) => document.querySelectorAll("#campaigns tbody tr").length === n, Math.min(20, rows.length));
   assert.equal(await page.locator("main").getByRole("alert").count(), 0);
+});
+
+test("a file that is asked for without a session leads to the login, and is had after it", async () => {
+  page = await open(browser, shop.url, "/");
+  await page.context().clearCookies();
+  const link = page.locator("#sources a[download]").first();
+  await link.click();
+  await login();
+  await logIn(page, ADMIN);
+  await back();
+  assert.match((await downloaded(page, link)).suggestedFilename(), /\.csv$/);
 });
 
 test("whoever logs in next sees nothing of the page before", async () => {

@@ -186,3 +186,30 @@ test("the mail of a large shop needs no sideways scroll, at its full width and o
     }
   }
 });
+
+test("a report that cannot be shown says why in the reader's language, and is shown when it can be", async () => {
+  page = await open(browser, shop.url, "/reports");
+  await page.route("**/api/v1/report-preview?**", (route) => route.fulfill({ status: 503, contentType: "application/json", body: '{"error":{"code":"unavailable","message":"x"}}' }));
+  await page.getByRole("button", { name: "Переглянути звіт" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("alert").getByText("База даних зараз не відповідає").waitFor();
+  assert.equal(await page.locator("iframe").count(), 0, "no words for programs");
+  await page.unroute("**/api/v1/report-preview?**");
+  await dialog.getByRole("button", { name: "Спробувати ще" }).click();
+  await page.frameLocator("iframe").locator("table").first().waitFor();
+});
+
+test("a filter that a schedule has twice keeps no schedule from being seen", async () => {
+  page = await open(browser, shop.url, "/reports");
+  const fields = { name: "Двічі", frequency: "daily", hour: 9, recipients: ["owner@shop.example"], format: "html", language: "uk", attach_csv: false, enabled: false, filters: { utm_source: ["google", "google"] } };
+  const made = await page.request.post(`/api/v1/report-schedules?site=${SITE}`, { data: fields, headers: { origin: shop.url } });
+  assert.equal(made.status(), 201);
+  await page.reload();
+  await page.locator("#schedules li", { hasText: "Двічі" }).waitFor();
+  const again = page.locator("#schedules li", { hasText: "Двічі" });
+  await again.getByRole("button", { name: "Змінити" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Зберегти" }).click();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  assert.deepEqual((await schedules()).find(({ name }) => name === "Двічі").filters, { utm_source: ["google"] });
+  assert.deepEqual(page.complaints, []);
+});

@@ -10,6 +10,9 @@ export type Catalogue = Schemas["Catalogue"];
 export type Metric = Schemas["MetricAnswer"];
 export type Dimension = Schemas["DimensionAnswer"];
 
+/** The code of an answer that is none of the API's, such as a page of a proxy. */
+export const UNKNOWN = "unknown";
+
 /** What went wrong, in the server's own words where it had any. */
 export class ApiError extends Error {
   constructor(
@@ -48,7 +51,7 @@ async function taken<T>(asked: Promise<{ data?: T; error?: unknown; response: Re
   if (response.ok) return data as T;
   if (response.status === 401 && !login && before === sessionsSoFar) loggedOut();
   const detail = (error as Partial<Schemas["ErrorBody"]> | undefined)?.error;
-  throw new ApiError(response.status, detail?.code ?? "unknown", detail?.message ?? `${response.status} ${response.statusText}`, detail?.field ?? null, response.headers.get("x-request-id"));
+  throw new ApiError(response.status, detail?.code ?? UNKNOWN, detail?.message ?? `${response.status} ${response.statusText}`, detail?.field ?? null, response.headers.get("x-request-id"));
 }
 
 // ── account ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -59,6 +62,8 @@ export async function logIn(body: Schemas["Login"]) {
   sessionsSoFar += 1;
   return me;
 }
+/** The same of who works here: when it is nobody any more, the login comes. */
+export const stillIn = () => taken(client.GET("/api/v1/session"));
 /** A session that has ended meanwhile is left as well. */
 export const logOut = () => taken(client.DELETE("/api/v1/session"), { login: true }).catch((error: unknown) => {
   if (!(error instanceof ApiError && error.status === 401)) throw error;
@@ -226,6 +231,8 @@ export const reportRuns = (site: string, signal: AbortSignal) => taken(client.GE
 export const sendReportAgain = (id: number, site: string) => taken(client.POST("/api/v1/report-runs/{id}/send-again", { params: { path: { id }, query: { site } } }));
 /** Where a report is seen as it would be mailed; for a frame. */
 export const reportPreviewUrl = (query: Query<"preview_report">) => `/api/v1/report-preview?${new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]))}`;
+/** The same, of which only counts whether it can be made. */
+export const previewReport = (query: Query<"preview_report">, signal: AbortSignal) => taken(client.GET("/api/v1/report-preview", { params: { query }, parseAs: "text", signal }));
 
 /** Where a file of all rows is downloaded. */
 export function exportUrl(asked: ExportQuery, type: ExportType, format: ExportFormat, locale: "uk" | "en"): string {

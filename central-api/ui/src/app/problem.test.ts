@@ -98,6 +98,8 @@ test("a field's rule comes before the server's sentence, that before its code, a
   expect(problem(error(400, "invalid_parameter", "allowed are a, b", "nobody_knows"))).toBe("Значення не підходить: allowed are a, b");
   expect(problem(error(500, "internal", "internal error"))).toBe("Помилка на сервері. Номер запиту: r-1.");
   expect(problem(error(418, "teapot", "short and stout"))).toBe("short and stout");
+  expect(problem(error(502, "unknown", "502 Bad Gateway"))).toMatch(/недоступний \(відповідь 502\)/);
+  expect(problem(error(401, "unauthorized", "the session has ended; log in again"))).toMatch(/цього не зроблено/);
   expect(problem(error(0, "unreachable", "fetch failed"))).toMatch(/Сервер не відповідає/);
 });
 

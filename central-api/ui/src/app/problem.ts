@@ -1,5 +1,5 @@
 // What the server refused, in the reader's language.
-import type { ApiError } from "../api/client";
+import { UNKNOWN, type ApiError } from "../api/client";
 import { CODES, FIELDS, REQUEST, ROW_REASONS, SENTENCES } from "../texts/problems";
 import { shell } from "../texts/shell";
 import { t, type Text } from "./language.svelte";
@@ -23,6 +23,8 @@ export function problem({ status, code, message, field, requestId }: ApiError): 
   if (text) return t(text);
   const sentence = SENTENCES[message];
   if (sentence) return t(sentence);
+  // Not the server's own answer but that of something in between, which has no words for people.
+  if (code === UNKNOWN) return t(shell.between, { status });
   const known = CODES[code];
   if (!known) return message;
   const said = t(known);
