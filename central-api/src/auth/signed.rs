@@ -19,14 +19,25 @@ pub async fn verify(state: &AppState, headers: &HeaderMap, body: &[u8]) -> Resul
     site.ok_or(refused(BadSignature::Mismatch))
 }
 
+/// Whether a request names a live key and the present time, before its body is read. Where the keys cannot be read it passes for one that
+/// does: [`verify`] will say so.
+pub async fn claims_a_live_key(state: &AppState, headers: &HeaderMap) -> bool {
+    let Ok(signed) = signature::parse(header(headers)) else {
+        return false;
+    };
+    let fresh = signed.is_fresh(state.clock.now().timestamp());
+    fresh && !matches!(state.keys.ingest_site(state, signed.key_id).await, Ok(None))
+}
+
+fn header(headers: &HeaderMap) -> &str {
+    let value = headers.get(signature::HEADER);
+    value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
 /// The id of the key that signed the request, which may be unknown or revoked: every id has a key that follows from it, so that which
 /// ids are live shows neither in the answer nor in its time.
 fn signer<'a>(secret: &Secret, headers: &'a HeaderMap, now: i64, body: &[u8]) -> Result<&'a str, BadSignature> {
-    let header = headers
-        .get(signature::HEADER)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let signed = signature::parse(header)?;
+    let signed = signature::parse(header(headers))?;
     signed.verify(secret.ingest_key(signed.key_id).as_bytes(), now, body)?;
     Ok(signed.key_id)
 }

@@ -149,3 +149,31 @@ async fn who_comes_while_too_much_is_in_flight_is_told_when_to_come_back_and_los
     drop(held);
     assert_eq!(deliver(&app, &events).await.accepted, 1);
 }
+
+#[tokio::test]
+async fn strangers_who_announce_much_and_send_little_keep_no_worker_out() {
+    use tokio::io::AsyncWriteExt;
+
+    let app = app().await;
+    let host = app.url("").replace("http://", "");
+    let mut slow = Vec::new();
+    // With no signature, an unreadable one, one of another time and one of a key that does not live.
+    for header in [
+        "",
+        "x",
+        "v1;k=k1;t=1;s=",
+        &format!("v1;k=none;t={};s=", now().timestamp()),
+    ] {
+        for _ in 0..4 {
+            let mut stranger = tokio::net::TcpStream::connect(&host).await.unwrap();
+            let signature = format!("{header}{}", "0".repeat(64));
+            let head = format!(
+                "POST /ingest/v1/events HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: 4194303\r\nx-ud-signature: {signature}\r\n\r\n{{"
+            );
+            stranger.write_all(head.as_bytes()).await.unwrap();
+            slow.push(stranger);
+        }
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(deliver(&app, &[event(1, 1, 0)]).await.accepted, 1);
+}
