@@ -30,11 +30,13 @@ pub async fn ensure_months(pool: &PgPool, from: DateTime<Utc>, to: DateTime<Utc>
     let missing = missing(&mut tx, &names).await?;
     for (table, month, name) in wanted.iter().filter(|(_, _, name)| missing.contains(name)) {
         let (from, to) = bounds(*month);
-        execute(
-            &mut tx,
-            format!("create table {name} partition of {table} for values from ('{from}') to ('{to}')"),
-        )
-        .await?;
+        // Not made as a partition: that would wait for whoever reads the table, a backup for one, and every new row would wait behind it.
+        for statement in [
+            format!("create table {name} (like {table} including all)"),
+            format!("alter table {table} attach partition {name} for values from ('{from}') to ('{to}')"),
+        ] {
+            execute(&mut tx, statement).await?;
+        }
     }
     tx.commit().await?;
     Ok(missing.len())

@@ -1,7 +1,8 @@
 //! Deletes what is older than each site keeps.
 
+use anyhow::Context;
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::db::{admin_sessions, data_versions, report_runs, retention, sites, user_agents};
 use crate::state::AppState;
@@ -24,10 +25,9 @@ pub(super) async fn run(state: AppState, now: DateTime<Utc>) -> anyhow::Result<S
     if let Some(oldest) = cutoffs.iter().map(|(_, cutoff)| *cutoff).min() {
         for partition in retention::partitions(&state.pool).await? {
             if ends_before(&partition, oldest) {
-                // The name is the database's own and has nothing but letters, digits and underscores, as `ends_before` checked.
-                sqlx::query(AssertSqlSafe(format!("drop table {partition}")))
-                    .execute(&state.pool)
-                    .await?;
+                let waits =
+                    || format!("deleting {partition}, which waits for whoever reads the events, such as a backup");
+                drop_month(&state.pool, &partition).await.with_context(waits)?;
                 dropped += 1;
             }
         }
@@ -45,6 +45,17 @@ pub(super) async fn run(state: AppState, now: DateTime<Utc>) -> anyhow::Result<S
     Ok(format!(
         "{dropped} months dropped, {rows} rows deleted, {sessions} ended logins forgotten"
     ))
+}
+
+/// Deletes a month, unless somebody reads the table for long: every new row would wait behind the deletion.
+async fn drop_month(pool: &PgPool, partition: &str) -> sqlx::Result<()> {
+    let mut tx = pool.begin().await?;
+    sqlx::query("set local lock_timeout = '1s'").execute(&mut *tx).await?;
+    // The name is the database's own and has nothing but letters, digits and underscores, as `ends_before` checked.
+    sqlx::query(AssertSqlSafe(format!("drop table {partition}")))
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await
 }
 
 /// Whether a partition named `<table>_<year>_<month>` lies wholly before a time.

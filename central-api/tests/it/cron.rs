@@ -196,3 +196,71 @@ async fn jobs_that_ran_while_the_clock_was_days_ahead_run_again_when_it_is_right
     // Another process, whose clock is a little behind.
     assert!(names(now - TimeDelta::hours(1)).await.is_empty());
 }
+
+/// A backup that reads the events: it locks them against a change of their table, not against new rows.
+async fn backup(app: &TestApp) -> sqlx::Transaction<'static, sqlx::Postgres> {
+    let mut reading = app.db.pool.begin().await.unwrap();
+    for table in ["events", "anonymous_hits"] {
+        sqlx::query(sqlx::AssertSqlSafe(format!("lock table {table} in access share mode")))
+            .execute(&mut *reading)
+            .await
+            .unwrap();
+    }
+    reading
+}
+
+#[tokio::test]
+async fn a_new_month_is_made_while_a_backup_reads_the_events() {
+    let app = TestApp::start().await;
+    let reading = backup(&app).await;
+    let later = app.state.clock.now() + TimeDelta::days(400);
+    let made = central_api::db::partitions::ensure_months(&app.db.pool, later, later);
+    let made = tokio::time::timeout(std::time::Duration::from_secs(10), made).await;
+    assert_eq!(made.expect("it waits for the backup").unwrap(), 2);
+    reading.rollback().await.unwrap();
+    // As the others are: key, indexes and all.
+    let shape = async |month: DateTime<Utc>| -> Vec<String> {
+        sqlx::query_scalar(
+            "select replace(pg_get_indexdef(i.indexrelid), $1, '') || ' ' || (h.inhrelid is not null) from pg_index i
+             left join pg_inherits h on h.inhrelid = i.indexrelid
+             where i.indrelid = ('events_' || $1)::regclass
+             union all
+             select conname || pg_get_constraintdef(c.oid) from pg_constraint c
+             where c.conrelid = ('events_' || $1)::regclass and c.contype = 'c' order by 1",
+        )
+        .bind(month.format("%Y_%m").to_string())
+        .fetch_all(&app.db.pool)
+        .await
+        .unwrap()
+    };
+    let first: String = sqlx::query_scalar("select min(relname) from pg_class where relname ~ '^events_[0-9_]{7}$'")
+        .fetch_one(&app.db.pool)
+        .await
+        .unwrap();
+    let first = format!("{}-01T00:00:00Z", first.replace("events_", "").replace('_', "-"));
+    assert_eq!(shape(later).await, shape(first.parse().unwrap()).await);
+}
+
+#[tokio::test]
+async fn an_old_month_is_deleted_after_a_backup_and_new_events_do_not_wait_for_that() {
+    let app = TestApp::start().await;
+    app.site("shop").await;
+    let now = app.state.clock.now();
+    let old = "2019-01-05T00:00:00Z".parse().unwrap();
+    central_api::db::partitions::ensure_months(&app.db.pool, old, old)
+        .await
+        .unwrap();
+    let months = async || central_api::db::retention::partitions(&app.db.pool).await.unwrap();
+    let reading = backup(&app).await;
+    let run = tokio::time::timeout(std::time::Duration::from_secs(20), jobs::run_due(&app.state, now));
+    let ran = run.await.expect("it waits for the backup").unwrap().unwrap();
+    assert!(!ran[1].ok, "{ran:?}");
+    assert!(months().await.contains(&"events_2019_01".to_owned()));
+    reading.rollback().await.unwrap();
+    let ran = jobs::run_due(&app.state, now + TimeDelta::minutes(1))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(ran.len() == 1 && ran[0].ok, "tried again: {ran:?}");
+    assert!(!months().await.contains(&"events_2019_01".to_owned()));
+}
