@@ -23,6 +23,9 @@ pub enum Take {
 /// Blocks (of hours, or then of days) made anew in one transaction.
 const RENEWED_AT_ONCE: i64 = 24;
 
+/// A day whose sums could not be made is tried again after so long.
+const AFTER_FAILURE: TimeDelta = TimeDelta::minutes(10);
+
 /// Any fixed number: one process at a time keeps rollups.
 const LOCK: i64 = 0x7564_726f_6c6c;
 
@@ -95,7 +98,11 @@ pub async fn renew(pool: &PgPool, now: DateTime<Utc>, which: Take) -> sqlx::Resu
             more: renewed > 0,
         }));
     };
-    recompute(&mut tx, site_id, &hours).await?;
+    if let Err(error) = recompute(&mut tx, site_id, &hours).await {
+        tx.rollback().await.ok();
+        postpone(pool, site_id, &hours, now).await?;
+        return Err(error);
+    }
     let days: BTreeSet<_> = hours.iter().map(DateTime::date_naive).collect();
     data_versions::bump(&mut *tx, site_id, &Vec::from_iter(days)).await?;
     tx.commit().await?;
@@ -173,8 +180,28 @@ pub async fn mark_every_hour(pool: &PgPool, site_id: i32, from: DateTime<Utc>, t
     Ok(())
 }
 
+/// Has hours that could not be summed up wait for a while, so that they do not keep all others from it.
+async fn postpone(
+    db: impl PgExecutor<'_>,
+    site_id: i32,
+    hours: &[DateTime<Utc>],
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update rollup_dirty set marked_at = $3, due_at = $4 where site_id = $1 and hour = any($2)",
+        site_id,
+        hours,
+        now,
+        now + AFTER_FAILURE
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Takes the closed dirty hours of one day (UTC) of a site off the list, sorted; they are dirty again if the transaction fails. A day's at once,
-/// since its sums are made of all of them.
+/// since its sums are made of all of them. The day that waits longest comes first: by its date, old days that keep changing would have their
+/// turn again and again before the days that are asked for most.
 async fn take(
     db: &mut PgConnection,
     now: DateTime<Utc>,
@@ -182,9 +209,9 @@ async fn take(
 ) -> sqlx::Result<Option<(i32, Vec<DateTime<Utc>>)>> {
     let rows = sqlx::query!(
         "with first as (
-           select site_id, hour from rollup_dirty where hour <= $1 and (due_at <= $2 or $3) order by site_id, hour limit 1)
+           select site_id, hour from rollup_dirty where hour <= $1 and (due_at <= $2 or $3) order by due_at, site_id, hour limit 1)
          delete from rollup_dirty d using first f
-         where d.site_id = f.site_id and d.hour >= f.hour and d.hour < date_trunc('day', f.hour, 'UTC') + interval '24 hours'
+         where d.site_id = f.site_id and d.hour >= date_trunc('day', f.hour, 'UTC') and d.hour < date_trunc('day', f.hour, 'UTC') + interval '24 hours'
            and d.hour <= $1 and (d.due_at <= $2 or $3)
          returning d.site_id, d.hour",
         now - TimeDelta::hours(1),

@@ -429,3 +429,69 @@ async fn many_marks_go_in_bites_and_each_is_in_one_table_or_the_other_all_the_wh
     assert_eq!((count("rollup_marks").await, count("cohort_dirty").await), (0, 9_000));
     assert_eq!(count("rollup_dirty").await, hours);
 }
+
+/// Notes hours as dirty, each due so many seconds before [`until`].
+async fn soil(pool: &PgPool, hours: &[(&str, i64)]) {
+    for (hour, seconds) in hours {
+        sqlx::query("insert into rollup_dirty (site_id, hour, marked_at, due_at) values (1, $1, $2, $2)")
+            .bind(hour.parse::<DateTime<Utc>>().unwrap())
+            .bind(until() - TimeDelta::seconds(*seconds))
+            .execute(pool)
+            .await
+            .unwrap();
+    }
+}
+
+async fn still_dirty(pool: &PgPool) -> Vec<String> {
+    sqlx::query_scalar("select to_char(hour at time zone 'UTC', 'DD HH24') from rollup_dirty order by hour")
+        .fetch_all(pool)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_day_that_waits_longest_comes_first_so_that_old_ones_that_keep_changing_hold_up_no_other() {
+    let db = TestDb::new().await;
+    let (pool, site) = (&db.pool, demo_site(&db, 300).await);
+    upkeep::catch_up(pool, until(), |_| {}).await.unwrap();
+    assert_eq!(site.id, 1);
+    let hours = [
+        ("2026-10-05T10:00:00Z", 10),
+        ("2026-10-20T09:00:00Z", 20),
+        ("2026-10-20T10:00:00Z", 300),
+        ("2026-10-20T11:00:00Z", -30),
+    ];
+    soil(pool, &hours).await;
+    let round = || async { upkeep::renew(pool, until(), Take::Due).await.unwrap().unwrap() };
+    assert_eq!(round().await.hours, 2, "what is due of one day at once");
+    assert_eq!(still_dirty(pool).await, ["05 10", "20 11"]);
+    assert_eq!(round().await.hours, 1);
+    assert_eq!(still_dirty(pool).await, ["20 11"]);
+}
+
+#[tokio::test]
+async fn a_day_that_cannot_be_summed_up_holds_up_no_other() {
+    let db = TestDb::new().await;
+    let (pool, site) = (&db.pool, demo_site(&db, 300).await);
+    upkeep::catch_up(pool, until(), |_| {}).await.unwrap();
+    assert_eq!(site.id, 1);
+    soil(pool, &[("2026-10-05T10:00:00Z", 300), ("2026-10-20T10:00:00Z", 20)]).await;
+    // As a sum that no column holds.
+    for statement in [
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'numeric field overflow'; end $$",
+        "create trigger refuse before insert on rollups for each row
+         when (new.start >= '2026-10-05' and new.start < '2026-10-06') execute function refuse()",
+    ] {
+        sqlx::query(statement).execute(pool).await.unwrap();
+    }
+    let round = |seconds| upkeep::renew(pool, until() + TimeDelta::seconds(seconds), Take::Due);
+    round(0).await.unwrap_err();
+    assert_eq!(round(1).await.unwrap().unwrap().hours, 1);
+    assert_eq!(still_dirty(pool).await, ["05 10"], "reports read it from the sessions");
+    sqlx::query("drop trigger refuse on rollups")
+        .execute(pool)
+        .await
+        .unwrap();
+    assert_eq!(round(3_600).await.unwrap().unwrap().hours, 1, "tried again later");
+    assert_eq!(still_dirty(pool).await, Vec::<String>::new());
+}
