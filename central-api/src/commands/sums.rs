@@ -1,13 +1,14 @@
 //! Everything that is summed up of a site, brought up to date with a bar each: after an import, a rebuild, demo data.
 
-use std::time::Instant;
+use std::future::ready;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::output::say;
 use crate::business;
-use crate::rollup::{cohorts, upkeep};
+use crate::rollup::{cohorts, collect, upkeep};
 use crate::site::Site;
 use crate::state::AppState;
 
@@ -32,6 +33,13 @@ pub async fn bring_up_to_date(
     with_business: bool,
 ) -> anyhow::Result<Done> {
     let pool = &state.pool;
+    // Before anything else: who puts visitors into cohorts does not wait for marks that whoever sums up hours is still moving.
+    while collect::collect(pool, state.clock.now(), |_| ready(true))
+        .await?
+        .is_none()
+    {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     let dirty = upkeep::dirty(pool, site.id, from, until).await?.len();
     let bars = MultiProgress::new();
     let style = ProgressStyle::with_template("{msg:20} {bar:40} {human_pos}/{human_len} ({eta} left)")?;

@@ -514,3 +514,25 @@ async fn an_imported_order_without_a_session_is_not_given_to_whoever_had_the_id_
         );
     }
 }
+
+#[tokio::test]
+async fn what_an_import_marked_is_summed_up_when_it_says_so() {
+    let shop = Shop::open().await;
+    let files = history(&shop.folder);
+    let list: Vec<(Kind, &str)> = files.iter().map(|(kind, file)| (*kind, file.as_str())).collect();
+    shop.import(args(&list)).await;
+    let period = (chrono::DateTime::UNIX_EPOCH, shop.app.state.clock.now());
+    let sum_up = || central_api::commands::sums::bring_up_to_date(&shop.app.state, &shop.site, period, false);
+    sum_up().await.unwrap();
+    // So many that they are moved in several bites.
+    sqlx::query(
+        "insert into rollup_marks select 1, visitor_id, date_trunc('hour', first_seen, 'UTC') from sessions, generate_series(1, 4)",
+    )
+    .execute(&shop.app.db.pool)
+    .await
+    .unwrap();
+    sum_up().await.unwrap();
+    for table in ["rollup_marks", "rollup_dirty", "cohort_dirty"] {
+        assert_eq!(shop.count(table).await, 0, "{table}");
+    }
+}
