@@ -151,6 +151,9 @@ pub fn open(input: &Input, format: Option<Format>) -> anyhow::Result<Source> {
             }
         }
     };
+    if is_utf16(text.fill_buf()?) {
+        bail!("the file is UTF-16: save it as UTF-8 (iconv -f utf-16 -t utf-8)");
+    }
     if format == Format::Ndjson && text.fill_buf()?.trim_ascii_start().starts_with(b"[") {
         bail!("the file is one JSON array; write an object a line (jq -c '.[]')");
     }
@@ -221,6 +224,12 @@ fn by_extension(input: &Input) -> Option<Format> {
         "csv" | "tsv" => Some(Format::Csv),
         _ => None,
     }
+}
+
+/// Whether the text is UTF-16, with its mark or, in a header or an opening brace, with every other byte 0.
+fn is_utf16(head: &[u8]) -> bool {
+    let marked = head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff");
+    marked || matches!(head, [0, a, 0, b, ..] | [a, 0, b, 0, ..] if *a != 0 && *b != 0)
 }
 
 /// The one that stands most often in the header.

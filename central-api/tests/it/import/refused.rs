@@ -240,6 +240,7 @@ async fn a_refused_row_is_named_by_its_line_whatever_ends_the_lines() {
 async fn a_file_that_could_only_be_read_wrong_is_refused_at_the_start_with_what_helps() {
     let shop = Shop::open().await;
     let row = "order_id,total,payment_status,created_at\n1,2,paid,2025-01-01T00:00:00Z\n";
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
     for (name, content, says) in [
         ("mac.csv", row.replace('\n', "\r").into_bytes(), "end with CR alone"),
         (
@@ -253,6 +254,13 @@ async fn a_file_that_could_only_be_read_wrong_is_refused_at_the_start_with_what_
             [b"order_id,\xca\xee\xec\xe5\xed\xf2\xe0\xf0\n".to_vec(), row.into()].concat(),
             "the header is not UTF-8: save the file as UTF-8",
         ),
+        (
+            "marked.csv",
+            utf16("\u{feff}").into_iter().chain(utf16(row)).collect(),
+            "the file is UTF-16",
+        ),
+        ("unmarked.csv", utf16(row), "the file is UTF-16"),
+        ("rows.ndjson", utf16("{\"order_id\": 1}\n"), "the file is UTF-16"),
         ("array.json", b"[{\"order_id\": 1}]".to_vec(), "write an object a line"),
     ] {
         let file = shop.folder.file(name, content);
