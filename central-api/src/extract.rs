@@ -1,6 +1,7 @@
 //! Request parts whose refusals are answered like every other error: JSON, with the field at fault.
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, StatusCode, request::Parts};
 use axum::response::{IntoResponse, Response};
@@ -105,6 +106,27 @@ fn query_error(error: &QueryRejection) -> ApiError {
         code: "invalid_parameter",
         field: field.map(str::to_owned),
         message: detail.to_owned(),
+    }
+}
+
+/// What stands in the path.
+#[derive(Debug, Clone)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(PathRejection::FailedToDeserializePathParams(error)) => Err(match error.kind() {
+                ErrorKind::InvalidUtf8InPathParam { key } => {
+                    ApiError::invalid(key, "must be UTF-8 once its percent signs are decoded")
+                }
+                _ => ApiError::NotFound("there is no such path"),
+            }),
+            Err(error) => Err(ApiError::Internal(error.into())),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What was refused, for the panel: to be looked at and replayed.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::auth::Admin;
 use crate::db::dead_letters::{self, DeadLetter, Wanted};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::ingest::replay;
 use crate::state::AppState;
 

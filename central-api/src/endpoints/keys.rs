@@ -1,6 +1,6 @@
 //! Keys of a site: tokens for the shop's programs, and what its worker signs with.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::auth::{Admin, Scope, token};
 use crate::db::audit_log::{self, Actor, Entry};
 use crate::db::{api_keys, ingest_keys};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::site_rules;
 use crate::state::AppState;
 

@@ -1,8 +1,8 @@
 //! Orders from the shop's backend, and the exchange rates for those in other currencies.
 
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::currency;
 use crate::db::dead_letters::{self, DeadLetter, NewDeadLetter};
 use crate::db::{data_versions, exchange_rates, orders, sites};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::orders::identity::Identifier;
 use crate::orders::merge::Outcome;
 use crate::orders::payment::PaymentStatus;

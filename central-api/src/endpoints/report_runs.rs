@@ -1,6 +1,6 @@
 //! What was sent to whom, and what came of it.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::report_schedules::OfSite;
 use crate::auth::Admin;
 use crate::db::report_runs::{self, Delivery, Run};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::mail::timing::LATE_AFTER;
 use crate::state::AppState;
 

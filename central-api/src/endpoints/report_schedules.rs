@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS};
 use axum::response::{IntoResponse, Response};
@@ -15,7 +15,7 @@ use crate::auth::{Admin, Viewer};
 use crate::db::audit_log::{self, Actor, Entry};
 use crate::db::report_schedules::{self, Schedule};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::mail::content::Subject;
 use crate::mail::message::Mailing;
 use crate::mail::page::Circumstances;

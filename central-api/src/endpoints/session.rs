@@ -1,6 +1,6 @@
 //! Logging in to the panel, and who is logged in.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::{SET_COOKIE, USER_AGENT};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse};
@@ -12,7 +12,7 @@ use crate::auth::session::{IDLE, LIFE, clear_cookie, set_cookie};
 use crate::auth::{Role, Session, Viewer, password, token};
 use crate::db::{admin_sessions, users};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{ClientAddress, Json};
+use crate::extract::{ClientAddress, Json, Path};
 use crate::secret::hex;
 use crate::state::AppState;
 

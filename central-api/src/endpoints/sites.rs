@@ -1,6 +1,6 @@
 //! Sites as the panel shows and changes them.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use crate::auth::{Admin, Viewer};
 use crate::db::audit_log::{self, Actor, Entry};
 use crate::db::sites::{self, Fields, NewSite};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::site::{Site, SiteSettings};
 use crate::site_change::{self, Effect};
 use crate::site_rules;

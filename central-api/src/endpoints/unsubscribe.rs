@@ -2,12 +2,13 @@
 //! the button, and the mail program's own, do.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
 use crate::db::report_schedules::{self, Schedule};
 use crate::error::{ApiError, ErrorBody};
+use crate::extract::Path;
 use crate::mail::unsubscribe;
 use crate::mail::wording::{UNSUBSCRIBE, UnsubscribeWords};
 use crate::state::AppState;

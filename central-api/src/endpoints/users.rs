@@ -1,6 +1,6 @@
 //! Who may log in to the panel. Only an admin of every site looks after users.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -15,7 +15,7 @@ use crate::db::audit_log::{self, Actor, Entry};
 use crate::db::password_links::{self, Purpose};
 use crate::db::users::{self, Listed};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::secret::hex;
 use crate::state::AppState;
 

@@ -310,3 +310,41 @@ async fn a_strange_parameter_of_any_report_is_a_400_that_names_it_or_is_answered
     let refused = refused.iter().filter(|refused| **refused).count();
     assert!(refused > 300, "{refused}");
 }
+
+#[tokio::test]
+async fn a_path_that_is_not_utf8_is_refused_like_every_other_error() {
+    let app = app().await;
+    let site = app.state.sites.all().remove(0);
+    let admin = app.admin().await;
+    let shop = app.bearer(&site, &[Scope::Orders]).await;
+    let api = central_api::router::description(&central_api::config::Config::for_tests());
+    let api = serde_json::to_value(api).unwrap();
+    let mut asked = 0;
+    for (path, item) in api["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(path, _)| path.contains('{'))
+    {
+        let (before, rest) = path.split_once('{').unwrap();
+        let url = app.url(&format!("{before}%ff{}", rest.split_once('}').unwrap().1));
+        let url = url.replace("{token}", "x");
+        for method in item.as_object().unwrap().keys() {
+            let Ok(method) = method.to_uppercase().parse::<reqwest::Method>() else {
+                continue;
+            };
+            let who = if path.starts_with("/api/v1/orders") {
+                &shop
+            } else {
+                &admin
+            };
+            let sent = who.request(method.clone(), &url).json(&serde_json::json!({})).send();
+            let answer = sent.await.unwrap();
+            assert_eq!(answer.status(), 400, "{method} {path}");
+            let body: Value = answer.json().await.unwrap();
+            assert!(body["error"]["field"].is_string(), "{method} {path}: {body}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 15, "{asked}");
+}

@@ -1,6 +1,6 @@
 //! Changes of campaigns, by admins alone; every one is in the audit log.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -15,7 +15,7 @@ use crate::business::campaigns::{self, DiscountType, Plan, Status};
 use crate::business::segments::Segment;
 use crate::db::audit_log::{self, Actor, Entry};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::record::{NumberOrText, exact};
 use crate::state::AppState;
 

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::extract::Path;
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -17,7 +16,7 @@ use crate::business::figures::Window;
 use crate::business::segments::Segment;
 use crate::catalogue::{Dimension, Metric};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::reports::figure::Figure;
 use crate::reports::filter::Filters;
 use crate::reports::period::Period;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -17,7 +17,7 @@ use crate::business::metrics::month_number;
 use crate::business::people::{self, Group, Makeup, Month, Section};
 use crate::business::segments::{Segment, SegmentRules};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::reports::figure::Figure;
 use crate::reports::filter::Filters;
 use crate::state::AppState;

@@ -1,7 +1,6 @@
 //! `{id}/session-detail`: one session with its visits, actions, orders and the visitor's other touches.
 
 use axum::Json;
-use axum::extract::Path;
 use axum::routing::get;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -17,6 +16,7 @@ use super::describe;
 use super::sessions::SessionAnswer;
 use crate::db::session_detail as db;
 use crate::error::ApiError;
+use crate::extract::Path;
 use crate::reports::figure::Figure;
 use crate::reports::session::{self, SessionRow};
 
