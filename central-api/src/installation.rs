@@ -91,7 +91,7 @@ impl Installation {
             self.cluster.clone(),
         )
         .context("starting the writers of events")?;
-        state.sites.replace(sites::all(&state.pool).await?);
+        state.sites.read(sites::all(&state.pool)).await?;
         Ok(state)
     }
 

@@ -171,9 +171,8 @@ fn background(state: &AppState, stopped: &watch::Receiver<bool>) -> JoinSet<()> 
 }
 
 async fn read_sites(state: AppState) {
-    match sites::all(&state.pool).await {
-        Ok(list) => state.sites.replace(list),
-        Err(error) => tracing::warn!(error = format!("{error:#}"), "the list of sites was not read again"),
+    if let Err(error) = state.sites.read(sites::all(&state.pool)).await {
+        tracing::warn!(error = format!("{error:#}"), "the list of sites was not read again");
     }
 }
 

@@ -121,34 +121,51 @@ type SiteList = HashMap<i32, Arc<Site>>;
 
 /// Every site, read often and changed seldom. Clones share the list.
 #[derive(Debug, Clone, Default)]
-pub struct Sites(Arc<RwLock<Arc<SiteList>>>);
+pub struct Sites {
+    list: Arc<RwLock<Arc<SiteList>>>,
+    reading: Arc<tokio::sync::Mutex<()>>,
+}
 
 impl Sites {
+    /// Replaces the list by what `read` answers. Of several at once one reads after another: what was read before a change must not stand
+    /// in place of what was read after it.
+    ///
+    /// # Errors
+    /// Those of `read`; the list stays as it was.
+    pub async fn read<E>(&self, read: impl Future<Output = Result<Vec<Site>, E>>) -> Result<(), E> {
+        let _one_reader = self.reading.lock().await;
+        self.replace(read.await?);
+        Ok(())
+    }
+
     /// Replaces the list.
     pub fn replace(&self, sites: Vec<Site>) {
         let map = Arc::new(sites.into_iter().map(|site| (site.id, Arc::new(site))).collect());
-        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = map;
+        *self.list.write().unwrap_or_else(std::sync::PoisonError::into_inner) = map;
     }
 
-    fn list(&self) -> Arc<SiteList> {
-        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    fn known(&self) -> Arc<SiteList> {
+        self.list
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
     }
 
     /// All sites, by key.
     pub fn all(&self) -> Vec<Arc<Site>> {
-        let mut sites: Vec<_> = self.list().values().cloned().collect();
+        let mut sites: Vec<_> = self.known().values().cloned().collect();
         sites.sort_by(|a, b| a.key.cmp(&b.key));
         sites
     }
 
     /// The site with this number.
     pub fn by_id(&self, id: i32) -> Option<Arc<Site>> {
-        self.list().get(&id).cloned()
+        self.known().get(&id).cloned()
     }
 
     /// The site with this key.
     pub fn by_key(&self, key: &str) -> Option<Arc<Site>> {
-        self.list().values().find(|site| site.key == key).cloned()
+        self.known().values().find(|site| site.key == key).cloned()
     }
 
     /// The site that a request means: the one named, or the only one there is.

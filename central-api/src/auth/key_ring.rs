@@ -1,7 +1,7 @@
 //! Every live key, read at most every few seconds: neither a busy shop nor a flood of made-up tokens reaches the database by it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
@@ -55,6 +55,8 @@ struct Ring {
 #[derive(Debug, Clone, Default)]
 pub struct KeyRing {
     ring: Arc<RwLock<Option<Arc<Ring>>>>,
+    /// How often keys were made or revoked here.
+    changes: Arc<AtomicU64>,
     reading: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -85,7 +87,19 @@ impl KeyRing {
 
     /// Makes the next question read the list, after a key was made or revoked here.
     pub fn forget(&self) {
-        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        *ring = None;
+    }
+
+    /// Keeps what was read, unless a key was made or revoked here since there were so many changes.
+    fn keep(&self, read: &Arc<Ring>, changes: u64) -> bool {
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        let still = self.changes.load(Ordering::Relaxed) == changes;
+        if still {
+            *ring = Some(read.clone());
+        }
+        still
     }
 
     async fn find<T>(&self, state: &AppState, get: impl Fn(&Ring) -> Option<T>) -> Result<Option<T>, ApiError> {
@@ -105,9 +119,13 @@ impl KeyRing {
         if let Some(answer) = self.current().and_then(|ring| settled(&ring)) {
             return Ok(answer);
         }
-        let ring = Arc::new(self.read(state).await?);
-        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Some(ring.clone());
-        Ok(get(&ring))
+        loop {
+            let changes = self.changes.load(Ordering::Relaxed);
+            let ring = Arc::new(self.read(state).await?);
+            if self.keep(&ring, changes) {
+                return Ok(get(&ring));
+            }
+        }
     }
 
     fn current(&self) -> Option<Arc<Ring>> {

@@ -138,7 +138,7 @@ pub async fn create(
     };
     audit_log::insert(&mut *transaction, &entry, state.clock.now()).await?;
     transaction.commit().await?;
-    state.sites.replace(sites::all(&state.pool).await?);
+    state.sites.read(sites::all(&state.pool)).await?;
     let site = state
         .sites
         .by_id(id)
@@ -242,7 +242,7 @@ pub async fn change(
     };
     audit_log::insert(&mut *transaction, &entry, now).await?;
     transaction.commit().await?;
-    state.sites.replace(sites::all(&state.pool).await?);
+    state.sites.read(sites::all(&state.pool)).await?;
     let site = state
         .sites
         .by_id(site.id)

@@ -134,3 +134,29 @@ async fn keys_are_for_admins_of_their_site_and_bad_fields_are_named() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_key_that_is_revoked_while_the_keys_are_read_is_not_known_by_that_reading() {
+    let app = TestApp::start().await;
+    let site = app.site("shop").await;
+    let admin = app.admin().await;
+    let url = app.url("/api/v1/api-keys");
+    let new = json!({"name": "CRM", "scopes": ["read"]});
+    let made = body(admin.post(&url).json(&new).send().await.unwrap(), 201).await;
+    let program = client_with("authorization", &format!("Bearer {}", made["token"].as_str().unwrap()));
+    let ask = || program.get(app.url("/api/v1/sites")).send();
+    // The reading has the tokens and waits for the keys of the workers.
+    let mut other = app.db.pool.begin().await.unwrap();
+    sqlx::query("lock table ingest_keys in access exclusive mode")
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let asked = tokio::spawn(ask());
+    assert!(waits_for_a_lock(&app.db.pool, &asked).await);
+    let one = format!("{url}/{}", made["id"].as_str().unwrap());
+    body(admin.delete(&one).send().await.unwrap(), 204).await;
+    other.rollback().await.unwrap();
+    body(asked.await.unwrap().unwrap(), 401).await;
+    body(ask().await.unwrap(), 401).await;
+    assert_eq!(site.key, "shop");
+}

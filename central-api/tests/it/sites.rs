@@ -451,3 +451,19 @@ async fn own_channel_rules_and_payment_hosts_decide_what_an_event_is_stored_as()
         Some(shared::event::BotReason::Test.code())
     );
 }
+
+#[tokio::test]
+async fn a_list_that_was_read_before_a_change_does_not_stand_in_place_of_one_read_after_it() {
+    let app = TestApp::start().await;
+    let site = app.site("shop").await;
+    let sites = central_api::site::Sites::default();
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    let before = sites.read(async { answered.await });
+    let after = sites.read(std::future::ready(Ok::<_, sqlx::Error>(vec![(*site).clone()])));
+    let (before, after, sent) = tokio::join!(before, after, async {
+        tokio::task::yield_now().await;
+        answer.send(Vec::new()).is_ok()
+    });
+    assert!(before.is_ok() && after.is_ok() && sent);
+    assert_eq!(sites.all().len(), 1);
+}
