@@ -6,19 +6,24 @@ use chrono::{DateTime, Datelike, Days, DurationRound, Months, NaiveDate, Seconds
 use chrono_tz::Tz;
 
 use super::period::{Period, start_of_day};
-use super::table::{Cell, Row, empty_row};
-use crate::catalogue::{Dimension, Metric};
+use super::table::{Cell, Row};
+use crate::catalogue::Dimension;
 use crate::error::ApiError;
 
 /// Buckets of one answer.
 const MAX_BUCKETS: usize = 10_000;
 
-/// Fills the gaps between `rows`, which are split by `bucket` alone, with empty rows, from the period's first bucket (all time: the
+/// Fills the gaps between `rows`, which are split by `bucket` alone, with rows of `nothing`, from the period's first bucket (all time: the
 /// first that holds something) to its last.
 ///
 /// # Errors
 /// 400 when there are more than 10,000 buckets.
-pub fn fill(rows: Vec<Row>, bucket: Dimension, metrics: &[Metric], period: &Period) -> Result<Vec<Row>, ApiError> {
+pub fn fill(
+    rows: Vec<Row>,
+    bucket: Dimension,
+    nothing: &[(&'static str, Cell)],
+    period: &Period,
+) -> Result<Vec<Row>, ApiError> {
     let first_found = rows
         .iter()
         .filter_map(|row| row.text(bucket.key()))
@@ -38,7 +43,7 @@ pub fn fill(rows: Vec<Row>, bucket: Dimension, metrics: &[Metric], period: &Peri
         .map(|key| {
             found.remove(&key).unwrap_or_else(|| {
                 let mut cells = vec![(bucket.key(), Cell::Text(Some(key)))];
-                cells.extend(empty_row(metrics));
+                cells.extend_from_slice(nothing);
                 Row(cells)
             })
         })

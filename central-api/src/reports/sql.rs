@@ -303,11 +303,14 @@ fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Me
         }
         sql.push(format_args!(") collate \"C\" as d{i}, "));
     }
+    let mut aggregates = 0;
     for (i, metric) in found.iter().enumerate() {
         if i > 0 {
             sql.push(", ");
         }
-        let aggregate = aggregate(*metric, part, question).unwrap_or("0".into());
+        let aggregate = aggregate(*metric, part, question);
+        aggregates += usize::from(aggregate.is_some());
+        let aggregate = aggregate.unwrap_or("0".into());
         sql.push("(");
         filled(sql, &aggregate, part.time(), scope);
         sql.push(format_args!(")::numeric as m{i}"));
@@ -378,6 +381,10 @@ fn select(sql: &mut QueryBuilder<Postgres>, question: &Question<'_>, found: &[Me
         }
     }
     group_by(sql, question);
+    if aggregates == 0 && question.dimensions.is_empty() {
+        // Constants alone would be a row for each session.
+        sql.push(" having true");
+    }
 }
 
 /// Sessions `s` of some ranges of the period, and the condition on them.

@@ -209,6 +209,17 @@ pub fn read(row: &PgRow, question: &Question<'_>) -> sqlx::Result<Row> {
     Ok(Row(cells))
 }
 
+/// The figures of a group of the question that nothing belongs to: counts 0, ratios null, and so what is unknown in every group.
+pub fn nothing_of(question: &Question<'_>) -> Vec<(&'static str, Cell)> {
+    let mut cells = empty_row(question.metrics);
+    for (metric, (_, cell)) in question.metrics.iter().zip(&mut cells) {
+        if metric.needs_spend() && !question.spend_is_known() {
+            *cell = Cell::Number(Figure(None));
+        }
+    }
+    cells
+}
+
 /// The row of a group that nothing belongs to: counts 0, ratios null.
 pub fn empty_row(metrics: &[Metric]) -> Vec<(&'static str, Cell)> {
     metrics

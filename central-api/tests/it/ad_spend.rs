@@ -356,6 +356,34 @@ async fn filters_reach_the_spend_where_it_has_them_and_the_answer_says_where_not
         .get(&format!("/api/utm/query?{period}&metrics=ad_spend,cpa&dimensions=city"))
         .await;
     assert_eq!(query["rows"], json!([{"city": null, "ad_spend": null, "cpa": null}]));
+    // Of everything together it is one unknown figure, however many sessions there are.
+    for (country, sessions) in [("UA", 1), ("!(not set)", 2), ("DE", 0)] {
+        let unknown = json!({"ad_spend": null});
+        let query = format!("/api/utm/query?{period}&metrics=ad_spend&country={country}");
+        let all = shop.get(&query).await;
+        assert_eq!(
+            (&all["rows"], &all["total_rows"], &all["totals"]),
+            (&json!([unknown]), &json!(1), &unknown),
+            "{country}"
+        );
+        let places = shop.get(&format!("{query}&dimensions=country")).await;
+        assert_eq!(
+            (&places["total_rows"], &places["totals"]),
+            (&json!(sessions), &unknown),
+            "{country}"
+        );
+    }
+    // So it is in a bucket of time in which nothing happened.
+    for split in ["bucket=hour", "bucket=day&country=UA"] {
+        let query = shop
+            .get(&format!(
+                "/api/utm/query?{period}&metrics=ad_spend,sessions&limit=1000&{split}"
+            ))
+            .await;
+        let rows = query["rows"].as_array().unwrap();
+        assert!(rows.iter().any(|row| row["sessions"] == 0), "{split}");
+        assert!(rows.iter().all(|row| row["ad_spend"].is_null()), "{split}");
+    }
     let days = shop
         .get(&format!("/api/utm/query?{period}&metrics=ad_spend&bucket=week"))
         .await;

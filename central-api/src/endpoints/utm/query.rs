@@ -104,7 +104,7 @@ async fn answer(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
         table::totals(&asked.pool, &question)
     )?;
     if let Some(bucket) = only_bucket {
-        let filled = series::fill(table.rows, bucket, &metrics, &scope.period)?;
+        let filled = series::fill(table.rows, bucket, &table::nothing_of(&question), &scope.period)?;
         table.total_rows = i64::try_from(filled.len()).unwrap_or(i64::MAX);
         let skip = usize::try_from(offset).unwrap_or(usize::MAX);
         table.rows = filled

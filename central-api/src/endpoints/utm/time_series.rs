@@ -67,7 +67,7 @@ pub(crate) async fn ask(pool: &PgPool, scope: &Scope, bucket: Dimension) -> Resu
         offset: 0,
     };
     let table = table::ask(pool, &question).await?;
-    series::fill(table.rows, bucket, &METRICS, &scope.period)
+    series::fill(table.rows, bucket, &table::nothing_of(&question), &scope.period)
 }
 
 pub(super) fn endpoint() -> Endpoint {
