@@ -340,6 +340,11 @@ pub fn money_limit() -> Decimal {
     Decimal::new(100_000_000_000_000, 0)
 }
 
+/// The largest amount that numeric(18, 4) can hold, at which sums stop.
+pub fn most_money() -> Decimal {
+    Decimal::new(999_999_999_999_999_999, 4)
+}
+
 /// An exact decimal from plain or e-notation; nothing is rounded, what does not fit is `None`.
 pub fn exact(text: &str) -> Option<Decimal> {
     if text.len() > 64 || text.starts_with('+') || text.contains('_') {

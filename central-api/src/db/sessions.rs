@@ -87,7 +87,7 @@ pub async fn merge(db: &mut PgConnection, changes: &[SessionChange<'_>]) -> sqlx
              lead_at = least(s.lead_at, excluded.lead_at),
              purchase_at = least(s.purchase_at, excluded.purchase_at),
              registered_at = least(s.registered_at, excluded.registered_at),
-             event_revenue = s.event_revenue + excluded.event_revenue,
+             event_revenue = least(99999999999999.9999, s.event_revenue + excluded.event_revenue),
              lead_events = s.lead_events + excluded.lead_events,
              purchase_events = s.purchase_events + excluded.purchase_events,
              valued_purchase_events = s.valued_purchase_events + excluded.valued_purchase_events,

@@ -11,6 +11,7 @@ use shared::limits::VISIT_IDLE_MS;
 use uuid::Uuid;
 
 use crate::ingest::record::{ContextRecord, EventRecord, TouchRecord};
+use crate::record::most_money;
 
 /// Key of a session.
 pub type SessionKey = (i32, Uuid, Uuid);
@@ -117,7 +118,8 @@ impl<'a> SessionChange<'a> {
         ] {
             *mine = least(*mine, theirs);
         }
-        self.event_revenue += other.event_revenue;
+        // Values are not negative, so a sum that stops at the most does not care for order either.
+        self.event_revenue = (self.event_revenue + other.event_revenue).min(most_money());
         self.lead_events += other.lead_events;
         self.purchase_events += other.purchase_events;
         self.valued_purchase_events += other.valued_purchase_events;

@@ -280,3 +280,27 @@ async fn a_record_that_only_the_database_refuses_becomes_a_dead_letter_alone() {
         .unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&kept).unwrap(), events[6]);
 }
+
+#[tokio::test]
+async fn a_session_whose_purchases_are_worth_more_than_a_column_holds_stops_there_and_loses_no_event() {
+    let app = app().await;
+    let worth_much = |seq| {
+        with(
+            event(seq, 1, 0),
+            json!({"action": "purchase", "value": "99999999999999"}),
+        )
+    };
+    for events in [
+        vec![worth_much(1)],
+        vec![worth_much(2), worth_much(3)],
+        vec![worth_much(4)],
+    ] {
+        let answer = deliver(&app, &events).await;
+        assert_eq!((answer.accepted, answer.rejected.len()), (events.len(), 0));
+    }
+    let (worth, purchases): (String, i32) = sqlx::query_as("select event_revenue::text, purchase_events from sessions")
+        .fetch_one(&app.db.pool)
+        .await
+        .unwrap();
+    assert_eq!((worth.as_str(), purchases), ("99999999999999.9999", 4));
+}
