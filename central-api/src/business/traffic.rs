@@ -40,8 +40,11 @@ fn from_events(sql: &mut QueryBuilder<Postgres>, scope: &Scope, actions: &[Actio
         .push_bind(codes)
         .push(")");
     sql.push(" and e.occurred_at < ").push_bind(scope.period.to);
-    // Events lie in months by when their id was made, which is never further from when they happened than events may be old.
-    let slack = TimeDelta::milliseconds(MAX_EVENT_AGE_MS) + TimeDelta::days(1);
+    // Events lie in months by when their id was made. That is never further from when they happened than events may be old, but for an order's
+    // purchase or lead, whose id is made with the session's start.
+    let session_life = scope.site.settings.worker.session_life_hours.unwrap_or(0);
+    let slack =
+        TimeDelta::milliseconds(MAX_EVENT_AGE_MS).max(TimeDelta::hours(session_life.into())) + TimeDelta::days(1);
     sql.push(" and e.minted_at < ").push_bind(scope.period.to + slack);
     if let Some(from) = scope.period.from {
         sql.push(" and e.occurred_at >= ").push_bind(from);

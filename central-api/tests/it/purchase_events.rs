@@ -1,10 +1,11 @@
 //! A shop without a backend: its purchases are events, and each is one wherever it is counted.
 
 use central_api::rollup;
+use chrono::TimeDelta;
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::ingest::{app, deliver, event, landing, now, with};
+use crate::ingest::{app, deliver, event, id, landing, now, with};
 use crate::support::TestApp;
 
 async fn get(app: &TestApp, client: &Client, path: &str) -> Value {
@@ -146,4 +147,27 @@ async fn sessions_of_before_take_over_what_their_events_say() {
     .await
     .unwrap();
     assert_eq!(filled, told);
+}
+
+#[tokio::test]
+async fn a_purchase_late_in_a_long_session_is_told_with_the_day_on_which_it_happened() {
+    let app = app().await;
+    let admin = app.admin().await;
+    let change = json!({"settings": {"worker": {"session_life_hours": 90 * 24}}});
+    let changed = admin
+        .patch(app.url("/api/v1/sites/shop"))
+        .json(&change)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(changed.status(), 200);
+    // The id of an order's purchase is made with the session's start.
+    let started = now() - TimeDelta::days(60);
+    let session = json!({"id": id(1, 60 * 86_400_000), "started": started.timestamp_millis(), "visit": 4});
+    deliver(&app, &[purchase(2, 1, json!({"order": "A-1", "session": session}))]).await;
+    let told = get(&app, &admin, "/api/v1/analytics/conversion-events?period=today").await;
+    assert_eq!(
+        (&told["total_rows"], &told["events"][0]["order_id"]),
+        (&json!(1), &json!("A-1"))
+    );
 }
