@@ -103,7 +103,7 @@ function begin() {
   for (const type of ["pointerdown", "pointermove", "keydown", "touchstart", "wheel"]) on(window, type, seen);
   // The page's own scripts scroll too: that says how far, not that somebody is there.
   on(window, "scroll", () => {
-    depth = Math.max(depth, Math.min(100, ((100 * (scrollY + innerHeight)) / document.documentElement.scrollHeight) | 0));
+    depth = Math.max(depth, Math.min(100, Math.round((100 * (scrollY + innerHeight)) / document.documentElement.scrollHeight)));
   });
   on(document, "visibilitychange", () => {
     if (document.hidden) gone();
