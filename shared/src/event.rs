@@ -102,7 +102,7 @@ pub struct Event {
     /// Why it is taken for a bot; absent for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bot: Option<BotReason>,
-    /// A person is confirmed: the browser script ran.
+    /// A person is confirmed: the browser script saw a pointer, a key, a touch or the wheel.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub human: bool,
     /// What the visitor allowed.

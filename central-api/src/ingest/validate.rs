@@ -186,7 +186,8 @@ pub fn record(event: Event, rules: &Rules<'_>) -> Result<Record, Refusal> {
         origin: event.origin.code(),
         visit_no,
         bot_reason,
-        human: event.human || (bot_reason.is_none() && matches!(event.origin, Origin::Script | Origin::Server)),
+        // The browser script says when it saw a person; that it ran proves none.
+        human: event.human || (bot_reason.is_none() && event.origin == Origin::Server),
         points: points(event.action, own_value, rules.site),
         quantity: event.quantity.map(|n| small("quantity", n)).transpose()?,
         amount: event.amount.map(|n| small("amount", n)).transpose()?,

@@ -20,7 +20,7 @@ async fn a_batch_becomes_events_a_session_marks_and_an_answer() {
             landing(1, 1, 60_000, "FB"),
             with(
                 event(2, 1, 30_000),
-                json!({"action": "purchase", "value": "250.50", "order": "A1", "origin": "script"}),
+                json!({"action": "purchase", "value": "250.50", "order": "A1", "origin": "script", "human": true}),
             ),
             with(
                 event(3, 1, 20_000),
@@ -62,6 +62,21 @@ async fn a_batch_becomes_events_a_session_marks_and_an_answer() {
         .unwrap();
     assert_eq!(hour, now() - TimeDelta::hours(1));
     assert_eq!(count(&app, "user_agents").await, 1);
+}
+
+#[tokio::test]
+async fn a_browser_script_that_ran_proves_no_person_until_it_says_so() {
+    let app = app().await;
+    let looked = |seq, human| {
+        with(
+            event(seq, 1, 20_000),
+            json!({"action": "time_on_page", "amount": 3, "origin": "script", "human": human}),
+        )
+    };
+    deliver(&app, &[landing(1, 1, 60_000, "FB"), looked(2, false)]).await;
+    assert_eq!(sessions(&app).await[0]["human_seen"], false);
+    deliver(&app, &[looked(3, true)]).await;
+    assert_eq!(sessions(&app).await[0]["human_seen"], true);
 }
 
 #[tokio::test]
