@@ -8,6 +8,7 @@ export const account = {
   password: { uk: "Пароль", en: "Password" },
   wrong: { uk: "Пошта або пароль неправильні.", en: "E-mail or password is wrong." },
   ended: { uk: "Сеанс завершено; увійдіть знову.", en: "The session has ended; log in again." },
+  forgot: { uk: "Забули пароль? Адміністратор створить для вас посилання в налаштуваннях.", en: "Forgot the password? An admin makes you a link in the settings." },
   tooOften: { uk: "Забагато спроб. Зачекайте кілька хвилин.", en: "Too many tries. Wait a few minutes." },
   tagline: { uk: "Який клік приніс які гроші", en: "Which click became which money" },
   role: { uk: "Роль", en: "Role" },
