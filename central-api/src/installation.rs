@@ -1,5 +1,6 @@
 //! What every command begins with: the configuration, and a database that answers.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ use crate::state::AppState;
 
 /// How long a start waits for a database that is starting, too.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Holds the secret of an embedded installation, in its data directory.
+const SECRET_FILE: &str = "secret";
 
 /// A configuration with its secret, and a database that answers.
 pub struct Installation {
@@ -56,7 +59,9 @@ impl Installation {
     }
 
     async fn open_with(config: Config, patience: Duration) -> anyhow::Result<Self> {
-        let config = with_secret(config)?;
+        // Of a cluster that is there already: whether one may be made is seen in it.
+        let lost = config.is_embedded() && config.secret.expose().is_empty() && secret_is_lost(&config.data_dir)?;
+        let config = if lost { config } else { with_secret(config)? };
         let (options, cluster) = match &config.database_url {
             Some(url) => (database::options_of(url, "DATABASE_URL")?, None),
             None => {
@@ -64,12 +69,27 @@ impl Installation {
                 (cluster.connect_options(), Some(Arc::new(cluster)))
             }
         };
-        wait_for(&options, patience).await?;
-        Ok(Self {
-            config,
-            options,
-            cluster,
-        })
+        let opened = async {
+            wait_for(&options, patience).await?;
+            if !lost {
+                return Ok(config);
+            }
+            refuse_new_secret(&options, &config.data_dir).await?;
+            with_secret(config)
+        };
+        match opened.await {
+            Ok(config) => Ok(Self {
+                config,
+                options,
+                cluster,
+            }),
+            Err(error) => {
+                if let Some(cluster) = cluster {
+                    cluster.close().await?;
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Brings the schema up to date and answers what handlers share, with the sites read.
@@ -109,6 +129,33 @@ impl Installation {
     }
 }
 
+/// Whether there is a cluster, and no secret beside it.
+fn secret_is_lost(data_dir: &Path) -> anyhow::Result<bool> {
+    Ok(Cluster::exists(data_dir)? && !data_dir.join(SECRET_FILE).exists())
+}
+
+/// Refuses to make a secret for a database that was used with another one: what was signed and hashed with that would silently count for
+/// nothing any more.
+async fn refuse_new_secret(options: &PgConnectOptions, data_dir: &Path) -> anyhow::Result<()> {
+    let mut connection = PgConnection::connect_with(&options.clone().disable_statement_logging()).await?;
+    let migrated: bool = sqlx::query_scalar("select to_regclass('sites') is not null")
+        .fetch_one(&mut connection)
+        .await?;
+    let used = migrated
+        && sqlx::query_scalar("select exists (select from sites)")
+            .fetch_one(&mut connection)
+            .await?;
+    connection.close().await.ok();
+    if used {
+        let file = data_dir.join(SECRET_FILE);
+        bail!(
+            "{} is missing, and with it the installation's secret; restore it from a backup, or set UD_SECRET to what it was. With another one (`openssl rand -hex 32`) the workers' keys must be made anew, and contacts that are known are not found again",
+            file.display(),
+        );
+    }
+    Ok(())
+}
+
 /// The secret as given, or the one that belongs to the data directory of an embedded installation.
 ///
 /// # Errors
@@ -120,7 +167,7 @@ pub fn with_secret(mut config: Config) -> anyhow::Result<Config> {
         }
         std::fs::create_dir_all(&config.data_dir)
             .with_context(|| format!("creating the data directory {}", config.data_dir.display()))?;
-        let file = config.data_dir.join("secret");
+        let file = config.data_dir.join(SECRET_FILE);
         config.secret = secret::read_or_make(&file, || hex(&rand::random::<[u8; 32]>()))?;
         account::leave_to_owner(&config.data_dir, &file)?;
         if config.secret == Secret::new("") {

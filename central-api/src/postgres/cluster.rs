@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::process::Child;
@@ -23,6 +23,7 @@ use tokio::sync::Mutex;
 
 use super::account::{self, Account};
 use super::discover::{self, Programs};
+use super::process::{is_deserted, is_server_of, runs};
 use super::run;
 use crate::config::{Config, PostgresSetting};
 use crate::secret::{Secret, hex};
@@ -298,7 +299,18 @@ impl Paths {
     /// The superuser's password, made on first use and readable by us alone.
     fn password(&self) -> anyhow::Result<Secret> {
         let file = self.directory.join("postgres-password");
-        let password = crate::secret::read_or_make(&file, || hex(&rand::random::<[u8; 24]>()))?;
+        let lost = !file.exists() && self.existing_version()?.is_some();
+        let password = match lost {
+            true => Secret::new(""),
+            false => crate::secret::read_or_make(&file, || hex(&rand::random::<[u8; 24]>()))?,
+        };
+        if password == Secret::new("") {
+            bail!(
+                "{} is {}, and with it the password that Postgres was made with; restore it from a backup of the data directory",
+                file.display(),
+                if lost { "missing" } else { "empty" },
+            );
+        }
         account::leave_to_owner(&self.directory, &file)?;
         Ok(password)
     }
@@ -336,6 +348,19 @@ impl Paths {
         (self.run.as_os_str().len() <= MAX_SOCKET_PATH).then_some(self.run.as_path())
     }
 
+    /// Removes a lock file that names a living process which is not our server: as long as that lives, Postgres would take it for one if
+    /// both are of the same user. Not while anybody works in the cluster.
+    fn remove_stale_lock(&self, pid: Pid) -> anyhow::Result<()> {
+        if !is_deserted(&self.data) {
+            return Ok(());
+        }
+        tracing::warn!(
+            pid = pid.as_raw_nonzero().get(),
+            "postmaster.pid was left behind, and its number is another process's by now; removing it"
+        );
+        remove(&self.data.join("postmaster.pid"))
+    }
+
     /// Process and port of the server that says it runs on this cluster.
     fn postmaster(&self) -> Option<(Pid, u16)> {
         let text = std::fs::read_to_string(self.data.join("postmaster.pid")).ok()?;
@@ -351,8 +376,12 @@ async fn adopt(paths: &Paths, password: &Secret) -> anyhow::Result<Option<(u16, 
     let Some((pid, port)) = paths.postmaster() else {
         return Ok(None);
     };
-    if !runs(pid) || !is_postgres(pid) {
+    if !runs(pid) {
         // Postgres itself finds its lock file stale and replaces it.
+        return Ok(None);
+    }
+    if !is_server_of(pid, &paths.data) {
+        paths.remove_stale_lock(pid)?;
         return Ok(None);
     }
     let mut server = Server { pid, child: None };
@@ -377,7 +406,9 @@ async fn start(
         .open(&paths.log)
         .with_context(|| format!("opening {}", paths.log.display()))?;
     account::leave_to_owner(&paths.directory, &paths.log)?;
+    let mut said = 0;
     for attempt in 1..=START_TRIES {
+        said = log.metadata().context("looking at Postgres' log file")?.len();
         let port = match port {
             Some(port) => port,
             None => free_port()?,
@@ -403,9 +434,9 @@ async fn start(
         tokio::time::sleep(Duration::from_millis(u64::from(attempt) * 100)).await;
     }
     bail!(
-        "Postgres does not start; the end of {} says: {}",
+        "Postgres does not start; {} says: {}",
         paths.log.display(),
-        run::tail(&paths.log)
+        run::said(&paths.log, said)
     )
 }
 
@@ -419,7 +450,12 @@ async fn wait_until_ready(paths: &Paths, password: &Secret, port: u16, server: &
                 let _ = connection.close().await;
                 return Ok(true);
             }
-            Err(sqlx::Error::Database(error)) if error.code().is_none_or(|code| !code.starts_with("57P0")) => {
+            // All its connections may be taken for the moment.
+            Err(sqlx::Error::Database(error))
+                if error
+                    .code()
+                    .is_none_or(|code| !code.starts_with("57P0") && code != "53300") =>
+            {
                 bail!(
                     "the embedded Postgres refuses us: {}; is postgres-password the one it was made with?",
                     error.message()
@@ -444,21 +480,6 @@ fn options(paths: &Paths, password: &Secret, port: u16) -> PgConnectOptions {
     match paths.socket_directory() {
         Some(directory) => options.socket(directory),
         None => options,
-    }
-}
-
-fn runs(pid: Pid) -> bool {
-    // Ended, but nobody has waited for it yet: in a container without a proper init that stays so.
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    let zombie = stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'));
-    !zombie && !matches!(test_kill_process(pid), Err(error) if error == rustix::io::Errno::SRCH)
-}
-
-/// Whether a process is a Postgres, where that can be seen: a number may belong to somebody else by now.
-fn is_postgres(pid: Pid) -> bool {
-    match std::fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero())) {
-        Ok(name) => name.trim_end().contains("postgres"),
-        Err(_) => !Path::new("/proc/self/comm").exists(),
     }
 }
 

@@ -39,11 +39,15 @@ pub fn find(configured: Option<&Path>, existing: Option<u32>) -> anyhow::Result<
     }
     let mut refused = Vec::new();
     for bin in candidates() {
-        match look(&bin) {
+        let why = match look(&bin) {
             Ok(Some(programs)) if existing.is_none_or(|major| major == programs.major) => return Ok(programs),
-            Ok(Some(programs)) => refused.push(format!("{} is Postgres {}", bin.display(), programs.major)),
-            Ok(None) => {}
-            Err(error) => refused.push(format!("{error:#}")),
+            Ok(Some(programs)) => format!("{} is Postgres {}", bin.display(), programs.major),
+            Ok(None) => continue,
+            Err(error) => format!("{error:#}"),
+        };
+        // The same directory may be found in several ways.
+        if !refused.contains(&why) {
+            refused.push(why);
         }
     }
     let wanted = existing.map_or("Postgres 15 to 18".to_owned(), |major| {

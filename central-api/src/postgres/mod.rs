@@ -7,6 +7,7 @@ pub mod account;
 pub mod cluster;
 pub mod discover;
 pub mod npm;
+mod process;
 mod run;
 
 pub use cluster::Cluster;

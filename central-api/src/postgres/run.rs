@@ -112,15 +112,22 @@ pub(super) fn server(
         .with_context(|| format!("starting {}", programs.bin.join("postgres").display()))
 }
 
-/// The end of the log, for an error message.
-pub(super) fn tail(log: &Path) -> String {
+/// What the log says from here on, for an error message; of much the end.
+pub(super) fn said(log: &Path, from: u64) -> String {
+    const MOST: u64 = 1_000;
     let read = || -> std::io::Result<String> {
         let mut file = File::open(log)?;
         let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(1_000)))?;
+        let cut = length.saturating_sub(MOST) > from;
+        file.seek(SeekFrom::Start(from.max(length.saturating_sub(MOST))))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+        let text = String::from_utf8_lossy(&bytes);
+        let whole_lines = match cut {
+            true => text.split_once('\n').map_or(&*text, |(_, rest)| rest),
+            false => &text,
+        };
+        Ok(whole_lines.trim().to_owned())
     };
     read().unwrap_or_default()
 }

@@ -176,6 +176,99 @@ async fn a_stale_pid_file_of_a_killed_server_is_no_obstacle() {
     }
 }
 
+#[tokio::test]
+async fn a_stale_pid_file_whose_number_another_postgres_has_by_now_is_no_obstacle() {
+    for programs in versions() {
+        let (data, other) = (DataDir::new(), DataDir::new());
+        let config_of = |data: &DataDir| config(&data.0, &programs);
+        let other = Cluster::open(&config_of(&other)).await.unwrap();
+        let cluster = Cluster::open(&config_of(&data)).await.unwrap();
+        run(&cluster, "create table kept as select 1 as n").await;
+        let pid = cluster.pid().await;
+        signal(pid, rustix::process::Signal::KILL);
+        gone(pid).await;
+        drop(cluster);
+        let file = data.0.join("postgres/postmaster.pid");
+        let text = std::fs::read_to_string(&file).unwrap();
+        // Of the same user, so that Postgres itself takes it for its own server.
+        std::fs::write(
+            &file,
+            text.replacen(&pid.to_string(), &other.pid().await.to_string(), 1),
+        )
+        .unwrap();
+        let config = config_of(&data);
+        let cluster = tokio::time::timeout(Duration::from_secs(30), Cluster::open(&config))
+            .await
+            .expect("it does not wait for somebody else's server")
+            .unwrap();
+        assert_eq!(count(&cluster).await, 1);
+        assert!(other.is_alive().await);
+        assert!(cluster.close().await.unwrap());
+        assert!(other.close().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_password_or_a_secret_that_is_lost_is_not_made_anew_for_what_was_made_with_another() {
+    let programs = &versions()[0];
+    let data = DataDir::new();
+    let command = |arguments: &[&str]| {
+        let mut process = Process::start(&data.0, programs, arguments);
+        let told = std::io::read_to_string(process.0.stderr.take().unwrap()).unwrap();
+        (process.0.wait().unwrap().success(), told)
+    };
+    // Made without a secret, by the one command that needs none: the first that does makes it.
+    assert!(
+        Cluster::open(&config(&data.0, programs))
+            .await
+            .unwrap()
+            .close()
+            .await
+            .unwrap()
+    );
+    for arguments in [&["migrate"][..], &["create-site", "shop"]] {
+        let (success, told) = command(arguments);
+        assert!(success, "{arguments:?}: {told}");
+    }
+    for (name, says) in [
+        (
+            "secret",
+            "secret is missing, and with it the installation's secret; restore it",
+        ),
+        (
+            "postgres-password",
+            "postgres-password is missing, and with it the password",
+        ),
+    ] {
+        let (file, aside) = (data.0.join(name), data.0.join("aside"));
+        std::fs::rename(&file, &aside).unwrap();
+        let (success, told) = command(&["list-keys"]);
+        assert!(!success && told.contains(says), "{told}");
+        assert!(!file.exists(), "{name} was made anew");
+        std::fs::rename(&aside, &file).unwrap();
+        let (success, told) = command(&["list-keys"]);
+        assert!(success, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_start_is_told_in_whole_lines_of_its_last_try() {
+    use std::os::unix::fs::PermissionsExt;
+    let programs = &versions()[0];
+    let data = DataDir::new();
+    let config = config(&data.0, programs);
+    assert!(Cluster::open(&config).await.unwrap().close().await.unwrap());
+    let cluster = data.0.join("postgres");
+    std::fs::set_permissions(&cluster, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let error = Cluster::open(&config).await.unwrap_err().to_string();
+    let said = error.split_once(" says: ").unwrap().1;
+    assert!(
+        said.contains("has invalid permissions") && said.lines().count() == 1,
+        "{error}"
+    );
+    assert!(said.starts_with("20"), "{error}");
+}
+
 /// A `central-api` of its own; killed with the value if it still runs.
 struct Process(std::process::Child);
 
