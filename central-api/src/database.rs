@@ -26,7 +26,7 @@ const TRY_AFTER: Duration = Duration::from_secs(1);
 /// When it is not one.
 pub fn options_of(url: &Secret, variable: &str) -> anyhow::Result<PgConnectOptions> {
     PgConnectOptions::from_str(url.expose())
-        .map_err(|_| anyhow::anyhow!("{variable}: must be postgres://user:password@host:port/database"))
+        .map_err(|_| anyhow::anyhow!("{variable}: cannot be read; it must be postgres://user:password@host:port/database, where what is special in an address is written in percent (a / in a password as %2F, an @ as %40, a % as %25), and sslmode, where given, one of disable, prefer, require, verify-ca, verify-full"))
 }
 
 /// The pool that writes.
@@ -56,6 +56,8 @@ pub fn read_pool(config: &Config, options: PgConnectOptions) -> anyhow::Result<P
     Ok(pool_options(config.database_read_connections).connect_lazy_with(logged(config, options)))
 }
 
+/// Writing where only reading is allowed: a standby that was the primary, or a database set to be read only.
+const READ_ONLY: &str = "25006";
 /// A statement took longer than it may, or an operator cancelled it.
 const CANCELLED: &str = "57014";
 
@@ -69,7 +71,7 @@ pub fn was_cancelled(error: &sqlx::Error) -> bool {
 /// What an error of the database says about trying again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It is away, overloaded or going down, or two transactions were in each other's way: the same may succeed later.
+    /// It is away, overloaded, going down or takes no writes, or two transactions were in each other's way: the same may succeed later.
     Passing,
     /// It refuses the values and always will.
     Data,
@@ -87,7 +89,7 @@ pub fn fault(error: &sqlx::Error) -> Fault {
         sqlx::Error::Database(error) => match error.code().as_deref() {
             // Classes: 08 connections, 40 deadlocks and serialization, 53 resources; 57P0x going down or starting. XX000 is how a
             // distributed database reports a node that went away.
-            Some("XX000" | CANCELLED) => Fault::Passing,
+            Some("XX000" | CANCELLED | READ_ONLY) => Fault::Passing,
             Some(code) if ["08", "40", "53", "57P0"].iter().any(|class| code.starts_with(class)) => Fault::Passing,
             Some(code) if code.starts_with("22") || code.starts_with("23") => Fault::Data,
             _ => Fault::Other,
@@ -200,9 +202,32 @@ pub async fn schema_gap(pool: &PgPool) -> sqlx::Result<SchemaGap> {
     })
 }
 
+/// Whether it only lets us read: a standby, or set so.
+///
+/// # Errors
+/// The database's.
+pub async fn refuses_writes(pool: &PgPool) -> sqlx::Result<bool> {
+    sqlx::query_scalar("select current_setting('transaction_read_only')::boolean")
+        .fetch_one(pool)
+        .await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_read_is_told_what_helps_and_not_repeated() {
+        for url in [
+            "postgres://u:hunter2/x@h/d",
+            "postgres://u:hunter2@h/d?sslmode=strong",
+            "postgres://u:hunter2@h:port/d",
+        ] {
+            let error = options_of(&Secret::new(url), "DATABASE_URL").unwrap_err().to_string();
+            assert!(error.contains("%2F") && error.contains("verify-full"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
 
     #[test]
     fn a_pool_without_a_free_connection_passes_and_a_missing_row_does_not() {

@@ -52,6 +52,7 @@ pub async fn examine(installation: &Installation, try_mail: bool) -> anyhow::Res
         ("database version", version(&mut connection).await?),
         ("clock", clock(&mut connection).await?),
         ("layout", layout(&mut connection).await?),
+        ("writing", writing(&mut connection).await?),
     ] {
         findings.push(Finding { check, verdict });
     }
@@ -170,6 +171,24 @@ async fn layout(db: &mut PgConnection) -> sqlx::Result<Verdict> {
         true => "Citus is installed in this database.".into(),
         false => "plain Postgres.".into(),
     }))
+}
+
+async fn writing(db: &mut PgConnection) -> sqlx::Result<Verdict> {
+    let (standby, read_only): (bool, bool) =
+        sqlx::query_as("select pg_is_in_recovery(), current_setting('transaction_read_only')::boolean")
+            .fetch_one(db)
+            .await?;
+    Ok(match (standby, read_only) {
+        (true, _) => Bad(
+            "the database is a standby and takes no writes.".into(),
+            "Point DATABASE_URL at the primary; a standby belongs into DATABASE_READ_URL.".into(),
+        ),
+        (false, true) => Bad(
+            "the database is set to be read only.".into(),
+            "See default_transaction_read_only of the server, the database and the user.".into(),
+        ),
+        (false, false) => Fine("allowed.".into()),
+    })
 }
 
 async fn sites(pool: &PgPool) -> anyhow::Result<Verdict> {

@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use chrono::NaiveDate;
+use sqlx::migrate::MigrateError;
 
 use crate::config::Config;
 use crate::error::ApiError;
@@ -61,7 +62,17 @@ pub use output::unheard;
 /// An error with its causes, without one that says again what the one above it ends with.
 pub fn in_full(error: &anyhow::Error) -> String {
     let mut told: Vec<String> = Vec::new();
-    for cause in error.chain().map(ToString::to_string) {
+    for cause in error.chain() {
+        // What the driver makes of it ends with the line of Postgres' source that raised it, which reads as if one of ours were meant.
+        if let Some(sqlx::Error::Database(error)) = cause.downcast_ref() {
+            told.push(format!("the database says: {}", error.message()));
+            break;
+        }
+        let cause = match cause.downcast_ref::<MigrateError>() {
+            Some(MigrateError::Execute(sqlx::Error::Database(_))) => continue,
+            Some(MigrateError::ExecuteMigration(sqlx::Error::Database(_), version)) => format!("migration {version}"),
+            _ => cause.to_string(),
+        };
         if told.last().is_none_or(|above| !above.ends_with(&cause)) {
             told.push(cause);
         }

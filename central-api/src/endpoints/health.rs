@@ -1,6 +1,6 @@
 //! For operators: is it alive, can it serve, how is it doing.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub struct Readiness {
     notices: Vec<&'static str>,
 }
 
-/// Requests can be answered: the database answers and is up to date, and this process is not going down.
+/// Requests can be answered: the database answers, takes writes and is up to date, and this process is not going down.
 #[utoipa::path(get, path = "/readyz", tag = "operations", responses(
     (status = 200, description = "ready", body = Readiness),
     (status = 503, description = "not ready; problems says why", body = Readiness),
@@ -51,8 +51,17 @@ pub async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Readines
     {
         problems.push("the embedded Postgres does not run; it is being started again");
     }
-    match tokio::time::timeout(PATIENCE, database::schema_gap(&state.pool)).await {
-        Ok(Ok(gap)) => {
+    let looked = async {
+        Ok::<_, sqlx::Error>((
+            database::schema_gap(&state.pool).await?,
+            database::refuses_writes(&state.pool).await?,
+        ))
+    };
+    match tokio::time::timeout(PATIENCE, looked).await {
+        Ok(Ok((gap, refuses_writes))) => {
+            if refuses_writes {
+                problems.push("the database takes no writes: it is a standby, or set to be read only");
+            }
             if !gap.missing.is_empty() {
                 problems.push("the database lacks migrations; run `central-api migrate`");
             }
@@ -99,7 +108,7 @@ pub async fn metrics(
             }
         }
         None => {
-            let local = peer.is_some_and(|peer| peer.0.0.ip().is_loopback());
+            let local = peer.is_some_and(|peer| is_this_machine(peer.0.0.ip()));
             let proxied = ["forwarded", "x-forwarded-for", "x-real-ip", "cf-connecting-ip", "via"]
                 .iter()
                 .any(|name| headers.contains_key(*name));
@@ -124,4 +133,28 @@ pub async fn metrics(
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         text,
     ))
+}
+
+/// A server that listens on `[::]` sees callers by IPv4 as IPv6 addresses that hold the IPv4 one.
+fn is_this_machine(peer: IpAddr) -> bool {
+    peer.to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_known_by_either_protocol_and_by_one_inside_the_other() {
+        for (peer, local) in [
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("192.0.2.1", false),
+            ("::ffff:192.0.2.1", false),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(is_this_machine(peer.parse().unwrap()), local, "{peer}");
+        }
+    }
 }

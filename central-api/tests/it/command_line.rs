@@ -264,6 +264,39 @@ async fn whoever_asks_what_is_wrong_is_told_within_seconds_that_the_database_is_
 }
 
 #[tokio::test]
+async fn what_the_database_refuses_is_told_in_its_words_and_without_the_lines_of_its_source() {
+    let db = TestDb::new().await;
+    let mut command = program(&db, &["doctor"]);
+    let url = db.pool.connect_options().to_url_lossy();
+    command.env("DATABASE_URL", url.as_str().replace(&db.name, "there_is_none"));
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    let end = "the database says: database \"there_is_none\" does not exist\n";
+    assert!(told.ends_with(end) && !told.contains("at line"), "{told}");
+}
+
+#[tokio::test]
+async fn a_database_that_takes_no_writes_is_a_problem_to_the_doctor() {
+    let db = TestDb::new().await;
+    let (_, said, _) = run(&db, &["doctor"]).await;
+    assert!(said.contains("ok      writing: allowed."), "{said}");
+    sqlx::query(sqlx::AssertSqlSafe(format!(
+        "alter database {} set default_transaction_read_only = on",
+        db.name
+    )))
+    .execute(&db.pool)
+    .await
+    .unwrap();
+    let (succeeded, said, _) = run(&db, &["doctor"]).await;
+    assert!(
+        !succeeded && said.contains("PROBLEM writing: the database is set to be read only."),
+        "{said}"
+    );
+}
+
+#[tokio::test]
 async fn a_schedule_that_cannot_be_is_refused_with_the_name_of_what_is_wrong() {
     let db = TestDb::new().await;
     ok(&db, &["create-site", "shop"]).await;

@@ -31,6 +31,20 @@ async fn ready_says_no_while_shutting_down_without_a_database_and_with_migration
     let (status, problems) = ready().await;
     assert!(status == 503 && problems.contains("lacks migrations"), "{problems}");
 
+    // What a standby says that was the primary until a moment ago.
+    let mut connections = Vec::new();
+    for _ in 0..app.state.pool.options().get_max_connections() {
+        let mut connection = app.state.pool.acquire().await.unwrap();
+        sqlx::query("set default_transaction_read_only = on")
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        connections.push(connection);
+    }
+    drop(connections);
+    let (status, problems) = ready().await;
+    assert!(status == 503 && problems.contains("takes no writes"), "{problems}");
+
     app.db.pool.close().await;
     let (status, problems) = ready().await;
     assert!(status == 503 && problems.contains("does not answer"), "{problems}");
