@@ -443,10 +443,12 @@ async fn soil(pool: &PgPool, hours: &[(&str, i64)]) {
 }
 
 async fn still_dirty(pool: &PgPool) -> Vec<String> {
-    sqlx::query_scalar("select to_char(hour at time zone 'UTC', 'DD HH24') from rollup_dirty order by hour")
-        .fetch_all(pool)
-        .await
-        .unwrap()
+    sqlx::query_scalar(
+        "select to_char(hour at time zone 'UTC', 'DD HH24') from rollup_dirty where hour < '2026-10-27' order by hour",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap()
 }
 
 #[tokio::test]
@@ -492,6 +494,6 @@ async fn a_day_that_cannot_be_summed_up_holds_up_no_other() {
         .execute(pool)
         .await
         .unwrap();
-    assert_eq!(round(3_600).await.unwrap().unwrap().hours, 1, "tried again later");
+    assert_eq!(round(1_200).await.unwrap().unwrap().hours, 1, "tried again later");
     assert_eq!(still_dirty(pool).await, Vec::<String>::new());
 }
