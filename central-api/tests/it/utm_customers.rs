@@ -352,6 +352,18 @@ async fn a_clear_test_names_its_winner_in_the_original_shape() {
 }
 
 #[tokio::test]
+async fn sessions_without_a_creative_are_told_however_many_creatives_have_more() {
+    let shop = Shop::open().await;
+    for n in 0..23 {
+        shop.creative(Some(&format!("v{n:02}")), 5, 1, 100, 10).await;
+    }
+    shop.creative(None, 2, 0, 0, 10).await;
+    let body = shop.ok("ab-test?campaign=winter&period=month").await;
+    assert_eq!(body["variants"].as_array().unwrap().len(), 20);
+    assert_eq!(body["not_compared"], json!({"not_set": 2, "variants": 3}));
+}
+
+#[tokio::test]
 async fn what_creatives_brought_is_the_same_from_packed_days_and_from_the_sessions() {
     const ASKED: [&str; 5] = [
         "ab-test?campaign=winter&period=month",

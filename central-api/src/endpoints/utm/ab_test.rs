@@ -41,7 +41,7 @@ const METRICS: [Metric; 8] = [
 ];
 
 /// Variants compared at most: those with the most sessions.
-const MAX_VARIANTS: i64 = 20;
+const MAX_VARIANTS: usize = 20;
 
 /// One creative. Everything compared is compared with `compared_with`, the best of the others.
 #[derive(Debug, Serialize, ToSchema)]
@@ -201,8 +201,8 @@ async fn answer(mut asked: Asked) -> Result<Answer, ApiError> {
             by: Column::Metric(Metric::Sessions),
             descending: true,
         }),
-        // One more, since the absent value is no variant.
-        limit: Some(MAX_VARIANTS + 1),
+        // All, since the absent value is no variant and may stand behind any number of them.
+        limit: None,
         offset: 0,
     };
     let (table, mut creatives) = tokio::try_join!(
@@ -221,7 +221,7 @@ async fn answer(mut asked: Asked) -> Result<Answer, ApiError> {
             let creative = creatives.remove(&name)?;
             Some((name, row, creative))
         })
-        .take(MAX_VARIANTS as usize)
+        .take(MAX_VARIANTS)
         .collect();
     let variants: Vec<Variant> = rows.iter().map(|(_, row, creative)| variant(row, creative)).collect();
     let planned: Option<Vec<f64>> = rows.iter().map(|(name, ..)| planned.get(name).copied()).collect();
