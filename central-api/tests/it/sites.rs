@@ -458,7 +458,7 @@ async fn a_list_that_was_read_before_a_change_does_not_stand_in_place_of_one_rea
     let site = app.site("shop").await;
     let sites = central_api::site::Sites::default();
     let (answer, answered) = tokio::sync::oneshot::channel();
-    let before = sites.read(async { answered.await });
+    let before = sites.read(answered);
     let after = sites.read(std::future::ready(Ok::<_, sqlx::Error>(vec![(*site).clone()])));
     let (before, after, sent) = tokio::join!(before, after, async {
         tokio::task::yield_now().await;
