@@ -213,6 +213,11 @@ async fn a_report_that_the_database_gives_up_took_too_long_and_an_order_is_tried
     let order = json!({"order_id": "1", "total": 1, "payment_status": "paid"});
     let order = shop.post(app.url("/api/v1/orders")).body(order.to_string()).send();
     let (report, order) = (tokio::spawn(report), tokio::spawn(order));
+    let waiting =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(pool).await.unwrap() < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     // As the timeout of statements does, and as an operator may. The order comes back and waits once more.
     let cancel = "select count(*) from (select pg_cancel_backend(pid) from pg_stat_activity
         where datname = current_database() and wait_event_type = 'Lock') as cancelled";
