@@ -41,3 +41,4 @@ mod utm_data;
 mod utm_exact;
 mod utm_plans;
 mod utm_search;
+mod utm_sessions;
