@@ -152,17 +152,22 @@ async fn a_server_that_was_killed_is_started_again_on_its_port_with_what_was_com
     }
 }
 
+/// Makes a table, kills the server, and answers the number that it had.
+async fn kill_with_a_table(cluster: Cluster) -> i32 {
+    run(&cluster, "create table kept as select 1 as n").await;
+    let pid = cluster.pid().await;
+    signal(pid, rustix::process::Signal::KILL);
+    gone(pid).await;
+    pid
+}
+
 #[tokio::test]
 async fn a_stale_pid_file_of_a_killed_server_is_no_obstacle() {
     for programs in versions() {
         let data = DataDir::new();
         let config = config(&data.0, &programs);
         let cluster = Cluster::open(&config).await.unwrap();
-        run(&cluster, "create table kept as select 1 as n").await;
-        let pid = cluster.pid().await;
-        signal(pid, rustix::process::Signal::KILL);
-        gone(pid).await;
-        drop(cluster);
+        let pid = kill_with_a_table(cluster).await;
         // The number may belong to anybody by now: here to this test.
         let file = data.0.join("postgres/postmaster.pid");
         let text = std::fs::read_to_string(&file).unwrap();
@@ -183,11 +188,7 @@ async fn a_stale_pid_file_whose_number_another_postgres_has_by_now_is_no_obstacl
         let config_of = |data: &DataDir| config(&data.0, &programs);
         let other = Cluster::open(&config_of(&other)).await.unwrap();
         let cluster = Cluster::open(&config_of(&data)).await.unwrap();
-        run(&cluster, "create table kept as select 1 as n").await;
-        let pid = cluster.pid().await;
-        signal(pid, rustix::process::Signal::KILL);
-        gone(pid).await;
-        drop(cluster);
+        let pid = kill_with_a_table(cluster).await;
         let file = data.0.join("postgres/postmaster.pid");
         let text = std::fs::read_to_string(&file).unwrap();
         // Of the same user, so that Postgres itself takes it for its own server.

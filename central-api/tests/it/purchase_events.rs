@@ -19,19 +19,23 @@ fn of(answer: &Value, keys: &[&str]) -> Vec<Value> {
     keys.iter().map(|key| answer[key].clone()).collect()
 }
 
-/// A shop whose revenue is its events', and who asks.
-async fn without_backend() -> (TestApp, Client) {
+/// A shop with these settings, and who asks.
+async fn with_settings(settings: Value) -> (TestApp, Client) {
     let app = app().await;
     let admin = app.admin().await;
-    let change = json!({"settings": {"revenue_from_events": true}});
     let changed = admin
         .patch(app.url("/api/v1/sites/shop"))
-        .json(&change)
+        .json(&json!({"settings": settings}))
         .send()
         .await
         .unwrap();
     assert_eq!(changed.status(), 200);
     (app, admin)
+}
+
+/// A shop whose revenue is its events', and who asks.
+async fn without_backend() -> (TestApp, Client) {
+    with_settings(json!({"revenue_from_events": true})).await
 }
 
 fn purchase(seq: u64, session: u128, more: Value) -> Value {
@@ -151,16 +155,7 @@ async fn sessions_of_before_take_over_what_their_events_say() {
 
 #[tokio::test]
 async fn a_purchase_late_in_a_long_session_is_told_with_the_day_on_which_it_happened() {
-    let app = app().await;
-    let admin = app.admin().await;
-    let change = json!({"settings": {"worker": {"session_life_hours": 90 * 24}}});
-    let changed = admin
-        .patch(app.url("/api/v1/sites/shop"))
-        .json(&change)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(changed.status(), 200);
+    let (app, admin) = with_settings(json!({"worker": {"session_life_hours": 90 * 24}})).await;
     // The id of an order's purchase is made with the session's start.
     let started = now() - TimeDelta::days(60);
     let session = json!({"id": id(1, 60 * 86_400_000), "started": started.timestamp_millis(), "visit": 4});
