@@ -299,17 +299,18 @@ impl Paths {
     /// The superuser's password, made on first use and readable by us alone.
     fn password(&self) -> anyhow::Result<Secret> {
         let file = self.directory.join("postgres-password");
-        let lost = !file.exists() && self.existing_version()?.is_some();
-        let password = match lost {
-            true => Secret::new(""),
-            false => crate::secret::read_or_make(&file, || hex(&rand::random::<[u8; 24]>()))?,
-        };
-        if password == Secret::new("") {
-            bail!(
-                "{} is {}, and with it the password that Postgres was made with; restore it from a backup of the data directory",
+        let lost = |how: &str| {
+            anyhow::anyhow!(
+                "{} is {how}, and with it the password that Postgres was made with; restore it from a backup of the data directory",
                 file.display(),
-                if lost { "missing" } else { "empty" },
-            );
+            )
+        };
+        if !file.exists() && self.existing_version()?.is_some() {
+            return Err(lost("missing"));
+        }
+        let password = crate::secret::read_or_make(&file, || hex(&rand::random::<[u8; 24]>()))?;
+        if password == Secret::new("") {
+            return Err(lost("empty"));
         }
         account::leave_to_owner(&self.directory, &file)?;
         Ok(password)
