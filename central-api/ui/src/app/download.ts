@@ -1,12 +1,13 @@
 // Links to files that the server makes.
 import * as api from "../api/client";
+import { isPlain } from "./router.svelte";
 
 /**
  * For such links: asks first whether somebody is still logged in, and has them log in where not. A browser tells of a file that was refused only
  * that it failed.
  */
 export async function download(event: MouseEvent & { currentTarget: HTMLAnchorElement }) {
-  if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (!isPlain(event)) return;
   event.preventDefault();
   const link = document.createElement("a");
   link.href = event.currentTarget.href;

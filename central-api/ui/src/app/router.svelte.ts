@@ -49,9 +49,12 @@ class Router {
 
 export const router = new Router();
 
+/** Whether a click on a link is an ordinary one: with others the reader asks for a new tab, a new window or a file. */
+export const isPlain = (event: MouseEvent) => event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+
 /** For links: goes there without loading the page anew, except where the reader asks for a new tab or window. */
 export function follow(event: MouseEvent & { currentTarget: HTMLAnchorElement }) {
-  if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (!isPlain(event)) return;
   event.preventDefault();
   router.go(event.currentTarget.pathname + event.currentTarget.search);
   // As after a page that was loaded: the reader goes on from its beginning, and a screen reader tells of it.
