@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use chrono::NaiveDate;
 use sqlx::PgConnection;
 
-use super::facts::Changed;
+use super::facts::{self, Changed};
 use crate::orders::identity::{ContactHash, ContactKind};
 use crate::statistics::customers::{OrderGroup, is_shared, join, unite};
 
@@ -186,19 +186,13 @@ pub async fn rejoin(
     Ok(touched)
 }
 
-/// Joins all orders of the site anew; the facts follow. Customers keep their numbers where they can.
+/// Joins all orders of the site that were set aside anew; the facts follow. Customers keep their numbers where they can.
 ///
 /// # Errors
 /// The database's.
 pub async fn rebuild(conn: &mut PgConnection, site_id: i32, blocked: &HashSet<ContactHash>) -> sqlx::Result<()> {
-    let rows = sqlx::query!(
-        r#"select customer_hash, email_hash, phone_hash, count(*) as "orders!" from orders
-        where site_id = $1 and coalesce(customer_hash, email_hash, phone_hash) is not null group by 1, 2, 3"#,
-        site_id
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let groups: Vec<OrderGroup> = rows
+    let groups: Vec<OrderGroup> = facts::contact_groups(&mut *conn)
+        .await?
         .into_iter()
         .map(|row| OrderGroup {
             contacts: [&row.customer_hash, &row.email_hash, &row.phone_hash]

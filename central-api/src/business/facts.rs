@@ -5,7 +5,7 @@ use sqlx::{PgConnection, PgExecutor};
 
 use crate::orders::identity::{ContactHash, ContactKind};
 
-/// An order whose facts changed, with what they were and are.
+/// An order whose facts were made anew, with what they were and are.
 #[derive(Debug)]
 #[expect(
     missing_docs,
@@ -42,7 +42,10 @@ impl Changed {
     }
 }
 
-/// Brings the facts of these orders up to date and answers those that changed.
+/// Brings the facts of these orders up to date and answers each with what they were and are.
+///
+/// Also those whose facts are as before: an order may be written between two statements, and is then found as it already is when its
+/// mark is worked off; and what is not in its facts, like its items, may have changed alone.
 ///
 /// # Errors
 /// The database's.
@@ -55,23 +58,12 @@ pub async fn refresh(conn: &mut PgConnection, site_id: i32, orders: &[String]) -
             f.referred_by as "old_referred_by?", n.referred_by as "new_referred_by?"
         from unnest($2::text[]) as k(order_id)
         left join order_facts f on f.site_id = $1 and f.order_id = k.order_id
-        left join order_facts_now n on n.site_id = $1 and n.order_id = k.order_id
-        where row(f.created_at, f.day, f.payment_status, f.purchase, f.revenue, f.discount, f.payment_method, f.sales_channel, f.stream,
-                f.customer_hash, f.email_hash, f.phone_hash, f.referred_by, f.referral_code, f.promo_code, f.utm_campaign, f.vip_tier,
-                f.subscription, f.subscription_active, f.loyalty_earned, f.loyalty_redeemed, f.session_first_seen, f.bot_reason,
-                f.utm_source, f.utm_medium, f.utm_content, f.utm_term, f.channel, f.country, f.city,
-                f.device_type, f.browser_name, f.os_name, f.landing_path)
-            is distinct from row(n.created_at, n.day, n.payment_status, n.purchase, n.revenue, n.discount, n.payment_method,
-                n.sales_channel, n.stream, n.customer_hash, n.email_hash, n.phone_hash, n.referred_by, n.referral_code, n.promo_code,
-                n.utm_campaign, n.vip_tier, n.subscription, n.subscription_active, n.loyalty_earned, n.loyalty_redeemed,
-                n.session_first_seen, n.bot_reason, n.utm_source, n.utm_medium, n.utm_content, n.utm_term, n.channel,
-                n.country, n.city, n.device_type, n.browser_name, n.os_name, n.landing_path)"#,
+        left join order_facts_now n on n.site_id = $1 and n.order_id = k.order_id"#,
         site_id,
         orders
     )
     .fetch_all(&mut *conn)
     .await?;
-    let written: Vec<String> = changed.iter().map(|order| order.order_id.clone()).collect();
     let gone: Vec<String> = changed
         .iter()
         .filter(|order| order.new_day.is_none())
@@ -107,7 +99,7 @@ pub async fn refresh(conn: &mut PgConnection, site_id: i32, orders: &[String]) -
             channel = excluded.channel, country = excluded.country, city = excluded.city, device_type = excluded.device_type,
             browser_name = excluded.browser_name, os_name = excluded.os_name, landing_path = excluded.landing_path",
         site_id,
-        &written
+        orders
     )
     .execute(&mut *conn)
     .await?;
@@ -154,8 +146,48 @@ pub async fn stale(
     .await
 }
 
-/// Makes every fact of the site anew, with the customers that `customer_contacts` says; in the order of time, so that the facts of some days
-/// lie together.
+/// Sets the site's orders aside as they are now, until the transaction ends: what a rebuild makes of them must be of the same orders,
+/// though others write them meanwhile.
+///
+/// # Errors
+/// The database's.
+pub async fn set_aside(conn: &mut PgConnection, site_id: i32) -> sqlx::Result<()> {
+    let sql = "create temp table order_facts_then on commit drop as select * from order_facts_now where site_id = $1";
+    sqlx::query(sql)
+        .bind(site_id)
+        .persistent(false)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query("analyze order_facts_then").execute(conn).await?;
+    Ok(())
+}
+
+/// A set of contacts that orders carry together.
+#[derive(Debug, sqlx::FromRow)]
+#[expect(missing_docs, reason = "the columns of order_facts, and how many orders carry just these")]
+pub struct ContactGroup {
+    pub customer_hash: Option<Vec<u8>>,
+    pub email_hash: Option<Vec<u8>>,
+    pub phone_hash: Option<Vec<u8>>,
+    pub orders: i64,
+}
+
+/// The contacts of the orders that were set aside.
+///
+/// # Errors
+/// The database's.
+pub async fn contact_groups(conn: &mut PgConnection) -> sqlx::Result<Vec<ContactGroup>> {
+    sqlx::query_as(
+        "select customer_hash, email_hash, phone_hash, count(*) as orders from order_facts_then
+        where coalesce(customer_hash, email_hash, phone_hash) is not null group by 1, 2, 3",
+    )
+    .persistent(false)
+    .fetch_all(conn)
+    .await
+}
+
+/// Makes every fact of the site anew from the orders that were set aside, with the customers that `customer_contacts` says; in the order
+/// of time, so that the facts of some days lie together.
 ///
 /// # Errors
 /// The database's.
@@ -163,14 +195,13 @@ pub async fn rebuild(conn: &mut PgConnection, site_id: i32) -> sqlx::Result<()> 
     sqlx::query!("delete from order_facts where site_id = $1", site_id)
         .execute(&mut *conn)
         .await?;
-    sqlx::query!(
+    sqlx::query(
         "with numbered as (
             select n.*, coalesce(c.customer_no, e.customer_no, p.customer_no) as customer_no
-            from order_facts_now n
+            from order_facts_then n
             left join customer_contacts c on c.site_id = n.site_id and c.contact_hash = n.customer_hash
             left join customer_contacts e on e.site_id = n.site_id and e.contact_hash = n.email_hash
             left join customer_contacts p on p.site_id = n.site_id and p.contact_hash = n.phone_hash
-            where n.site_id = $1
         )
         insert into order_facts (site_id, order_id, created_at, day, payment_status, purchase, revenue, discount, payment_method,
             sales_channel, stream, customer_hash, email_hash, phone_hash, referred_by, referral_code, promo_code, utm_campaign, vip_tier,
@@ -189,8 +220,8 @@ pub async fn rebuild(conn: &mut PgConnection, site_id: i32) -> sqlx::Result<()> 
                 and count(*) over (partition by customer_no, purchase, date_trunc('minute', created_at, 'UTC')) > 1
         from numbered
         order by created_at",
-        site_id
     )
+    .persistent(false)
     .execute(&mut *conn)
     .await?;
     Ok(())

@@ -44,7 +44,7 @@ impl Rules {
         let segments = &site.settings.customer_segments;
         Self {
             join: format!(
-                "4 {} {} {} {}",
+                "5 {} {} {} {}",
                 site.time_zone.name(),
                 site.currency,
                 hex(&list.finalize()[..16]),
@@ -268,6 +268,7 @@ async fn rebuild_in(
     // Marks first: what comes later is marked again and worked off afterwards.
     order_marks::clear(conn, site.id).await?;
     progress(Stage::Customers);
+    facts::set_aside(conn, site.id).await?;
     customers::rebuild(conn, site.id, &rules.blocked).await?;
     // The planner takes a site that was filled just now for empty, beside another whose rows it knows, and would join each of its
     // customers with each. So it is told what was written as soon as it is.

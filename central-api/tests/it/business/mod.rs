@@ -6,6 +6,7 @@ mod campaigns;
 mod customer_blocks;
 mod customers;
 mod figures;
+mod meanwhile;
 mod relations;
 
 use std::sync::Arc;
