@@ -71,6 +71,37 @@ fn every_operation_says_what_it_does_and_what_it_answers() {
     assert_eq!(ids.len(), all, "an operation's id stands twice");
 }
 
+/// Whether null is one of the values that a schema allows.
+fn allows_null(api: &Value, schema: &Value) -> bool {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return allows_null(api, api.pointer(reference.strip_prefix('#').unwrap()).unwrap());
+    }
+    let own = &schema["type"];
+    let listed = own
+        .as_array()
+        .is_some_and(|types| types.iter().any(|one| one == "null"));
+    let choices = schema["oneOf"].as_array();
+    own == "null" || listed || choices.is_some_and(|all| all.iter().any(|one| allows_null(api, one)))
+}
+
+#[test]
+fn no_value_is_described_by_two_of_the_schemas_of_which_one_must_fit() {
+    fn look(api: &Value, schema: &Value, place: &str) {
+        let choices = schema["oneOf"].as_array().into_iter().flatten();
+        let nulls = choices.filter(|one| allows_null(api, one)).count();
+        assert!(nulls < 2, "null fits {nulls} of them at {place}: {schema}");
+        match schema {
+            Value::Object(fields) => fields
+                .iter()
+                .for_each(|(name, of)| look(api, of, &format!("{place}/{name}"))),
+            Value::Array(all) => all.iter().for_each(|of| look(api, of, place)),
+            _ => {}
+        }
+    }
+    let api = serde_json::to_value(description()).unwrap();
+    look(&api, &api, "");
+}
+
 /// `(method, path with numbers for its names, operation)` of the whole description.
 fn operations(api: &Value) -> Vec<(reqwest::Method, String, &Value)> {
     let paths = api["paths"].as_object().unwrap();

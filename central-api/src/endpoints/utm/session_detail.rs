@@ -109,7 +109,7 @@ struct Action {
     /// Scroll depth in percent, time on page in seconds.
     amount: Option<i32>,
     /// Money.
-    value: Option<Figure>,
+    value: Figure,
     /// Currency of `value`; null: the site's.
     currency: Option<String>,
     /// Free properties.
@@ -217,7 +217,7 @@ impl From<db::Action> for Action {
             label: row.label,
             quantity: row.quantity,
             amount: row.amount,
-            value: row.value.map(Figure::from),
+            value: Figure(row.value),
             currency: row.currency,
             props: row.props,
         }
