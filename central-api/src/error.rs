@@ -38,6 +38,9 @@ pub enum ApiError {
     /// 409: it exists already, or its state does not allow it.
     #[error("{0}")]
     Conflict(String),
+    /// 408: the body was awaited for this many seconds.
+    #[error("the body did not arrive in full within {0} s")]
+    BodyTooSlow(u64),
     /// 413.
     #[error("{0}")]
     TooLarge(String),
@@ -94,6 +97,7 @@ impl ApiError {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "timed_out"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            Self::BodyTooSlow(_) => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::TooManyRequests(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),

@@ -32,6 +32,11 @@ use crate::telemetry;
 /// Bytes of a body that people and the worker's cron send; who takes more says so at the endpoint.
 const SMALL_BODY: usize = 256 * 1024;
 
+/// Bytes of a body that strangers send, such as a login.
+const STRANGERS_BODY: usize = 16 * 1024;
+/// How long the body of somebody may take of whom nothing is known before it is read.
+const STRANGERS_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Requests that wait for their turn are told to come back after this.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Requests of shops' backends that are answered at a time. What their events take of memory is limited by ingest itself.
@@ -84,8 +89,10 @@ fn edge() -> OpenApiRouter<AppState> {
     let routes = OpenApiRouter::new()
         .routes(routes!(cron::tick))
         .routes(routes!(worker_settings::serve))
-        .layer(DefaultBodyLimit::max(SMALL_BODY))
-        // caps its body itself, before and after decompression
+        .layer(middleware::from_fn(|request, next| {
+            body_first(SMALL_BODY, request, next)
+        }))
+        // caps its body itself, before and after decompression, and waits for it no longer than it wants
         .routes(routes!(ingest::batch));
     called_by(routes, caller::WORKER)
 }
@@ -109,12 +116,18 @@ fn people(config: &Config, state: Option<&AppState>) -> OpenApiRouter<AppState> 
         figures = figures.layer(middleware::from_fn_with_state(state.clone(), utm::reuse));
     }
     let group = Group::new(PEOPLE_AT_ONCE, config);
-    let routes = OpenApiRouter::new()
+    // Where nobody is known by a header, the body comes before a place is taken: who sends it slowly would keep the others out.
+    let strangers = OpenApiRouter::new()
         .routes(routes!(session::log_in, session::log_out, session::who_am_i))
-        .routes(routes!(session::list))
-        .routes(routes!(session::revoke))
         .routes(routes!(setup::state, setup::first_admin))
         .routes(routes!(setup::use_link))
+        .layer(middleware::from_fn_with_state(group.clone(), within))
+        .layer(middleware::from_fn(|request, next| {
+            body_first(STRANGERS_BODY, request, next)
+        }));
+    let routes = OpenApiRouter::new()
+        .routes(routes!(session::list))
+        .routes(routes!(session::revoke))
         .routes(routes!(account::change_password))
         .routes(routes!(users::list, users::invite))
         .routes(routes!(users::change, users::remove))
@@ -140,7 +153,8 @@ fn people(config: &Config, state: Option<&AppState>) -> OpenApiRouter<AppState> 
         .routes(routes!(site_check::check))
         .merge(called_by(figures.merge(analytics::routes()), caller::VIEWER))
         .layer(middleware::from_fn_with_state(group, within))
-        .layer(DefaultBodyLimit::max(SMALL_BODY));
+        .layer(DefaultBodyLimit::max(SMALL_BODY))
+        .merge(strangers);
     called_by(routes, caller::USER)
 }
 
@@ -210,6 +224,24 @@ async fn within(State(group): State<Group>, request: Request, next: Next) -> Res
         Ok(response) => response,
         Err(_) => ApiError::TimedOut.into_response(),
     }
+}
+
+/// Reads the body, of at most so many bytes, before anything is done for the request.
+async fn body_first(most: usize, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match tokio::time::timeout(STRANGERS_PATIENCE, axum::body::to_bytes(body, most)).await {
+        Ok(Ok(body)) => next.run(Request::from_parts(parts, body.into())).await,
+        Ok(Err(error)) if is_too_long(&error) => {
+            ApiError::TooLarge("the body is larger than this endpoint takes".into()).into_response()
+        }
+        // The connection broke, or what came is no body.
+        Ok(Err(_)) => ApiError::invalid("body", "did not arrive in full").into_response(),
+        Err(_) => ApiError::BodyTooSlow(STRANGERS_PATIENCE.as_secs()).into_response(),
+    }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>())
 }
 
 /// Refuses what another site makes a visitor's browser send: a request that changes something must come from the panel's own origin or

@@ -1,13 +1,11 @@
 //! Serving: everything a process does from ready to gone.
 
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use axum::serve::ListenerExt;
 use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::auth::password_link;
+use crate::connections::{self, Deadlines};
 use crate::db::{sites, users};
 use crate::installation::Installation;
 use crate::mail::run;
@@ -63,28 +62,20 @@ pub async fn run(installation: Installation) -> anyhow::Result<()> {
         tracing::warn!(link, "there is no admin yet; this link makes the first one");
     }
 
-    let mut asked = stopped.clone();
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let listener = listener.tap_io(|stream| {
-        // Answers are small: they must not wait to be joined with more.
-        let _ = stream.set_nodelay(true);
-    });
-    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
-        let _ = asked.wait_for(|stop| *stop).await;
-    });
-    let mut server = tokio::spawn(server.into_future());
+    let server = connections::serve(listener, router, Deadlines::default(), stopped);
+    let mut server = tokio::spawn(server);
 
     tokio::select! {
         signal = stop_signal() => tracing::info!(signal = signal?, "shutting down"),
         ended = &mut server => {
-            ended.context("the server's task ended")?.context("the server ended")?;
+            ended.context("the server's task ended")?;
         }
     }
     state.shutting_down.store(true, Ordering::Relaxed);
     let _ = stop.send(true);
     let patience = Duration::from_secs(u64::from(config.shutdown_timeout_seconds));
     match tokio::time::timeout(patience, &mut server).await {
-        Ok(ended) => ended.context("the server's task ended")?.context("the server ended")?,
+        Ok(ended) => ended.context("the server's task ended")?,
         Err(_) => {
             tracing::warn!("requests were still in flight when the time for a shutdown was over");
             server.abort();

@@ -173,6 +173,7 @@ fn answers_of_all(operation: &mut Operation) {
             with_body || with_parameters,
             "A parameter or the body cannot be read, or is not allowed; the message names the field.",
         ),
+        ("408", with_body, "The body took too long to arrive."),
         ("413", with_body, "The body is larger than this endpoint takes."),
         (
             "415",

@@ -31,6 +31,7 @@ mod server_events;
 mod session;
 mod site_check;
 mod sites;
+mod slow_clients;
 mod support;
 mod users;
 mod utm;

@@ -168,6 +168,7 @@ export const CODES: Record<string, Text> = {
   unsupported_media_type: { uk: "Такий вид файлу не приймається:", en: "This kind of file is not taken:" },
   too_many_requests: { uk: "Забагато запитів одразу. Спробуйте за кілька секунд.", en: "Too many requests at once. Try again in some seconds." },
   unavailable: { uk: "База даних зараз не відповідає. Спробуйте за кілька секунд.", en: "The database does not answer now. Try again in some seconds." },
+  body_too_slow: { uk: "Запит надходив занадто повільно. Перевірте з’єднання і спробуйте ще раз.", en: "The request took too long to arrive. Check the connection, and try again." },
   timed_out: { uk: "Запит тривав задовго, його припинено. Спробуйте коротший період.", en: "The request took too long and was given up. Try a shorter period." },
   internal: { uk: "Помилка на сервері.", en: "The server had an error." },
 };
