@@ -31,7 +31,7 @@ function printed(text, name) {
 /** Starts `central-api serve` on `port` and waits until it is ready. */
 export async function startCentre({ env, port, log, pidFile }) {
   const url = `http://127.0.0.1:${port}`;
-  const process = await start("central-api", CENTRAL_API, ["serve"], { env: { ...env, UD_LISTEN: `127.0.0.1:${port}` }, log, pidFile, ready: answers(`${url}/readyz`) });
+  const process = await start("central-api", CENTRAL_API, ["serve"], { env: { UD_PRIVATE_SHOPS: "true", ...env, UD_LISTEN: `127.0.0.1:${port}` }, log, pidFile, ready: answers(`${url}/readyz`) });
   return Object.assign(process, { url });
 }
 

@@ -60,6 +60,9 @@ settings! {
     request_timeout_seconds: u32 = "60", "UD_REQUEST_TIMEOUT_SECONDS";
     /// Seconds that a shutdown waits for requests in flight.
     shutdown_timeout_seconds: u32 = "25", "UD_SHUTDOWN_TIMEOUT_SECONDS";
+    /// Whether *Is it working* may visit a shop at an address that is not public (this machine, a private network): for trying out, and for
+    /// a shop that is served there. Without it nobody can use the panel to look around in your network.
+    private_shops: bool = "false", "UD_PRIVATE_SHOPS";
     /// Run due jobs (partitions, retention) in this process, on a timer. They also run when the worker's cron asks for them.
     run_jobs: bool = "true", "UD_RUN_JOBS";
     /// How reports leave: `smtp`, `file` (a `.eml` file a mail, for trying out), `console` or `none`.

@@ -28,6 +28,8 @@ pub struct Hop {
 pub enum Problem {
     /// Nothing answered.
     NotReached,
+    /// Its address is none of the public internet's, and was not connected to.
+    Private,
     /// Something answered that is not our worker.
     NotOurs(u16),
     /// The worker cannot use its settings.
@@ -97,6 +99,13 @@ impl Hop {
                 took_ms,
                 "Адреса не відповідає. Перевірте адресу магазину та DNS.",
                 "The address does not answer. Check the shop's address and its DNS.",
+            ),
+            Err(Problem::Private) => hop(
+                0,
+                false,
+                took_ms,
+                "Адреса магазину не публічна (цей комп’ютер або приватна мережа), тому перевірка до неї не звертається. Якщо магазин справді там, задайте UD_PRIVATE_SHOPS=true.",
+                "The shop's address is not a public one (this machine or a private network), so the check does not connect to it. If the shop is really there, set UD_PRIVATE_SHOPS=true.",
             ),
             Err(Problem::NotOurs(status)) => hop(
                 0,

@@ -3,6 +3,7 @@
 //! The visit looks like a person's, since anything else would be treated otherwise, and carries a source of its own by which the
 //! centre takes it for a bot's: it is kept and in no figure.
 
+mod address;
 mod follow;
 mod hop;
 mod visit;
@@ -46,7 +47,7 @@ pub async fn run(state: &AppState, site: &Site, url: &str) -> Report {
 }
 
 async fn walk(state: &AppState, site: &Site, url: &str, hops: &mut Vec<Hop>) -> Option<()> {
-    let client = match visit::client() {
+    let client = match visit::client(state.config.private_shops) {
         Ok(client) => client,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "no client for test visits");

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, LOCATION, SET_COOKIE, USER_AGENT};
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, RequestBuilder, Response, Url};
 use serde::Deserialize;
 use shared::source::is_within;
 
 use super::TEST_SOURCE;
+use super::address::{self, NotPublic, PublicOnly};
 use super::hop::{Page, Problem};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,25 +55,50 @@ pub fn choose_cryptography() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Follows no redirects by itself: each target is looked at first.
+/// Visits shops.
+pub struct Visitor {
+    client: Client,
+    private_shops: bool,
+}
+
+/// Follows no redirects by itself: each target is looked at first. Unless `private_shops`, it connects to no address that is not public.
 ///
 /// # Errors
 /// The system's, about certificates.
-pub fn client() -> anyhow::Result<Client> {
-    Client::builder()
+pub fn client(private_shops: bool) -> anyhow::Result<Visitor> {
+    let builder = Client::builder()
         .timeout(TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .context("making the client")
+        .redirect(reqwest::redirect::Policy::none());
+    let builder = match private_shops {
+        true => builder,
+        // A proxy would look names up itself.
+        false => builder.no_proxy().dns_resolver(PublicOnly),
+    };
+    let client = builder.build().context("making the client")?;
+    Ok(Visitor { client, private_shops })
+}
+
+impl Visitor {
+    /// A question to an address. Where a name leads is decided when it is looked up; an address that stands in the URL itself is not looked up.
+    fn get(&self, url: Url) -> Result<RequestBuilder, NotPublic> {
+        if !self.private_shops && address::of(&url).is_some_and(|ip| !address::is_public(ip)) {
+            return Err(NotPublic);
+        }
+        Ok(self.client.get(url))
+    }
 }
 
 /// Asks the worker how it is.
-pub async fn worker(client: &Client, url: &str, site: &str) -> Result<Health, Problem> {
+pub async fn worker(visitor: &Visitor, url: &str, site: &str) -> Result<Health, Problem> {
     let url = Url::parse(url)
         .and_then(|url| url.join(HEALTH))
         .map_err(|_| Problem::NotReached)?;
-    let answer = client.get(url).header(USER_AGENT, BROWSER).send().await;
-    let answer = answer.map_err(|_| Problem::NotReached)?;
+    let asked = visitor.get(url).map_err(|NotPublic| Problem::Private)?;
+    let answer = asked.header(USER_AGENT, BROWSER).send().await;
+    let answer = answer.map_err(|error| match address::was_refused(&error) {
+        true => Problem::Private,
+        false => Problem::NotReached,
+    })?;
     let status = answer.status().as_u16();
     let body = read(answer).await.ok_or(Problem::NotReached)?;
     let health: Health = serde_json::from_slice(&body).map_err(|_| Problem::NotOurs(status))?;
@@ -97,7 +123,7 @@ async fn read(mut answer: Response) -> Option<Vec<u8>> {
 }
 
 /// Opens the shop's page as a visitor who clicked a tagged link; follows redirects within the site.
-pub async fn page(client: &Client, url: &str, domains: &[String], campaign: &str) -> Page {
+pub async fn page(visitor: &Visitor, url: &str, domains: &[String], campaign: &str) -> Page {
     let Ok(mut url) = Url::parse(url) else {
         return Page::NotReached;
     };
@@ -106,8 +132,10 @@ pub async fn page(client: &Client, url: &str, domains: &[String], campaign: &str
         .append_pair("utm_medium", "test")
         .append_pair("utm_campaign", campaign);
     for _ in 0..=MAX_REDIRECTS {
-        let asked = client
-            .get(url.clone())
+        let Ok(asked) = visitor.get(url.clone()) else {
+            return Page::NotReached;
+        };
+        let asked = asked
             .header(USER_AGENT, BROWSER)
             .header(
                 ACCEPT,

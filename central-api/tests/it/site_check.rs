@@ -19,7 +19,7 @@ async fn shop(health: Value) -> String {
 }
 
 async fn app() -> (TestApp, reqwest::Client) {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(|config| config.private_shops = true).await;
     app.site("shop").await;
     let admin = app.admin().await;
     let change = json!({"domains": ["shop.example", "127.0.0.1"]});
@@ -72,6 +72,30 @@ async fn the_first_hop_that_fails_says_why_in_both_languages_and_ends_the_walk()
             "{report}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_public_is_not_connected_to_unless_the_operator_allows_it() {
+    let app = TestApp::start().await;
+    app.site("shop").await;
+    let admin = app.admin().await;
+    let hosts = ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "169.254.169.254"];
+    let changed = admin
+        .patch(app.url("/api/v1/sites/shop"))
+        .json(&json!({ "domains": hosts }));
+    assert_eq!(changed.send().await.unwrap().status(), 200);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for host in hosts {
+        let report = check(&app, &admin, json!({"url": format!("http://{host}:{port}/")}), 200).await;
+        let said = report["hops"][0]["en"].as_str().unwrap();
+        assert!(
+            said.contains("not a public one") && said.contains("UD_PRIVATE_SHOPS"),
+            "{host}: {report}"
+        );
+    }
+    let connected = tokio::time::timeout(std::time::Duration::from_millis(100), listener.accept()).await;
+    assert!(connected.is_err(), "somebody connected");
 }
 
 #[tokio::test]
