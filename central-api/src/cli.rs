@@ -57,6 +57,8 @@ enum Command {
     SetupEmailReports(commands::setup_email_reports::Args),
     /// What is kept of one visitor or customer: find it, export it, erase it.
     Privacy(commands::privacy::Args),
+    /// Take the secret as it is set now for the database's, where the one before is lost; says first what is lost with it.
+    AcceptSecret(commands::accept_secret::Args),
     /// Show every setting: what it is for, its value, its default. Secrets are hidden.
     Config,
     /// Print the API's description, OpenAPI 3.1.
@@ -107,6 +109,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Schedule(args) => commands::schedule::run(config, args).await,
             Command::SetupEmailReports(args) => commands::setup_email_reports::run(config, args).await,
             Command::Privacy(args) => commands::privacy::run(config, args).await,
+            Command::AcceptSecret(args) => commands::accept_secret::run(config, args).await,
             Command::Config => commands::config::run(&effective),
             Command::Openapi => commands::openapi::run(&config),
             Command::Postgres(args) => commands::postgres::run(config, args).await,

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::database;
 use crate::db::dead_letters::Wanted;
 use crate::db::users;
-use crate::installation::Installation;
+use crate::installation::{Fit, Installation, RIGHT_SECRET};
 use crate::mail::transport::{self, Transport};
 use crate::postgres::discover::SUPPORTED;
 
@@ -42,10 +42,7 @@ use Verdict::{Bad, Fine, Notice};
 /// When the database stops answering on the way.
 pub async fn examine(installation: &Installation, try_mail: bool) -> anyhow::Result<Vec<Finding>> {
     let config = &installation.config;
-    let mut findings = vec![Finding {
-        check: "secret",
-        verdict: secret(config),
-    }];
+    let mut findings = Vec::new();
     findings.extend(disk(config).map(|verdict| Finding { check: "disk", verdict }));
     let mut connection = PgConnection::connect_with(&installation.options).await?;
     for (check, verdict) in [
@@ -79,6 +76,7 @@ pub async fn examine(installation: &Installation, try_mail: bool) -> anyhow::Res
     });
     if complete {
         for (check, verdict) in [
+            ("secret", secret(installation, &pool).await?),
             ("sites", sites(&pool).await?),
             ("admins", admins(&pool).await?),
             ("keys", keys(&pool).await?),
@@ -101,14 +99,21 @@ pub async fn examine(installation: &Installation, try_mail: bool) -> anyhow::Res
     Ok(findings)
 }
 
-fn secret(config: &Config) -> Verdict {
-    match config.secret.expose().chars().count() {
-        0..32 => Bad(
+async fn secret(installation: &Installation, pool: &PgPool) -> sqlx::Result<Verdict> {
+    let fit = installation.fit(&mut *pool.acquire().await?).await?;
+    Ok(match (installation.config.secret.expose().chars().count(), fit) {
+        (_, Fit::Wrong) => Bad(installation.wrong_secret(), RIGHT_SECRET.into()),
+        (0..32, _) => Bad(
             "the installation's secret is shorter than 32 characters.".into(),
             "Set UD_SECRET to the output of `openssl rand -hex 32`.".into(),
         ),
-        length => Fine(format!("{length} characters.")),
-    }
+        (length, Fit::Right) => Fine(format!(
+            "{length} characters, and the one that the database was used with."
+        )),
+        (length, Fit::NotKnown) => Fine(format!(
+            "{length} characters; the next start of `serve` notes it as the database's."
+        )),
+    })
 }
 
 fn disk(config: &Config) -> Option<Verdict> {

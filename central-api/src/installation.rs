@@ -10,16 +10,39 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::database;
-use crate::db::sites;
+use crate::database::{self, Fault};
+use crate::db::{installation, sites};
 use crate::postgres::{Cluster, account};
 use crate::secret::{self, Secret, hex};
 use crate::state::AppState;
 
 /// How long a start waits for a database that is starting, too.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// What helps against a secret that is not the database's.
+pub const RIGHT_SECRET: &str = "Restore it from where it is kept, or name the database that belongs to it. If it is lost: `central-api accept-secret` says what is \
+     lost with it, and takes the one that is set now.";
 /// Holds the secret of an embedded installation, in its data directory.
 const SECRET_FILE: &str = "secret";
+
+/// What a start does in a database that knows no secret yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// Keeps its own: what serves has the right one, or nothing works.
+    Keep,
+    /// Keeps its own only while nothing was made with any: a command with a wrong one must not keep the service from starting.
+    Leave,
+}
+
+/// How the secret stands to the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// The database was used with it.
+    Right,
+    /// The database was used with another one.
+    Wrong,
+    /// The database knows none yet.
+    NotKnown,
+}
 
 /// A configuration with its secret, and a database that answers.
 pub struct Installation {
@@ -95,12 +118,13 @@ impl Installation {
     /// Brings the schema up to date and answers what handlers share, with the sites read.
     ///
     /// # Errors
-    /// The migration that failed, or the database's.
-    pub async fn state(&self) -> anyhow::Result<AppState> {
+    /// The migration that failed, a secret that is not the database's, or the database's.
+    pub async fn state(&self, unknown: Unknown) -> anyhow::Result<AppState> {
         let applied = database::migrate(&self.options).await?;
         if applied > 0 {
             tracing::info!(applied, "migrations applied");
         }
+        self.check_secret(unknown).await?;
         let pool = database::write_pool(&self.config, self.options.clone());
         let read_pool = database::read_pool(&self.config, self.options.clone())?;
         let state = AppState::new(
@@ -113,6 +137,62 @@ impl Installation {
         .context("starting the writers of events")?;
         state.sites.read(sites::all(&state.pool)).await?;
         Ok(state)
+    }
+
+    /// Refuses another secret than the one that the database was used with: contacts would be hashed otherwise, so that customers are not
+    /// found again, and workers would be refused, and nobody would be told.
+    async fn check_secret(&self, unknown: Unknown) -> anyhow::Result<()> {
+        let options = self.options.clone().disable_statement_logging();
+        let mut connection = PgConnection::connect_with(&options).await?;
+        let mut fit = self.fit(&mut connection).await?;
+        let keeps = match unknown {
+            Unknown::Keep => true,
+            Unknown::Leave => sites::none(&mut connection).await?,
+        };
+        if fit == Fit::NotKnown && keeps {
+            let kept = installation::keep_fingerprint(&mut connection, &self.config.secret.fingerprint()).await;
+            match kept {
+                Ok(()) => fit = self.fit(&mut connection).await?,
+                // A database that takes no writes now: the next start keeps it.
+                Err(error) if database::fault(&error) == Fault::Passing => {
+                    tracing::warn!(%error, "the secret's fingerprint was not kept");
+                }
+                Err(error) => return Err(error).context("keeping the secret's fingerprint"),
+            }
+        }
+        connection.close().await.ok();
+        match fit {
+            Fit::Wrong => bail!("{} {}", self.wrong_secret(), RIGHT_SECRET),
+            Fit::Right | Fit::NotKnown => Ok(()),
+        }
+    }
+
+    /// How the secret stands to the database, whose schema is up to date.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn fit(&self, db: &mut PgConnection) -> sqlx::Result<Fit> {
+        let known = installation::secret_fingerprint(db).await?;
+        Ok(match known {
+            None => Fit::NotKnown,
+            Some(known) if known == self.config.secret.fingerprint() => Fit::Right,
+            Some(_) => Fit::Wrong,
+        })
+    }
+
+    /// What is wrong with a secret that is not the database's, in a sentence.
+    pub fn wrong_secret(&self) -> String {
+        let place = match self.config.is_embedded() {
+            true => format!(
+                " (or, without it, {})",
+                self.config.data_dir.join(SECRET_FILE).display()
+            ),
+            false => String::new(),
+        };
+        format!(
+            "UD_SECRET{place} is not the secret that this database was used with: contacts would be hashed otherwise, so that customers are \
+             not found again, and workers would be refused."
+        )
     }
 
     /// Leaves the embedded Postgres; whoever leaves last stops it.
@@ -149,7 +229,7 @@ async fn refuse_new_secret(options: &PgConnectOptions, data_dir: &Path) -> anyho
     if used {
         let file = data_dir.join(SECRET_FILE);
         bail!(
-            "{} is missing, and with it the installation's secret; restore it from a backup, or set UD_SECRET to what it was. With another one (`openssl rand -hex 32`) the workers' keys must be made anew, and contacts that are known are not found again",
+            "{} is missing, and with it the installation's secret; restore it from a backup, or set UD_SECRET to what it was. If it is lost, set UD_SECRET to another one (`openssl rand -hex 32`); `central-api accept-secret` then says what is lost with it, and takes it",
             file.display(),
         );
     }

@@ -32,6 +32,13 @@ impl Secret {
         mac.finalize().into_bytes().into()
     }
 
+    /// By what it is known again: enough to tell a wrong secret from the right one, and of no other use.
+    pub fn fingerprint(&self) -> [u8; 8] {
+        let mut first = [0; 8];
+        first.copy_from_slice(&self.derive("fingerprint")[..8]);
+        first
+    }
+
     /// The secret that a site's worker signs batches with, as the 64 hex digits its configuration holds and its HMAC is keyed by.
     pub fn ingest_key(&self, key_id: &str) -> String {
         hex(&self.derive(&format!("ingest:{key_id}")))

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::auth::password_link;
 use crate::connections::{self, Deadlines};
 use crate::db::{sites, users};
-use crate::installation::Installation;
+use crate::installation::{Installation, Unknown};
 use crate::mail::run;
 use crate::postgres::Cluster;
 use crate::rollup::upkeep::{self, Take};
@@ -46,7 +46,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// What kept it from starting, in a sentence.
 pub async fn run(installation: Installation) -> anyhow::Result<()> {
     telemetry::metrics();
-    let state = installation.state().await?;
+    let state = installation.state(Unknown::Keep).await?;
     let config = state.config.clone();
     let listener = TcpListener::bind(config.listen)
         .await

@@ -4,6 +4,7 @@ mod output;
 
 use output::note;
 
+pub mod accept_secret;
 pub mod config;
 pub mod create_admin;
 pub mod create_key;
@@ -35,7 +36,7 @@ use sqlx::migrate::MigrateError;
 
 use crate::config::Config;
 use crate::error::ApiError;
-use crate::installation::{Installation, PATIENCE};
+use crate::installation::{Installation, PATIENCE, Unknown};
 use crate::site::Site;
 use crate::state::AppState;
 
@@ -91,7 +92,7 @@ pub async fn with_state<T>(
     work: impl AsyncFnOnce(&AppState) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let installation = Installation::open_existing(config, PATIENCE).await?;
-    let done = match installation.state().await {
+    let done = match installation.state(Unknown::Leave).await {
         Ok(state) => {
             let done = work(&state).await;
             state.pool.close().await;

@@ -14,6 +14,7 @@ pub mod events;
 pub mod exchange_rates;
 pub mod import_progress;
 pub mod ingest_keys;
+pub mod installation;
 pub mod jobs;
 pub mod order_marks;
 pub mod orders;

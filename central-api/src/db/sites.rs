@@ -43,6 +43,16 @@ pub async fn insert(db: impl PgExecutor<'_>, site: &NewSite<'_>) -> sqlx::Result
     .await
 }
 
+/// Whether there is no site at all.
+///
+/// # Errors
+/// The database's.
+pub async fn none(db: impl PgExecutor<'_>) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(r#"select not exists (select from sites) as "none!""#)
+        .fetch_one(db)
+        .await
+}
+
 /// What to change of a site; `None` leaves a field as it is.
 pub struct Fields<'a> {
     /// Name for people.

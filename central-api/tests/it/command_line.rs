@@ -319,6 +319,97 @@ async fn a_schedule_that_cannot_be_is_refused_with_the_name_of_what_is_wrong() {
     }
 }
 
+/// Runs a command with another secret than that of these tests.
+async fn with_other_secret(db: &TestDb, arguments: &[&str]) -> (bool, String, String) {
+    let mut command = program(db, arguments);
+    command.env("UD_SECRET", "quite another secret, which has enough characters as well");
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn another_secret_than_the_one_that_the_database_was_used_with_is_refused_until_it_is_accepted() {
+    let db = TestDb::new().await;
+    // Whatever brings the schema up to date may do so with any secret: it hashes and signs nothing.
+    assert!(with_other_secret(&db, &["migrate"]).await.0);
+    ok(&db, &["create-site", "shop"]).await;
+    ok(&db, &["create-key", "--kind", "ingest"]).await;
+    for arguments in [
+        &["list-keys"][..],
+        &["create-key", "--kind", "ingest"],
+        &["serve"],
+        &["update-analytics"],
+    ] {
+        let (succeeded, said, told) = with_other_secret(&db, arguments).await;
+        assert!(!succeeded && said.is_empty(), "{arguments:?}: {said}");
+        for says in ["UD_SECRET is not the secret", "Restore it", "accept-secret"] {
+            assert!(told.contains(says), "{arguments:?}: {told}");
+        }
+        assert!(!told.contains("quite another secret"), "{told}");
+    }
+    let (succeeded, said, _) = with_other_secret(&db, &["doctor"]).await;
+    assert!(
+        !succeeded && said.contains("PROBLEM secret: UD_SECRET is not the secret"),
+        "{said}"
+    );
+    assert!(with_other_secret(&db, &["migrate"]).await.0);
+
+    // On purpose: first it says what is lost.
+    let (succeeded, said, told) = with_other_secret(&db, &["accept-secret"]).await;
+    assert!(!succeeded && told.contains("--yes"), "{said}{told}");
+    assert!(said.contains("1 ingest key") && said.contains("contacts"), "{said}");
+    ok(&db, &["list-keys"]).await;
+    let (succeeded, said, told) = with_other_secret(&db, &["accept-secret", "--yes"]).await;
+    assert!(succeeded && said.contains("create-key --kind ingest"), "{said}{told}");
+    assert!(with_other_secret(&db, &["list-keys"]).await.0);
+    let (succeeded, _, told) = run(&db, &["list-keys"]).await;
+    assert!(!succeeded && told.contains("UD_SECRET is not the secret"), "{told}");
+    let (succeeded, said, _) = with_other_secret(&db, &["accept-secret", "--yes"]).await;
+    assert!(succeeded && said.contains("already"), "{said}");
+    let kept: String = sqlx::query_scalar("select string_agg(i::text, '') from installation i")
+        .fetch_one(&db.pool)
+        .await
+        .unwrap();
+    assert!(kept.len() < 80, "no more than what tells one from another: {kept}");
+}
+
+#[tokio::test]
+async fn an_installation_of_before_takes_the_secret_of_its_next_serve_and_of_no_other_command() {
+    let db = TestDb::new().await;
+    ok(&db, &["create-site", "shop"]).await;
+    sqlx::query("delete from installation").execute(&db.pool).await.unwrap();
+    // A command with a wrong secret must not keep the service from starting.
+    assert!(with_other_secret(&db, &["list-keys"]).await.0);
+    let (_, said, _) = run(&db, &["doctor"]).await;
+    assert!(said.contains("ok      secret:"), "{said}");
+    // Several processes start at once.
+    let both = futures_util::future::join(Serving::start(&db), Serving::start(&db)).await;
+    drop(both);
+    let rows: i64 = sqlx::query_scalar("select count(*) from installation")
+        .fetch_one(&db.pool)
+        .await
+        .unwrap();
+    assert_eq!(rows, 1);
+    let (succeeded, _, told) = with_other_secret(&db, &["list-keys"]).await;
+    assert!(!succeeded && told.contains("UD_SECRET is not the secret"), "{told}");
+
+    // A database that takes no writes now is served as ever, with the secret that it knows and while it knows none.
+    let read_only = format!("alter database {} set default_transaction_read_only = on", db.name);
+    sqlx::query(sqlx::AssertSqlSafe(read_only))
+        .execute(&db.pool)
+        .await
+        .unwrap();
+    drop(Serving::start(&db).await);
+    sqlx::raw_sql("begin read write; delete from installation; commit")
+        .execute(&db.pool)
+        .await
+        .unwrap();
+    drop(Serving::start(&db).await);
+}
+
 #[tokio::test]
 async fn a_country_that_there_is_not_makes_no_site() {
     let db = TestDb::new().await;

@@ -248,6 +248,7 @@ export const actions: Record<string, Text> = {
   "user.reset_password": { uk: "Створено посилання для пароля", en: "Password link made" },
   "user.set_password": { uk: "Пароль задано за посиланням", en: "Password set by link" },
   "user.first_admin": { uk: "Створено першого адміністратора", en: "First admin made" },
+  "installation.accept_secret": { uk: "Прийнято інший секрет", en: "Another secret accepted" },
   "api_key.create": { uk: "Створено ключ API", en: "API key made" },
   "api_key.revoke": { uk: "Відкликано ключ API", en: "API key revoked" },
   "ingest_key.create": { uk: "Створено ключ воркера", en: "Worker's key made" },
