@@ -24,21 +24,17 @@ pub const CONVERSIONS: [Action; 5] = [
 /// Rows of a page: how many, after skipping how many.
 pub type Page = (i64, i64);
 
-/// From events `e` of people with these actions in the scope, and the condition on them. `joined`: with their sessions `s`.
-fn from_events(sql: &mut QueryBuilder<Postgres>, scope: &Scope, actions: &[Action], joined: bool) {
-    sql.push(" from events e");
+/// From events `e` of people with these actions in the scope, with their sessions `s`, and the condition on them. Whose an event is, the
+/// session says where there is one, as in every other figure: it may have shown itself after the event.
+fn from_events(sql: &mut QueryBuilder<Postgres>, scope: &Scope, actions: &[Action]) {
     let filtered = scope.filters.iter().next().is_some();
-    if joined || filtered {
-        sql.push(if filtered { " join" } else { " left join" });
-        sql.push(
-            " sessions s on s.site_id = e.site_id and s.visitor_id = e.visitor_id and s.session_id = e.session_id",
-        );
-    }
+    sql.push(" from events e")
+        .push(if filtered { " join" } else { " left join" });
+    sql.push(" sessions s on s.site_id = e.site_id and s.visitor_id = e.visitor_id and s.session_id = e.session_id");
     sql.push(" where e.site_id = ").push_bind(scope.site.id);
     let codes: Vec<i16> = actions.iter().map(|action| action.code()).collect();
-    sql.push(" and e.bot_reason is null and e.action = any(")
-        .push_bind(codes)
-        .push(")");
+    sql.push(" and (case when s.session_id is null then e.bot_reason else s.bot_reason end) is null");
+    sql.push(" and e.action = any(").push_bind(codes).push(")");
     sql.push(" and e.occurred_at < ").push_bind(scope.period.to);
     // Events lie in months by when their id was made. That is never further from when they happened than events may be old, but for an order's
     // purchase or lead, whose id is made with the session's start.
@@ -86,7 +82,7 @@ pub fn page_views_statement(scope: &Scope, by_day: bool, page: Option<Page>) -> 
         ", e.path as page, count(*) as views, count(distinct e.visitor_id) as visitors, count(distinct e.session_id) as sessions, \
          count(*) over () as total_rows",
     );
-    from_events(&mut sql, scope, &[Action::PageView], false);
+    from_events(&mut sql, scope, &[Action::PageView]);
     sql.push(" group by 1, 2 order by 1, views desc, page");
     if let Some((limit, offset)) = page {
         sql.push(" limit ").push_bind(limit);
@@ -140,7 +136,7 @@ pub fn conversions_statement(scope: &Scope, actions: &[Action], page: Option<Pag
         "select e.event_id, e.occurred_at, e.action, e.visitor_id, e.session_id, e.order_id, e.value, e.currency, s.utm_source, \
          s.utm_medium, s.utm_campaign",
     );
-    from_events(&mut sql, scope, actions, true);
+    from_events(&mut sql, scope, actions);
     sql.push(" order by e.occurred_at desc, e.event_id desc");
     if let Some((limit, offset)) = page {
         sql.push(" limit ").push_bind(limit);
@@ -183,7 +179,7 @@ pub struct ConversionCount {
 /// The database's.
 pub async fn conversion_counts(pool: &PgPool, scope: &Scope, actions: &[Action]) -> sqlx::Result<Vec<ConversionCount>> {
     let mut sql = QueryBuilder::new("select e.action, count(*) as events, count(distinct e.session_id) as sessions");
-    from_events(&mut sql, scope, actions, false);
+    from_events(&mut sql, scope, actions);
     sql.push(" group by e.action");
     sql.build_query_as().persistent(false).fetch_all(pool).await
 }

@@ -241,6 +241,104 @@ async fn page_views_and_conversions_are_those_of_the_views_of_the_database() {
     );
 }
 
+/// Views and carts as the endpoints tell them, by page and by kind.
+async fn told(shop: &Shop, filter: &str) -> Value {
+    let pages = shop
+        .get(&format!("/api/v1/analytics/page-views?period=week{filter}"))
+        .await;
+    let carts = shop
+        .get(&format!("/api/v1/analytics/conversion-events?period=week{filter}"))
+        .await;
+    let listed: Vec<&Value> = carts["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| &row["event_id"])
+        .collect();
+    assert_eq!(carts["total_rows"].as_u64(), Some(listed.len() as u64));
+    json!({"pages": pages["pages"], "carts": carts["event_types"][0]})
+}
+
+#[tokio::test]
+async fn events_are_people_s_where_their_session_is_and_by_themselves_where_it_is_not_known() {
+    let shop = shop_with_sessions().await;
+    shop.execute("create table events_of_this_test partition of events default")
+        .await;
+    // A session of a person, two that turned out to be machines' later, and one of a person whose event looked like a machine's; and an event
+    // of a person and of a machine whose sessions are gone.
+    for (number, (session, machine)) in [
+        (100_u128, false),
+        (103, false),
+        (109, false),
+        (106, true),
+        (900, false),
+        (901, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for (offset, action) in [(0, 1_i16), (50, 3)] {
+            sqlx::query(
+                "insert into events (site_id, visitor_id, event_id, minted_at, session_id, occurred_at, action, origin, visit_no, points,
+                    bot_reason, path)
+                values ($1, $2, $3, $4, $2, $4, $5, 1, 1, 1, $6, '/tee')",
+            )
+            .bind(shop.site.id)
+            .bind(Uuid::from_u128(session))
+            .bind(Uuid::from_u128(9_000 + offset + number as u128))
+            .bind(now() - TimeDelta::hours(1))
+            .bind(action)
+            .bind(machine.then_some(1_i16))
+            .execute(&shop.app.db.pool)
+            .await
+            .unwrap();
+        }
+    }
+    shop.execute(
+        "update sessions set bot_reason = 7 where session_id in
+        ('00000000-0000-0000-0000-000000000067', '00000000-0000-0000-0000-00000000006d')",
+    )
+    .await;
+    // Every other figure's way: by the session.
+    let people: Vec<Uuid> = sqlx::query_scalar(
+        "select session_id from sessions where bot_reason is null and session_id in (select session_id from events) order by 1",
+    )
+    .fetch_all(&shop.app.db.pool)
+    .await
+    .unwrap();
+    assert_eq!(people, [100, 106].map(Uuid::from_u128));
+    let expected = |count: u64| {
+        json!({"pages": [{"page": "/tee", "views": count, "visitors": count, "sessions": count}],
+            "carts": {"event_type": "add_to_cart", "events": count, "sessions": count}})
+    };
+    assert_eq!(
+        told(&shop, "").await,
+        expected(3),
+        "of two people, and of one whose session is gone"
+    );
+    assert_eq!(told(&shop, "&utm_source=ig").await, expected(2));
+    let by_sql: (i64, i64) = sqlx::query_as(
+        "select (select sum(view_count)::bigint from page_view_analytics), (select count(*) from conversion_events)",
+    )
+    .fetch_one(&shop.app.db.pool)
+    .await
+    .unwrap();
+    assert_eq!(by_sql, (3, 3));
+    for (relation, rows) in [("page-views", 1), ("conversion-events", 3)] {
+        let url = format!("/api/v1/analytics/export?period=week&locale=en&type={relation}");
+        let file = shop
+            .client
+            .get(shop.app.url(&url))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        assert_eq!(file.lines().count(), rows + 1, "{file}");
+    }
+}
+
 #[tokio::test]
 async fn the_view_of_customers_says_what_depends_on_today() {
     let shop = shop_with_sessions().await;
