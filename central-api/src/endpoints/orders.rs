@@ -487,7 +487,8 @@ pub async fn put_rates(
 ) -> Result<Json<RatesAnswer>, ApiError> {
     let site = key.site(&state.sites, Scope::Orders)?;
     let body = body.map_err(|_| ApiError::TooLarge("a body has at most 2 MiB".into()))?;
-    let list: Vec<&RawValue> = serde_json::from_slice(&body).map_err(|error| unreadable(&error.to_string()))?;
+    let list: Vec<&RawValue> = serde_json::from_slice(&body)
+        .map_err(|error| unreadable(&format!("it must be a list of {{currency, day, rate}}: {error}")))?;
     let mut rates = Vec::with_capacity(list.len());
     for (index, raw) in list.iter().enumerate() {
         let rate = Record::from_json(raw.get())

@@ -9,6 +9,7 @@ use shared::limits::{MAX_PATH_CHARS, MAX_PROPS_BYTES, MAX_UTM_CHARS};
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::currency;
 use crate::db::sessions::{self, Found};
 use crate::db::{customer_contacts, visitor_contacts};
 use crate::ingest::known_sessions::KnownSessions;
@@ -111,6 +112,15 @@ impl ServerEvent {
             FieldError::invalid("action", format_args!("must be one of {}", allowed.join(", ")))
         })?;
         let text = |field: &str| record.text(field, MAX_UTM_CHARS);
+        // Here too, where no session is looked at yet: an event of somebody unknown is counted without its value, and a wrong currency would
+        // first be refused with the first customer who is known.
+        let currency = text("currency")?;
+        if currency
+            .as_deref()
+            .is_some_and(|code| !currency::is_known(&code.trim().to_ascii_uppercase()))
+        {
+            return Err(FieldError::invalid("currency", currency::ALLOWED));
+        }
         Ok(Self {
             visitor_id: record.uuid("visitor_id")?,
             session_id: record.uuid("session_id")?,
@@ -133,7 +143,7 @@ impl ServerEvent {
                 product: record.id("product_id", MAX_UTM_CHARS)?,
                 quantity: record.whole("quantity", i32::MAX as u32)?,
                 value: record.money("value")?.map(|value| value.to_string()),
-                currency: text("currency")?,
+                currency,
                 order: record.id("order_id", MAX_UTM_CHARS)?,
                 amount: record.whole("amount", i32::MAX as u32)?,
                 label: text("label")?,

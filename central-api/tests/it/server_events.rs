@@ -390,6 +390,11 @@ async fn a_refusal_names_the_field_as_the_shop_sent_it() {
             json!({"action": "lead", "session_id": session, "currency": "hryvnia"}),
             Some("currency"),
         ),
+        // Also of somebody who is not known: it would be refused with the first who is.
+        (
+            json!({"action": "lead", "email": "nobody@example.com", "currency": "UA"}),
+            Some("currency"),
+        ),
         (json!({"action": "custom", "session_id": session}), Some("name")),
         (json!("x"), None),
         (json!({"action": "lead", "valu": 1}), Some("valu")),
