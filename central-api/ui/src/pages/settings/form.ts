@@ -15,12 +15,3 @@ export function pairs(text: string): Record<string, string> {
 
 /** The other way round. */
 export const asLines = (map: Record<string, string>): string => Object.entries(map).map(([value, name]) => `${value} = ${name}`).join("\n");
-
-/**
- * What of the fields is other than it was. Only that is saved: a form that stood open while somebody else changed a field would put that back
- * with everything else.
- */
-export function changes<T extends object>(before: T, after: T): Partial<T> {
-  const isOther = (key: string) => JSON.stringify(before[key as keyof T]) !== JSON.stringify(after[key as keyof T]);
-  return Object.fromEntries(Object.entries(after).filter(([key]) => isOther(key))) as Partial<T>;
-}
