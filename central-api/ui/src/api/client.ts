@@ -23,6 +23,8 @@ export class ApiError extends Error {
     readonly field: string | null = null,
     /** Names the request in the server's log. */
     readonly requestId: string | null = null,
+    /** How long to wait before asking again, in seconds, where the server says it. */
+    readonly retryAfter: number | null = null,
   ) {
     super(message);
   }
@@ -50,8 +52,19 @@ async function taken<T>(asked: Promise<{ data?: T; error?: unknown; response: Re
   const { data, error, response } = await asked;
   if (response.ok) return data as T;
   if (response.status === 401 && !login && before === sessionsSoFar) loggedOut();
-  const detail = (error as Partial<Schemas["ErrorBody"]> | undefined)?.error;
-  throw new ApiError(response.status, detail?.code ?? UNKNOWN, detail?.message ?? `${response.status} ${response.statusText}`, detail?.field ?? null, response.headers.get("x-request-id"));
+  throw refusal(response, error);
+}
+
+function refusal({ status, statusText, headers }: Response, body: unknown): ApiError {
+  const detail = (body as Partial<Schemas["ErrorBody"]> | undefined)?.error;
+  const wait = Number.parseInt(headers.get("retry-after") ?? "", 10);
+  return new ApiError(status, detail?.code ?? UNKNOWN, detail?.message ?? `${status} ${statusText}`, detail?.field ?? null, headers.get("x-request-id"), Number.isNaN(wait) ? null : wait);
+}
+
+/** A file that the server makes, as it begins to come. */
+export function file(url: string, signal: AbortSignal): Promise<Response> {
+  const asked = fetch(url, { signal }).then(async (response) => ({ data: response, error: response.ok ? undefined : await response.json().catch(() => undefined), response }));
+  return taken(asked);
 }
 
 // ── account ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -62,8 +75,6 @@ export async function logIn(body: Schemas["Login"]) {
   sessionsSoFar += 1;
   return me;
 }
-/** The same of who works here: when it is nobody any more, the login comes. */
-export const stillIn = () => taken(client.GET("/api/v1/session"));
 /** A session that has ended meanwhile is left as well. */
 export const logOut = () => taken(client.DELETE("/api/v1/session"), { login: true }).catch((error: unknown) => {
   if (!(error instanceof ApiError && error.status === 401)) throw error;

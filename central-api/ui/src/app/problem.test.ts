@@ -115,3 +115,11 @@ test("why something that arrived was not stored is said in the reader's language
   expect(letterProblem({ code: "invalid_json", message: "expected value at line 1 column 1" })).toBe("Сервер не зрозумів запит.");
   for (const code of Object.keys(CODES)) expect(letterProblem({ code, message: "words of the server" })).not.toContain("words");
 });
+
+test("where the server says how long to wait, it is said", () => {
+  const error = (status: number, code: string, retryAfter: number | null) => ({ status, code, message: "try again", field: null, requestId: null, retryAfter }) as never;
+  expect(problem(error(429, "too_many_requests", 10))).toMatch(/^Забагато запитів одразу\. Спробуйте за 10\sс\.$/);
+  expect(problem(error(429, "too_many_requests", 90))).toMatch(/за 2\sхв\.$/);
+  expect(problem(error(503, "unavailable", 5))).toMatch(/за 5\sс\.$/);
+  expect(problem(error(429, "too_many_requests", null))).toMatch(/за кілька секунд\.$/);
+});

@@ -1,8 +1,8 @@
 // What the server refused, in the reader's language.
 import { UNKNOWN, type ApiError } from "../api/client";
-import { CODES, FIELDS, REQUEST, ROW_REASONS, SENTENCES } from "../texts/problems";
+import { CODES, FIELDS, REQUEST, ROW_REASONS, SENTENCES, WAITS } from "../texts/problems";
 import { shell } from "../texts/shell";
-import { t, type Text } from "./language.svelte";
+import { language, t, type Text } from "./language.svelte";
 
 /** The text of a field: its path's last part that is known, without places in lists. */
 function ofField(path: string): Text | undefined {
@@ -14,8 +14,14 @@ function ofField(path: string): Text | undefined {
     .find((text) => text !== undefined);
 }
 
+/** A time to wait: seconds, or minutes begun where it is longer than one. */
+function timeOf(seconds: number): string {
+  const [unit, value] = seconds > 60 ? (["minute", Math.ceil(seconds / 60)] as const) : (["second", seconds] as const);
+  return new Intl.NumberFormat(language.current, { style: "unit", unit, unitDisplay: "short" }).format(value);
+}
+
 /** A sentence for people; the server's own words, which are English, where nothing better is known. */
-export function problem({ status, code, message, field, requestId }: ApiError): string {
+export function problem({ status, code, message, field, requestId, retryAfter }: Omit<ApiError, "name">): string {
   if (status === 0) return t(shell.unreachable);
   // Read once one is logged in again.
   if (status === 401) return t(shell.notDone);
@@ -25,6 +31,8 @@ export function problem({ status, code, message, field, requestId }: ApiError): 
   if (sentence) return t(sentence);
   // Not the server's own answer but that of something in between, which has no words for people.
   if (code === UNKNOWN) return t(shell.between, { status });
+  const wait = WAITS[code];
+  if (wait && retryAfter != null) return t(wait, { wait: timeOf(retryAfter) });
   const known = CODES[code];
   if (!known) return message;
   const said = t(known);

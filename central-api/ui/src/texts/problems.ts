@@ -173,5 +173,11 @@ export const CODES: Record<string, Text> = {
   internal: { uk: "Помилка на сервері.", en: "The server had an error." },
 };
 
+/** The same where the server says how long to wait. */
+export const WAITS: Record<string, Text> = {
+  too_many_requests: { uk: "Забагато запитів одразу. Спробуйте за {wait}.", en: "Too many requests at once. Try again in {wait}." },
+  unavailable: { uk: "База даних зараз не відповідає. Спробуйте за {wait}.", en: "The database does not answer now. Try again in {wait}." },
+};
+
 /** For support: under which number the server's log has it. */
 export const REQUEST: Text = { uk: "Номер запиту: {id}.", en: "Request: {id}." };

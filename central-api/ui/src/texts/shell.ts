@@ -1,5 +1,5 @@
 // Words of the frame around every page.
-import type { Text } from "../app/language.svelte";
+import type { Plural, Text } from "../app/language.svelte";
 
 export const shell = {
   skip: { uk: "До вмісту", en: "Skip to content" },
@@ -24,9 +24,16 @@ export const shell = {
   loading: { uk: "Завантаження…", en: "Loading…" },
   retry: { uk: "Спробувати ще", en: "Try again" },
   failed: { uk: "Не вдалося завантажити.", en: "This could not be loaded." },
+  pageFailed: { uk: "Сторінку не вдалося завантажити.", en: "The page could not be loaded." },
+  noFile: { uk: "Файл не завантажено.", en: "The file was not downloaded." },
   unreachable: { uk: "Сервер не відповідає. Перевірте з'єднання.", en: "The server does not answer. Check the connection." },
   between: { uk: "Сервер зараз недоступний (відповідь {status}). Спробуйте за хвилину.", en: "The server cannot be reached now (it was answered {status}). Try again in a minute." },
   notDone: { uk: "Сеанс тим часом завершився, тож цього не зроблено. Спробуйте ще раз.", en: "The session had ended meanwhile, so this was not done. Try again." },
+  unvaluedOfAll: { uk: "Це число за всіма замовленнями періоду: фільтри сторінки тут не діють.", en: "That is of all orders of the period: the page's filters do not hold here." },
+  unvaluedWhat: {
+    uk: "Що робити: передайте курс валюти за дні цих замовлень (PUT /api/v1/exchange-rates) або надсилайте його із замовленням (поле rate), і суми перерахуються самі.",
+    en: "What to do: store the currency's rate for the days of these orders (PUT /api/v1/exchange-rates), or send it with the order (field rate); the sums follow by themselves.",
+  },
   sortBy: { uk: "Упорядкувати: {what}", en: "Sort by: {what}" },
   total: { uk: "Разом", en: "Total" },
   search: { uk: "Пошук", en: "Search" },
@@ -49,3 +56,16 @@ export const shell = {
     en: "Make one on the server: central-api create-site shop --name \"My shop\" --domain shop.example",
   },
 } as const satisfies Record<string, Text>;
+
+/** How many purchases are in no sum. */
+export const UNVALUED: Plural = {
+  uk: {
+    one: "{n} покупка в іншій валюті не має курсу, тож її грошей у доході немає.",
+    few: "{n} покупки в іншій валюті не мають курсу, тож їхніх грошей у доході немає.",
+    many: "{n} покупок в іншій валюті не мають курсу, тож їхніх грошей у доході немає.",
+  },
+  en: {
+    one: "{n} purchase in another currency has no exchange rate, so its money is not in the revenue.",
+    other: "{n} purchases in another currency have no exchange rate, so their money is not in the revenue.",
+  },
+};
