@@ -40,6 +40,8 @@ pub struct Period {
     pub from: Option<DateTime<Utc>>,
     /// First instant that is no longer in it, UTC.
     pub to: DateTime<Utc>,
+    /// Until when it is over: now, where it is not yet; else `to`.
+    pub over_to: DateTime<Utc>,
     /// First local day; none: from the beginning.
     pub first_day: Option<NaiveDate>,
     /// Last local day.
@@ -80,6 +82,7 @@ impl Period {
                 name,
                 from: Some(start_of_day(first, zone)),
                 to: now,
+                over_to: now,
                 first_day: Some(first),
                 last_day: today,
                 zone,
@@ -103,7 +106,7 @@ impl Period {
                 if last < first {
                     return Err(ApiError::invalid("end_date", "end_date must not lie before start_date"));
                 }
-                Ok(Self::of_days(first, last, zone))
+                Ok(Self::of_days(first, last, zone).until(now))
             }
             (Some("today"), None, None) => Ok(last_days(PeriodName::Today, 1)),
             (Some("week"), None, None) => Ok(last_days(PeriodName::Week, 7)),
@@ -112,6 +115,7 @@ impl Period {
                 name: PeriodName::AllTime,
                 from: None,
                 to: now,
+                over_to: now,
                 first_day: None,
                 last_day: now.with_timezone(&zone).date_naive(),
                 zone,
@@ -126,15 +130,25 @@ impl Period {
         }
     }
 
-    /// Whole local days, both included.
+    /// Whole local days that are over, both included.
     pub fn of_days(first: NaiveDate, last: NaiveDate, zone: Tz) -> Self {
+        let to = start_of_day(last + Days::new(1), zone);
         Self {
             name: PeriodName::Custom,
             from: Some(start_of_day(first, zone)),
-            to: start_of_day(last + Days::new(1), zone),
+            to,
+            over_to: to,
             first_day: Some(first),
             last_day: last,
             zone,
+        }
+    }
+
+    /// The same, of which no more is over than until now.
+    pub fn until(self, now: DateTime<Utc>) -> Self {
+        Self {
+            over_to: self.to.min(now),
+            ..self
         }
     }
 
@@ -164,6 +178,7 @@ impl Period {
             name: self.name,
             from: self.from,
             to: self.to,
+            over_to: self.over_to,
             start_date: self.first_day,
             end_date: self.last_day,
             time_zone: self.zone.name(),
@@ -180,6 +195,9 @@ pub struct PeriodAnswer {
     pub from: Option<DateTime<Utc>>,
     /// First instant after it, UTC.
     pub to: DateTime<Utc>,
+    /// Until when it is over, UTC: now, where the period has not ended, else `to`. An hour, day, week or month of it that ends later is
+    /// not whole yet.
+    pub over_to: DateTime<Utc>,
     /// First local day; null: from the beginning.
     pub start_date: Option<NaiveDate>,
     /// Last local day, included.
@@ -261,6 +279,28 @@ mod tests {
             (january.first_day, january.last_day),
             (Some(ymd(2026, 1, 1)), ymd(2026, 1, 31))
         );
+    }
+
+    #[test]
+    fn a_period_is_over_until_now_and_one_that_has_ended_until_its_end() {
+        let now = at("2026-11-20T10:00:00Z");
+        let over_to = |period, start, end| {
+            Period::parse(period, start, end, Tz::Europe__Kyiv, now)
+                .unwrap()
+                .describe()
+                .over_to
+        };
+        for period in PeriodName::ALLOWED {
+            assert_eq!(over_to(Some(period), None, None), now, "{period}");
+        }
+        assert_eq!(over_to(None, Some("2026-11-01"), Some("2026-11-20")), now);
+        assert_eq!(
+            over_to(None, Some("2026-11-01"), Some("2026-11-19")),
+            at("2026-11-19T22:00:00Z")
+        );
+        let running = Period::parse(Some("week"), None, None, Tz::Europe__Kyiv, now).unwrap();
+        let before = running.previous().unwrap();
+        assert_eq!(before.over_to, before.to);
     }
 
     #[test]

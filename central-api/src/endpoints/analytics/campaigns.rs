@@ -19,7 +19,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Json, Path};
 use crate::reports::figure::Figure;
 use crate::reports::filter::Filters;
-use crate::reports::period::Period;
+use crate::reports::period::{Period, PeriodAnswer};
 use crate::reports::scope::{AttributionDate, Bots, Scope};
 use crate::reports::sql::Question;
 use crate::reports::table;
@@ -186,6 +186,8 @@ pub struct CampaignDetail {
     /// Which orders and sessions count: dimension → values as they would be asked for again; empty: all.
     #[schema(value_type = BTreeMap<String, Vec<String>>)]
     filters: Filters,
+    /// Its days so far; its first alone where that is still to come.
+    period: PeriodAnswer,
     /// The campaign, and what it brought in all.
     campaign: CampaignView,
     #[serde(flatten)]
@@ -556,10 +558,13 @@ pub async fn show(Path(id): Path<String>, mut asked: Asked) -> Result<Json<Campa
     )?;
     let ([row], sessions) = (row, sessions.into_iter().next().unwrap_or_default());
     let days = in_days(days, &sessions, row.budget, among.is_filtered());
+    let last = row.end_day.map_or(today, |end| end.min(today)).max(row.start_day);
+    let period = Period::of_days(row.start_day, last, site.time_zone).until(asked.now);
     Ok(Json(CampaignDetail {
         site: site.key.clone(),
         currency: site.currency.clone(),
         filters: asked.filters.clone(),
+        period: period.describe(),
         campaign: view(row, among.is_filtered()),
         sessions: CampaignSessions::sum(sessions.values()),
         days,

@@ -36,7 +36,6 @@ export const business = {
   vipOrdersAbout: { uk: "Покупки з рівнем VIP.", en: "Purchases with a VIP tier." },
   subscriptionOrders: { uk: "За підпискою", en: "Subscription" },
   subscriptionOrdersAbout: { uk: "Покупки за підпискою.", en: "Purchases of a subscription." },
-  unvalued: { uk: "Без курсу: {n}. Ці замовлення в іншій валюті не входять у суми.", en: "Without an exchange rate: {n}. These orders in another currency are in no sum." },
   trend: { uk: "Дохід за днями", en: "Revenue by day" },
   trendAbout: { uk: "За днем замовлення.", en: "By the day of the order." },
   newAndReturning: { uk: "Нові й повторні", en: "New and returning" },
