@@ -50,12 +50,21 @@ for (const [bucket, words] of [["hour", "неповна година"], ["day", 
   });
 }
 
+test("the changes of a period that is not over are said to be against a whole one", async () => {
+  page = await open(browser, shop.url, "/?period=today");
+  assert.match(await page.locator("#figures .running").innerText(), /^Період ще триває: дані до .+, а порівняно з повним попереднім періодом\.$/);
+  await page.goto("/?period=all_time");
+  await settled(page);
+  assert.equal(await page.locator("#figures .running").count(), 0, "nothing is compared");
+});
+
 test("of days that are over none is dashed, and days to come have no figure", async () => {
   page = await open(browser, shop.url, "/?period=week");
   const { period } = await ask(page, "/api/utm/compare", { period: "week" });
   const near = (days) => new Date(Date.parse(`${period.end_date}T00:00:00Z`) + days * 86_400_000).toISOString().slice(0, 10);
   await page.goto(`/?start_date=${near(-6)}&end_date=${near(-1)}`);
   await settled(page);
+  assert.equal(await page.locator("#figures .running").count(), 0);
   const over = await chart("#over-time [data-series=sessions]");
   assert.equal(over.points.length, 6);
   assert.deepEqual([over.dashed, over.legend, over.points.filter((name) => name.includes("неповний"))], [false, null, []]);

@@ -4,6 +4,9 @@ import { time } from "../app/format.svelte";
 import { t } from "../app/language.svelte";
 import { charts, IN_PART } from "../texts/charts";
 
+/** Without the year, which the chart tells. */
+export const SHORT = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" } as const;
+
 /** A point of a bucket that starts so: its figure, and in words that the bucket is covered in part. */
 export function covers(start: string, bucket: Bucket, period: Covered, value: number | null): { value: number | null; part?: string } {
   switch (covered(start, bucket, period)) {
@@ -19,5 +22,5 @@ export function covers(start: string, bucket: Bucket, period: Covered, value: nu
 /** The legend of what is dashed; none where nothing is. */
 export function legend(points: readonly { part?: string }[], { over_to }: Covered): string | undefined {
   const part = points.find((point) => point.part !== undefined)?.part;
-  return part && t(charts.dashed, { what: part, when: time(over_to) });
+  return part && t(charts.dashed, { what: part, when: time(over_to, SHORT) });
 }

@@ -57,6 +57,10 @@ export const dispatcher = {
   },
   before: { uk: "було {value}", en: "was {value}" },
   noChange: { uk: "немає з чим порівняти", en: "nothing to compare with" },
+  stillRunning: {
+    uk: "Період ще триває: дані до {when}, а порівняно з повним попереднім періодом.",
+    en: "The period is not over: data until {when}, compared with the whole period before.",
+  },
   firstSteps: {
     uk: "Даних ще немає. Поставте воркер на маршрут магазину, відкрийте посилання з utm_source і поверніться сюди: сесія з'явиться за кілька секунд.",
     en: "There is no data yet. Put the worker on the shop's route, open a link with utm_source and come back: the session appears within seconds.",
