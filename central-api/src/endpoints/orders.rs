@@ -513,18 +513,19 @@ pub async fn put_rates(
     }
     let now = state.clock.now();
     let mut tx = state.pool.begin().await?;
+    // No order is valued meanwhile: one that is stored without its rate would not be seen here, and never be woken.
+    let stored = sites::lock(&mut *tx, site.id).await?.site()?;
     // Rates are in units of the site's currency. Which one their sender meant, when another process has just changed it, nobody knows.
-    let (currency, zone) = sites::keep_valuation(&mut *tx, site.id).await?;
-    if currency != site.currency {
+    if stored.currency != site.currency {
         return Err(ApiError::Conflict(format!(
-            "the site's currency was just changed to {currency}; send rates in units of it in some seconds"
+            "the site's currency was just changed to {}; send rates in units of it in some seconds",
+            stored.currency
         )));
     }
-    let zone = zone.parse().unwrap_or(site.time_zone);
     let changed = exchange_rates::upsert(&mut tx, site.id, &rates).await?;
     let mut woken = 0;
     for (currency, day) in &changed {
-        if let Some(times) = reach(*day, zone) {
+        if let Some(times) = reach(*day, stored.time_zone) {
             woken += orders::wake_following_rate(&mut *tx, site.id, currency, times, now).await?;
         }
     }

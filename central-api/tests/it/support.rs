@@ -248,6 +248,11 @@ impl TestApp {
 
 /// Whether some connection to this database comes to wait for a lock before `other` is over.
 pub async fn waits_for_a_lock<T>(pool: &PgPool, other: &tokio::task::JoinHandle<T>) -> bool {
+    wait_for_locks(pool, 1, other).await
+}
+
+/// Whether so many connections to this database come to wait for locks before `other` is over.
+pub async fn wait_for_locks<T>(pool: &PgPool, connections: i64, other: &tokio::task::JoinHandle<T>) -> bool {
     while !other.is_finished() {
         let waiting: i64 = sqlx::query_scalar(
             "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
@@ -255,7 +260,7 @@ pub async fn waits_for_a_lock<T>(pool: &PgPool, other: &tokio::task::JoinHandle<
         .fetch_one(pool)
         .await
         .unwrap();
-        if waiting > 0 {
+        if waiting >= connections {
             return true;
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod linking;
+mod meanwhile;
 mod money;
 mod states;
 
