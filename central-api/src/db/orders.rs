@@ -329,8 +329,12 @@ pub async fn session_money(
     .await
 }
 
-/// Writes the sums onto the sessions; `money` is sorted by key.
-pub async fn set_session_money(conn: &mut PgConnection, site_id: i32, money: &[SessionMoney]) -> sqlx::Result<()> {
+/// Writes the sums onto the sessions, and answers of which they changed, with when each began; `money` is sorted by key.
+pub async fn set_session_money(
+    conn: &mut PgConnection,
+    site_id: i32,
+    money: &[SessionMoney],
+) -> sqlx::Result<Vec<(Uuid, DateTime<Utc>)>> {
     let visitors: Vec<Uuid> = money.iter().map(|row| row.visitor_id).collect();
     let sessions: Vec<Uuid> = money.iter().map(|row| row.session_id).collect();
     let orders: Vec<i32> = money.iter().map(|row| row.orders).collect();
@@ -338,13 +342,14 @@ pub async fn set_session_money(conn: &mut PgConnection, site_id: i32, money: &[S
     let paid: Vec<i32> = money.iter().map(|row| row.paid_orders).collect();
     let unvalued: Vec<i32> = money.iter().map(|row| row.unvalued_orders).collect();
     let revenue: Vec<Decimal> = money.iter().map(|row| row.revenue).collect();
-    sqlx::query!(
+    let changed = sqlx::query!(
         "update sessions s set orders = k.orders, lead_orders = k.leads, paid_orders = k.paid, unvalued_orders = k.unvalued, revenue = k.revenue
         from unnest($2::uuid[], $3::uuid[], $4::integer[], $5::integer[], $6::integer[], $7::integer[], $8::numeric[])
             as k(visitor_id, session_id, orders, leads, paid, unvalued, revenue)
         where s.site_id = $1 and s.visitor_id = k.visitor_id and s.session_id = k.session_id
             and (s.orders, s.lead_orders, s.paid_orders, s.unvalued_orders, s.revenue)
-                is distinct from (k.orders, k.leads, k.paid, k.unvalued, k.revenue)",
+                is distinct from (k.orders, k.leads, k.paid, k.unvalued, k.revenue)
+        returning s.visitor_id, s.first_seen",
         site_id,
         &visitors,
         &sessions,
@@ -354,9 +359,12 @@ pub async fn set_session_money(conn: &mut PgConnection, site_id: i32, money: &[S
         &unvalued,
         &revenue
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(())
+    Ok(changed
+        .into_iter()
+        .map(|row| (row.visitor_id, row.first_seen))
+        .collect())
 }
 
 /// What an order takes from a session.

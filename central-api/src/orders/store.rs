@@ -341,7 +341,10 @@ async fn write(
                 })
             })
             .collect();
-        orders::set_session_money(conn, site.id, &money).await?;
+        // In which hour the session is summed up it knows best: an order's copy is as old as the last look at it.
+        for (visitor, first_seen) in orders::set_session_money(conn, site.id, &money).await? {
+            marks.insert((visitor, hour(first_seen)), ());
+        }
     }
     let ordered: BTreeSet<(Uuid, Uuid)> = known
         .iter()

@@ -1,9 +1,10 @@
 //! What others write while an order is stored.
 
-use chrono::TimeDelta;
+use chrono::{DurationRound, TimeDelta};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::Shop;
+use super::{Shop, uuid};
 use crate::support::{wait_for_locks, waits_for_a_lock};
 
 /// Holds whoever stores an order when it has written the row, until the transaction ends.
@@ -37,4 +38,31 @@ async fn a_rate_that_comes_while_an_order_is_stored_reaches_that_order() {
     shop.wait(TimeDelta::hours(2));
     shop.refresh().await;
     assert_eq!(shop.get("meanwhile").await["revenue"], "4800.0000");
+}
+
+#[tokio::test]
+async fn a_session_that_loses_an_order_is_summed_up_anew_in_the_hour_in_which_it_begins_by_now() {
+    let shop = Shop::open().await;
+    for (visitor, session) in [(1, 11), (2, 22)] {
+        shop.session(visitor, session, TimeDelta::minutes(90), None).await;
+    }
+    let order = |session: u128, minute: u32| {
+        json!({"order_id": "moved", "session_id": uuid(session), "total": 100, "payment_status": "paid",
+            "updated_at": format!("2026-11-20T09:{minute:02}:00Z")})
+    };
+    shop.ok(order(11, 0)).await;
+    // A late event tells that the session began earlier, and leaves marks of its own, which are worked off.
+    let began: chrono::DateTime<chrono::Utc> = sqlx::query_scalar(
+        "update sessions set first_seen = first_seen - interval '3 hours' where session_id = $1 returning first_seen",
+    )
+    .bind(Uuid::from_u128(11))
+    .fetch_one(&shop.app.db.pool)
+    .await
+    .unwrap();
+    shop.marks().await;
+    shop.ok(order(22, 1)).await;
+    assert_eq!(shop.money(11).await.0, 0);
+    let hour = began.duration_trunc(TimeDelta::hours(1)).unwrap();
+    let marks = shop.marks().await;
+    assert!(marks.contains(&(Uuid::from_u128(1), hour)), "{marks:?}");
 }
