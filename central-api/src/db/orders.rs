@@ -286,9 +286,12 @@ pub struct SessionMoney {
     pub unvalued_orders: i32,
     /// In the site's currency; orders without a rate are left out.
     pub revenue: Decimal,
+    /// Whether the session is there.
+    pub here: bool,
 }
 
-/// Takes the locks under which these sessions' sums are made, until the transaction ends.
+/// Takes the locks under which these sessions' sums are made, until the transaction ends. Who erases sessions holds them too: an order
+/// that was linked to one meanwhile finds it gone.
 ///
 /// A row lock would not do: a sum in the same statement may be older than the lock it waited for, and several rows cannot be locked
 /// at once on a distributed table. 1,024 locks a site keep the lock table small.
@@ -320,7 +323,9 @@ pub async fn session_money(
             (count(*) filter (where payment_status = 'prepaid'))::integer as "lead_orders!",
             (count(*) filter (where payment_status in ('paid', 'partially_refunded')))::integer as "paid_orders!",
             (count(*) filter (where payment_status in ('paid', 'partially_refunded') and revenue is null))::integer as "unvalued_orders!",
-            least(coalesce(sum(revenue), 0), 99999999999999.9999) as "revenue!"
+            least(coalesce(sum(revenue), 0), 99999999999999.9999) as "revenue!",
+            exists (select 1 from sessions s where s.site_id = $1 and s.visitor_id = orders.visitor_id and s.session_id = orders.session_id)
+                as "here!"
         from orders where site_id = $1 and session_id = any($2) and visitor_id is not null group by visitor_id, session_id"#,
         site_id,
         sessions

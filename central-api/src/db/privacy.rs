@@ -126,13 +126,14 @@ pub async fn count_events(db: impl PgExecutor<'_>, site_id: i32, visitors: &[Uui
     .await
 }
 
-/// Deletes the events of these visitors; how many.
+/// Deletes the events of these visitors whose session is gone; how many.
 ///
 /// # Errors
 /// The database's.
 pub async fn delete_events(db: impl PgExecutor<'_>, site_id: i32, visitors: &[Uuid]) -> sqlx::Result<u64> {
     let done = sqlx::query!(
-        "delete from events where site_id = $1 and visitor_id = any($2)",
+        "delete from events e where e.site_id = $1 and e.visitor_id = any($2) and not exists (
+           select 1 from sessions s where s.site_id = e.site_id and s.visitor_id = e.visitor_id and s.session_id = e.session_id)",
         site_id,
         visitors,
     )
@@ -152,7 +153,7 @@ pub struct DeletedSession {
     pub ua_hash: Option<i64>,
 }
 
-/// Deletes the sessions of these visitors.
+/// Deletes these sessions of these visitors.
 ///
 /// # Errors
 /// The database's.
@@ -160,12 +161,14 @@ pub async fn delete_sessions(
     db: impl PgExecutor<'_>,
     site_id: i32,
     visitors: &[Uuid],
+    sessions: &[Uuid],
 ) -> sqlx::Result<Vec<DeletedSession>> {
     sqlx::query_as!(
         DeletedSession,
-        "delete from sessions where site_id = $1 and visitor_id = any($2) returning visitor_id, first_seen, ua_hash",
+        "delete from sessions where site_id = $1 and visitor_id = any($2) and session_id = any($3) returning visitor_id, first_seen, ua_hash",
         site_id,
         visitors,
+        sessions,
     )
     .fetch_all(db)
     .await
@@ -265,6 +268,20 @@ pub async fn contact_rows(
         site_id,
         visitors,
         contacts,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Other people's orders that these contacts referred, sorted.
+///
+/// # Errors
+/// The database's.
+pub async fn referred(db: impl PgExecutor<'_>, site_id: i32, contacts_hex: &[String]) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        "select order_id from orders where site_id = $1 and extra ->> 'referred_by' = any($2) order by order_id",
+        site_id,
+        contacts_hex,
     )
     .fetch_all(db)
     .await

@@ -39,6 +39,23 @@ pub async fn lock_later(db: &mut PgConnection, site_id: i32) -> sqlx::Result<()>
     Ok(())
 }
 
+/// Adds marks for the hours of every session of these visitors, some of which were deleted. The last statement of its transaction.
+///
+/// # Errors
+/// The database's.
+pub async fn insert_all_of(db: &mut PgConnection, site_id: i32, visitors: &[Uuid]) -> sqlx::Result<()> {
+    lock_later(db, site_id).await?;
+    sqlx::query!(
+        "insert into rollup_marks (site_id, visitor_id, hour)
+         select distinct site_id, visitor_id, date_trunc('hour', first_seen, 'UTC') from sessions where site_id = $1 and visitor_id = any($2)",
+        site_id,
+        visitors
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Adds marks for the hours of the same visitors' sessions that began after the given ones (site, visitor, session): what their rollups
 /// tell about returns depends on where, and with what values, earlier sessions stand. The last statement of its transaction.
 ///

@@ -32,8 +32,8 @@ pub struct Stored {
 /// Why a transaction must be tried again, or cannot be.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Another transaction made one of the orders at the same time.
-    #[error("another transaction made one of the orders at the same time")]
+    /// Another transaction made one of the orders at the same time, or deleted a session that one was to be linked to.
+    #[error("another transaction made one of the orders at the same time, or deleted its session")]
     Raced,
     /// The database's.
     #[error(transparent)]
@@ -327,6 +327,15 @@ async fn write(
             .into_iter()
             .map(|sum| ((sum.visitor_id, sum.session_id), sum))
             .collect();
+        let session_of = |row: &OrderRow| row.visitor_id.zip(row.session_id);
+        let gone = known.iter().chain(&new).any(|row| {
+            let before = before.get(&row.order_id).and_then(session_of);
+            let key = session_of(row).filter(|key| before != Some(*key));
+            key.and_then(|key| sums.get(&key)).is_some_and(|sum| !sum.here)
+        });
+        if gone {
+            return Err(StoreError::Raced);
+        }
         let money: Vec<SessionMoney> = sessions
             .keys()
             .map(|key| {
@@ -338,6 +347,7 @@ async fn write(
                     paid_orders: 0,
                     unvalued_orders: 0,
                     revenue: Decimal::ZERO,
+                    here: false,
                 })
             })
             .collect();

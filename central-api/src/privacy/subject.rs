@@ -35,7 +35,7 @@ pub struct Who {
 }
 
 /// A visitor or customer, in what the tables know them by.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Subject {
     /// A customer: orders lose their contacts too.
     pub is_customer: bool,

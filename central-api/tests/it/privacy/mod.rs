@@ -1,5 +1,7 @@
 //! Finding, exporting and erasing a person, on the real application: after an erasure no table holds anything of theirs.
 
+mod meanwhile;
+
 use central_api::auth::{Role, Scope};
 use central_api::rollup::upkeep;
 use chrono::TimeDelta;
