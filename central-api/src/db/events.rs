@@ -57,6 +57,44 @@ pub async fn insert(db: &mut PgConnection, events: &[&EventRecord]) -> sqlx::Res
         .collect())
 }
 
+/// Where an event is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Stored {
+    /// The event.
+    pub event_id: Uuid,
+    /// Whose.
+    pub visitor_id: Uuid,
+    /// In which session.
+    pub session_id: Uuid,
+    /// When it happened, UTC.
+    pub occurred_at: DateTime<Utc>,
+    /// In which visit.
+    pub visit_no: i16,
+}
+
+/// Those of these events (visitor, event, the time in its id) that are stored.
+///
+/// # Errors
+/// The database's.
+pub async fn stored(
+    db: impl PgExecutor<'_>,
+    site_id: i32,
+    keys: &[(Uuid, Uuid, DateTime<Utc>)],
+) -> sqlx::Result<Vec<Stored>> {
+    sqlx::query_as!(
+        Stored,
+        "select e.event_id, e.visitor_id, e.session_id, e.occurred_at, e.visit_no
+         from unnest($2::uuid[], $3::uuid[], $4::timestamptz[]) as k (visitor_id, event_id, minted_at)
+         join events e on e.site_id = $1 and e.visitor_id = k.visitor_id and e.event_id = k.event_id and e.minted_at = k.minted_at",
+        site_id,
+        keys.iter().map(|key| key.0).bind_iter() as _,
+        keys.iter().map(|key| key.1).bind_iter() as _,
+        keys.iter().map(|key| key.2).bind_iter() as _,
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// An imported page view or registration.
 #[derive(Debug)]
 pub struct KnownEvent {

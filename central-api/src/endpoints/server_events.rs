@@ -216,6 +216,7 @@ pub async fn receive(
                 None => Unsaid {
                     occurred_at: now,
                     random: rand::random(),
+                    replayed: false,
                 },
             };
             ServerEvent::read(&Record::from_json(raw)?, &identifier, now, unsaid)

@@ -10,10 +10,11 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::currency;
+use crate::db::events::Stored;
 use crate::db::sessions::{self, Found};
-use crate::db::{customer_contacts, visitor_contacts};
+use crate::db::{customer_contacts, events as db_events, visitor_contacts};
 use crate::ingest::known_sessions::KnownSessions;
-use crate::orders::identity::{Contacts, Identifier};
+use crate::orders::identity::{ContactHash, Contacts, Identifier};
 use crate::record::{FieldError, Record};
 use crate::site::Site;
 
@@ -44,6 +45,10 @@ pub struct ServerEvent {
     event: Event,
     /// The id with its time is the shop's own; else the time is that of `occurred_at`.
     has_own_id: bool,
+    /// It has the same id each time it comes.
+    is_known_again: bool,
+    /// It was kept as a dead letter, and comes from there.
+    is_replayed: bool,
     /// From the request header `X-UD-Visitor`.
     pub visitor_id: Option<Uuid>,
     /// From the request header `X-UD-Session`.
@@ -61,6 +66,8 @@ pub struct Unsaid {
     pub occurred_at: DateTime<Utc>,
     /// Makes its id.
     pub random: [u8; 10],
+    /// It was kept as a dead letter, and comes from there.
+    pub replayed: bool,
 }
 
 impl Unsaid {
@@ -69,6 +76,7 @@ impl Unsaid {
         Self {
             occurred_at: received_at,
             random: hashed(&format!("dead letter {number} {}", received_at.timestamp_micros())),
+            replayed: true,
         }
     }
 }
@@ -88,6 +96,7 @@ impl ServerEvent {
         let given_at = record.time("occurred_at", now)?;
         let occurred_at = given_at.unwrap_or(unsaid.occurred_at);
         let key = record.id("event_id", MAX_UTM_CHARS)?;
+        let is_known_again = key.is_some() || unsaid.replayed;
         let own_id = key
             .as_deref()
             .and_then(|key| Uuid::try_parse(key).ok())
@@ -131,6 +140,8 @@ impl ServerEvent {
             ),
             occurred_at,
             has_own_id: own_id.is_some(),
+            is_known_again,
+            is_replayed: unsaid.replayed,
             event: Event {
                 id,
                 at: occurred_at.timestamp_millis(),
@@ -198,6 +209,17 @@ fn hashed(key: &str) -> [u8; 10] {
     bytes
 }
 
+impl From<Stored> for Found {
+    fn from(event: Stored) -> Self {
+        Self {
+            visitor_id: event.visitor_id,
+            session_id: event.session_id,
+            first_seen: event.occurred_at,
+            visit_count: event.visit_no,
+        }
+    }
+}
+
 /// How an event's session was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -237,13 +259,15 @@ pub async fn places(
     let by_id = known
         .find(site.id, events.iter().filter_map(|event| event.session_id))
         .await?;
-    // An event that names its session and its visitor opens the session if nobody knows it: no statement could change that.
+    // An event that names its session and its visitor opens the session if nobody knows it: no statement could change that. A replayed one
+    // may have been stored before its session was known.
     let open: Vec<&&ServerEvent> = events
         .iter()
         .filter(|event| {
-            event
-                .session_id
-                .is_none_or(|id| event.visitor_id.is_none() && !by_id.contains_key(&id))
+            event.is_replayed
+                || event
+                    .session_id
+                    .is_none_or(|id| event.visitor_id.is_none() && !by_id.contains_key(&id))
         })
         .collect();
     let hashes: Vec<Vec<u8>> = open
@@ -258,6 +282,27 @@ pub async fn places(
         let shared = Box::pin(customer_contacts::shared(&mut connection, site.id, &hashes)).await?;
         let own: Vec<Vec<u8>> = hashes.into_iter().filter(|hash| !shared.contains(hash)).collect();
         Box::pin(visitor_contacts::visitors(&mut connection, site.id, &own)).await?
+    };
+    let of_contacts = |event: &ServerEvent| -> Vec<Uuid> {
+        let of_hash = |hash: ContactHash| by_contact.iter().filter(move |(of, _)| of[..] == hash[..]);
+        let found = event.contacts.hashes().flat_map(|(_, hash)| of_hash(hash));
+        found.map(|(_, visitor)| *visitor).collect()
+    };
+    // Who has a contact changes; where the event was stored when it came before does not.
+    let keys: Vec<(Uuid, Uuid, DateTime<Utc>)> = open
+        .iter()
+        .filter(|event| event.is_known_again)
+        .filter_map(|event| {
+            let minted_at = minted_at_ms(event.event.id).and_then(DateTime::from_timestamp_millis)?;
+            let key = move |visitor| (visitor, event.event.id, minted_at);
+            Some(of_contacts(event).into_iter().map(key))
+        })
+        .flatten()
+        .collect();
+    let stored = if keys.is_empty() {
+        Vec::new()
+    } else {
+        Box::pin(db_events::stored(pool, site.id, &keys)).await?
     };
     let mut visitors: Vec<Uuid> = open
         .iter()
@@ -285,7 +330,15 @@ pub async fn places(
         .iter()
         .map(|event| {
             let at = event.occurred_at;
-            let place = |session, by| Ok(Place { session, by });
+            let place = |session: Option<Found>, by| {
+                let of = |found: &Found, stored: &Stored| found.visitor_id == stored.visitor_id;
+                let mut before = stored.iter().filter(|stored| stored.event_id == event.event.id);
+                let same = before.clone().any(|stored| session.as_ref().is_some_and(|found| of(found, stored)));
+                Ok(match before.next().filter(|_| !same) {
+                    Some(stored) => Place { session: Some(Found::from(*stored)), by: FoundBy::Contact },
+                    None => Place { session, by },
+                })
+            };
             if let Some(id) = event.session_id {
                 let sessions = by_id.get(&id).map_or(&[][..], Vec::as_slice);
                 let own = sessions.iter().find(|found| event.visitor_id.is_none_or(|visitor| visitor == found.visitor_id));
@@ -301,11 +354,7 @@ pub async fn places(
             if let Some(found) = event.visitor_id.and_then(|visitor| latest(&|of| of == visitor, at)) {
                 return place(Some(found), FoundBy::Visitor);
             }
-            let theirs: Vec<Uuid> = event
-                .contacts
-                .hashes()
-                .flat_map(|(_, hash)| by_contact.iter().filter(move |(of, _)| of[..] == hash[..]).map(|(_, visitor)| *visitor))
-                .collect();
+            let theirs = of_contacts(event);
             if let Some(found) = latest(&|of| theirs.contains(&of), at) {
                 return place(Some(found), FoundBy::Contact);
             }

@@ -42,6 +42,7 @@ fn unsaid() -> Unsaid {
     Unsaid {
         occurred_at: now(),
         random: [7; 10],
+        replayed: false,
     }
 }
 

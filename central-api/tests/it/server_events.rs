@@ -322,6 +322,61 @@ async fn a_replay_whose_outcome_was_not_noted_stores_the_same_event_again() {
     assert_eq!(one::<i64>(&app, "select count(*) from events").await, 2);
 }
 
+/// Makes the visitor of a session known by an e-mail.
+async fn known_by_email(app: &TestApp, session: u128) {
+    let client = client(app).await;
+    let at = (now() - TimeDelta::minutes(50)).to_rfc3339();
+    let body = json!({"action": "custom", "name": "known", "session_id": Uuid::from_u128(2_000 + session), "email": "anna@shop.example",
+        "occurred_at": at});
+    assert_eq!(send(app, &client, &body).await.1["found_by"], "session");
+}
+
+#[tokio::test]
+async fn an_event_found_by_a_contact_is_stored_once_whoever_else_has_the_contact_by_then() {
+    let app = app().await;
+    let client = client(&app).await;
+    let at = (now() - TimeDelta::minutes(30)).to_rfc3339();
+    let body = json!({"event_id": "paid-77", "occurred_at": at, "action": "purchase", "value": "500", "email": "anna@shop.example"});
+    let admin = app.admin().await;
+    sqlx::query("insert into dead_letters (site_id, kind, received_at, code, message, payload) select site_id, 'server_events', $1, 'x', 'x', $2 from sites")
+        .bind(now() - TimeDelta::minutes(20))
+        .bind(serde_json::to_vec(&json!({"action": "lead", "session_id": Uuid::from_u128(2_005), "email": "anna@shop.example"})).unwrap())
+        .execute(&app.db.pool)
+        .await
+        .unwrap();
+    let letter: i64 = one(&app, "select dead_letter_id from dead_letters").await;
+
+    deliver(&app, &[event(1, 1, 55 * 60_000)]).await;
+    known_by_email(&app, 1).await;
+    let (_, first) = send(&app, &client, &body).await;
+    assert_eq!(
+        (&first["status"], &first["found_by"]),
+        (&json!("accepted"), &json!("contact"))
+    );
+    assert_eq!(replay(&app, &admin, letter).await, "accepted");
+    // Nobody noted it: the process was killed.
+    sqlx::query("update dead_letters set replayed_at = null, replay_outcome = null")
+        .execute(&app.db.pool)
+        .await
+        .unwrap();
+
+    // The same person's other browser, whose events and contact come late; and the session that the letter names.
+    let started = json!({"id": Uuid::from_u128(2_003), "started": (now() - TimeDelta::minutes(40)).timestamp_millis(), "visit": 1});
+    let other = crate::ingest::with(event(2, 3, 39 * 60_000), json!({"session": started}));
+    deliver(&app, &[other, event(3, 5, 55 * 60_000)]).await;
+    known_by_email(&app, 3).await;
+    let (_, again) = send(&app, &client, &body).await;
+    assert_eq!(
+        (&again["status"], &again["session_id"]),
+        (&json!("duplicate"), &first["session_id"])
+    );
+    assert_eq!(replay(&app, &admin, letter).await, "duplicate");
+    assert_eq!(
+        one::<i64>(&app, "select sum(purchase_events + lead_events) from sessions").await,
+        2
+    );
+}
+
 #[tokio::test]
 async fn what_is_replayed_without_a_time_happened_when_it_came() {
     let app = app().await;
