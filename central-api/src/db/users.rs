@@ -65,6 +65,27 @@ pub async fn set_password_hash(db: impl PgExecutor<'_>, user_id: Uuid, hash: &st
     Ok(())
 }
 
+/// Replaces the hash of a user's password while it is still this one; whether it was.
+///
+/// # Errors
+/// The database's.
+pub async fn change_password_hash(
+    db: impl PgExecutor<'_>,
+    user_id: Uuid,
+    before: &str,
+    hash: &str,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "update users set password_hash = $3 where user_id = $1 and password_hash = $2",
+        user_id,
+        before,
+        hash
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
 /// Stores a new user; `false` when the e-mail is taken.
 ///
 /// # Errors

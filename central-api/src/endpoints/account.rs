@@ -40,17 +40,19 @@ pub async fn change_password(
     // A stolen session must not become a place to guess the password at.
     state.attempts.allow(&address, &session.email, now)?;
     state.attempts.count(&address, &session.email, now);
+    let wrong = || ApiError::invalid("current_password", "this is not the current password");
     let stored = users::password_hash(&state.pool, session.user_id).await?;
-    if !password::verify(change.current_password, stored).await? {
-        return Err(ApiError::invalid(
-            "current_password",
-            "this is not the current password",
-        ));
+    if !password::verify(change.current_password, stored.clone()).await? {
+        return Err(wrong());
     }
+    let before = stored.ok_or_else(wrong)?;
     state.attempts.succeeded(&address, &session.email);
     let hash = password::hash(change.new_password, rand::random()).await?;
     let mut transaction = state.pool.begin().await?;
-    users::set_password_hash(&mut *transaction, session.user_id, &hash).await?;
+    // Whoever had to set another one meanwhile, because this one is known to others, keeps theirs.
+    if !users::change_password_hash(&mut *transaction, session.user_id, &before, &hash).await? {
+        return Err(wrong());
+    }
     admin_sessions::revoke_others(&mut *transaction, session.user_id, &session.token_hash, now).await?;
     password_links::revoke(&mut *transaction, session.user_id).await?;
     let entry = Entry {
