@@ -1,7 +1,8 @@
 //! Table `import_progress`: how far a file came, by what it holds.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgExecutor;
+use sha2::{Digest, Sha256};
+use sqlx::{PgConnection, PgExecutor};
 
 /// Rows of this content that are done.
 pub async fn rows_done(db: impl PgExecutor<'_>, site_id: i32, kind: &str, digest: &[u8]) -> sqlx::Result<u64> {
@@ -14,6 +15,24 @@ pub async fn rows_done(db: impl PgExecutor<'_>, site_id: i32, kind: &str, digest
     .fetch_optional(db)
     .await?;
     Ok(rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0))
+}
+
+/// Takes the lock of the one process that imports this content, as long as the connection lasts; false when another has it.
+///
+/// # Errors
+/// The database's.
+pub async fn try_lock(conn: &mut PgConnection, site_id: i32, kind: &str, digest: &[u8]) -> sqlx::Result<bool> {
+    // A class of locks that nobody else uses ("im" in the upper half).
+    let class = 0x696d_0000 | (site_id & 0xffff);
+    let content: [u8; 32] = Sha256::new().chain_update(kind).chain_update(digest).finalize().into();
+    let [a, b, c, d, ..] = content;
+    sqlx::query_scalar!(
+        r#"select pg_try_advisory_lock($1, $2) as "locked!""#,
+        class,
+        i32::from_be_bytes([a, b, c, d])
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// Says how many rows are done; never fewer than before.

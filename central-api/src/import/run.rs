@@ -123,6 +123,15 @@ impl<'a> Import<'a> {
         let opening = (input.clone(), format);
         let mut source = tokio::task::spawn_blocking(move || open(&opening.0, opening.1)).await??;
         check_columns(kind, &source)?;
+        // The lock belongs to the connection: one taken out of the pool, so that it ends with this.
+        let mut connection = self.pool.acquire().await?.detach();
+        if let Some(digest) = &source.digest
+            && !import_progress::try_lock(&mut connection, self.site.id, kind.name(), digest).await?
+        {
+            bail!(
+                "another process is importing the same rows; let it end, then run this again: it goes on where that one stopped"
+            );
+        }
         let mut done = match &source.digest {
             Some(digest) => import_progress::rows_done(self.pool, self.site.id, kind.name(), digest).await?,
             None => 0,
@@ -164,6 +173,7 @@ impl<'a> Import<'a> {
         }
         summary.rejected_file = rejects.close()?;
         progress.finish();
+        connection.close().await?;
         Ok(summary)
     }
 

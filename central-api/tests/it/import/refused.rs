@@ -1,6 +1,7 @@
 //! What cannot be read: rows that go to a file with the reason, and files that are refused at the start.
 
 use super::*;
+use crate::support::{wait_for_locks, waits_for_a_lock};
 
 #[tokio::test]
 async fn rows_that_cannot_be_read_go_to_a_file_with_the_reason_and_stop_nothing() {
@@ -294,4 +295,42 @@ async fn refused_rows_that_cannot_be_written_down_are_refused_again_by_the_next_
         assert_eq!((summary.skipped, summary.rejected), (0, 1), "{summary:?}");
         assert_eq!(rejected(&summary)[0]["line"], 3);
     }
+}
+
+#[tokio::test]
+async fn a_file_that_another_process_is_importing_is_refused_and_its_refused_rows_are_written_down_once() {
+    let shop = Shop::open().await;
+    let mut lines: Vec<String> = (0..3)
+        .map(|n| {
+            json!({"order_id": n, "total": "1.00", "payment_status": "paid", "created_at": "2025-01-01T00:00:00Z"})
+                .to_string()
+        })
+        .collect();
+    lines.insert(1, "{not json".into());
+    let file = shop.folder.file("orders.ndjson", lines.join("\n"));
+    let mut hold = shop.app.db.pool.begin().await.unwrap();
+    sqlx::query("lock table order_marks in share mode")
+        .execute(&mut *hold)
+        .await
+        .unwrap();
+    let begin = || {
+        let (pool, secret, site) = (
+            shop.app.db.pool.clone(),
+            shop.app.state.config.secret.clone(),
+            shop.site.clone(),
+        );
+        let (args, now) = (args(&[(Kind::Orders, &file)]), shop.app.state.clock.now());
+        tokio::spawn(async move { import(&args, &pool, &secret, &site, now).await })
+    };
+    let first = begin();
+    assert!(waits_for_a_lock(&shop.app.db.pool, &first).await);
+    let second = begin();
+    wait_for_locks(&shop.app.db.pool, 2, &second).await;
+    hold.rollback().await.unwrap();
+    let refused = second.await.unwrap().expect_err("another process is at it");
+    assert!(format!("{refused:#}").contains("another process"), "{refused:#}");
+    let (_, _, summary) = first.await.unwrap().unwrap().remove(0);
+    assert_eq!((summary.stored, summary.rejected), (3, 1));
+    assert_eq!(rejected(&summary).len(), 1);
+    assert_eq!(shop.one(Kind::Orders, &file, None).await.skipped, 4);
 }
