@@ -150,7 +150,7 @@ pub async fn mark_period(pool: &PgPool, site_id: i32, from: DateTime<Utc>, to: D
              select date_trunc('hour', created_at, 'UTC') from orders where site_id = $1 and created_at >= $2 and created_at < $3
              union
              select start from order_sums where site_id = $1 and hours = 1 and start >= $2 and start < $3
-           ) h
+           ) h order by hour
            on conflict (site_id, hour) do update set due_at = excluded.due_at
            returning 1 as "one!""#,
         site_id,
@@ -169,7 +169,7 @@ pub async fn mark_period(pool: &PgPool, site_id: i32, from: DateTime<Utc>, to: D
 pub async fn mark_every_hour(pool: &PgPool, site_id: i32, from: DateTime<Utc>, to: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into rollup_dirty (site_id, hour)
-         select $1, hour from generate_series(date_trunc('hour', $2::timestamptz, 'UTC'), $3, interval '1 hour') as hour
+         select $1, hour from generate_series(date_trunc('hour', $2::timestamptz, 'UTC'), $3, interval '1 hour') as hour order by hour
          on conflict (site_id, hour) do update set due_at = excluded.due_at",
         site_id,
         from,
