@@ -85,12 +85,14 @@ impl Filters {
 
     fn put(&mut self, dimension: Dimension, exclude: bool, value: Option<String>) {
         let choice = self.0.entry(dimension).or_default();
-        if exclude {
+        let values = if exclude {
             &mut choice.exclude
         } else {
             &mut choice.include
+        };
+        if !values.contains(&value) {
+            values.push(value);
         }
-        .push(value);
     }
 
     /// Whether a parameter's value is excluded, and the value; none is the absent one.
@@ -381,6 +383,16 @@ mod tests {
         assert_eq!(read("!\\!a").exclude, some("!a"));
         assert_eq!(read("\\(not set)").include, some("(not set)"));
         assert_eq!(read("\\\\a").include, some("\\a"));
+    }
+
+    #[test]
+    fn a_value_that_is_asked_for_twice_is_kept_once() {
+        let values = ["ig", "!fb", "ig", "IG", "(not set)", "!fb", "(not set)"]
+            .map(str::to_owned)
+            .to_vec();
+        let filters = Filters::from_values(&[("utm_campaign".to_owned(), values)].into(), &SiteSettings::default());
+        let told: Vec<String> = filters.unwrap().parameters().map(|(_, value)| value).collect();
+        assert_eq!(told, ["ig", "(not set)", "!fb"]);
     }
 
     fn asked(dimension: Dimension, text: &str) -> Result<Choice, String> {
