@@ -15,6 +15,8 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use uuid::Uuid;
 
+use crate::spend::number::amount;
+
 /// In the API's description: a number that may stand as a JSON number or as decimal text, and is read exactly either way.
 pub struct NumberOrText;
 
@@ -215,6 +217,8 @@ impl<'a> Record<'a> {
     }
 
     /// An exact decimal number of at most `scale` places, not negative and below `limit`: a JSON number or text, never through a float.
+    /// A table's cell may have a decimal comma and spaces between thousands, as spreadsheets write them in most of Europe: a comma in a
+    /// cell separates nothing else. Before exactly three digits it is refused, for it could group thousands as well.
     pub fn decimal(&self, field: &str, scale: u32, limit: Decimal) -> Result<Option<Decimal>, FieldError> {
         let text = match self.cells.get(field) {
             None => return Ok(None),
@@ -225,8 +229,13 @@ impl<'a> Record<'a> {
             },
             Some(Cell::Json(json)) => Cow::Borrowed(*json),
         };
-        let allowed = format!("must be a decimal number from 0 to below {limit} with at most {scale} places");
+        let mut allowed = format!("must be a decimal number from 0 to below {limit} with at most {scale} places");
+        let is_cell = matches!(self.cells.get(field), Some(Cell::Text(_)));
+        if is_cell && text.contains(',') {
+            allowed.push_str("; a comma before three digits could mean two amounts");
+        }
         exact(&text)
+            .or_else(|| amount(&text).filter(|_| is_cell))
             .map(|number| number.normalize())
             .filter(|number| !number.is_sign_negative() && *number < limit && number.scale() <= scale)
             .map(Some)
@@ -417,6 +426,41 @@ mod tests {
 
     fn now() -> DateTime<Utc> {
         "2026-11-20T10:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_cell_of_a_table_may_have_a_decimal_comma_where_it_can_mean_nothing_else() {
+        let headers = ["total".to_owned()];
+        let money = |cell| Record::from_row(&headers, std::iter::once(cell)).money("total");
+        for (cell, value) in [
+            ("1250,50", "1250.5"),
+            ("0,5", "0.5"),
+            ("1 250,50", "1250.5"),
+            ("1\u{a0}250,5", "1250.5"),
+            ("1.250,50", "1250.5"),
+            ("1,250.50", "1250.5"),
+            ("1250.50", "1250.5"),
+        ] {
+            assert_eq!(money(cell).unwrap().unwrap().to_string(), value, "{cell}");
+        }
+        for cell in ["1,250", "12,34,5", "1,2345678", ",", "-1,5"] {
+            let error = money(cell).unwrap_err();
+            assert_eq!(error.field.as_deref(), Some("total"), "{cell}");
+            assert!(
+                error.message.contains("could mean two amounts"),
+                "{cell}: {}",
+                error.message
+            );
+        }
+        let whole = Record::from_row(&headers, std::iter::once("1,5")).whole("total", 10);
+        assert!(whole.is_err(), "no whole number");
+        // JSON has one way to write a number.
+        assert!(
+            Record::from_json(r#"{"total":"1250,50"}"#)
+                .unwrap()
+                .money("total")
+                .is_err()
+        );
     }
 
     #[test]
