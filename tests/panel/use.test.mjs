@@ -73,7 +73,7 @@ test("a session that ends while something is saved says on the login why nothing
   await page.getByRole("button", { name: "Зберегти" }).click();
   // The form's own notice stands below the login, for when one has logged in again.
   await page.getByRole("dialog").getByRole("alert").filter({ hasText: "Сеанс завершено; увійдіть знову." }).waitFor();
-  await page.getByText("тож цього не зроблено").waitFor();
+  await page.getByText("тож цього не зроблено").waitFor({ state: "attached" });
 });
 
 test("periods are in the address, and the back button goes through them", async () => {
