@@ -164,7 +164,10 @@ pub async fn set_aside(conn: &mut PgConnection, site_id: i32) -> sqlx::Result<()
 
 /// A set of contacts that orders carry together.
 #[derive(Debug, sqlx::FromRow)]
-#[expect(missing_docs, reason = "the columns of order_facts, and how many orders carry just these")]
+#[expect(
+    missing_docs,
+    reason = "the columns of order_facts, and how many orders carry just these"
+)]
 pub struct ContactGroup {
     pub customer_hash: Option<Vec<u8>>,
     pub email_hash: Option<Vec<u8>>,

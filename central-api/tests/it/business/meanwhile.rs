@@ -26,7 +26,10 @@ async fn meanwhile(shop: &Shop, work: Work, held: &str, orders: &[Value]) {
     let pool = &shop.app.db.pool;
     let mut hold = pool.begin().await.unwrap();
     let lock = format!("lock table {held} in share mode");
-    sqlx::query(sqlx::AssertSqlSafe(lock)).execute(&mut *hold).await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(lock))
+        .execute(&mut *hold)
+        .await
+        .unwrap();
     let (state, site) = (shop.app.state.clone(), Arc::clone(&shop.site));
     let working = tokio::spawn(async move {
         let (pool, secret) = (&state.pool, &state.config.secret);
@@ -89,7 +92,11 @@ async fn a_contact_that_goes_while_everything_is_made_anew_joins_nobody_any_more
         order("third", 0, json!({"phone": "+380670000001"})),
     ])
     .await;
-    let changed = [order("first", 1, json!({"email": "b@a.example", "phone": "+380670000001"}))];
+    let changed = [order(
+        "first",
+        1,
+        json!({"email": "b@a.example", "phone": "+380670000001"}),
+    )];
     meanwhile(&shop, Work::Rebuild, "customer_contacts", &changed).await;
     let (kept, rebuilt) = kept_and_rebuilt(&shop).await;
     assert_eq!(kept, rebuilt);
