@@ -193,12 +193,14 @@ mod tests {
         let mut stream = TcpStream::connect(address).await.unwrap();
         for _ in 0..6 {
             stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-            let mut answer = [0; 15];
-            stream.read_exact(&mut answer).await.unwrap();
-            assert_eq!(&answer, b"HTTP/1.1 200 OK");
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"127.0.0.1") {
+                assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "hung up on");
+            }
+            assert!(answer.starts_with(b"HTTP/1.1 200 OK"));
             tokio::time::sleep(SHORT / 4).await;
         }
-        assert!(to_end(&mut stream).await.ends_with("127.0.0.1"));
+        assert_eq!(to_end(&mut stream).await, "");
     }
 
     #[tokio::test]

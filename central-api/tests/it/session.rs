@@ -70,7 +70,7 @@ async fn a_wrong_password_and_an_unknown_user_get_the_same_answer() {
         ("bob@shop.example", PASSWORD),
         ("not an address", PASSWORD),
         ("ann@shop.example\0", PASSWORD),
-        ("ann@shop.example", &"x".repeat(100_000)),
+        ("ann@shop.example", &"x".repeat(10_000)),
     ] {
         let answer = log_in(&app, email, password).await;
         assert_eq!(answer.status(), 401);
@@ -78,6 +78,9 @@ async fn a_wrong_password_and_an_unknown_user_get_the_same_answer() {
         answers.push(answer.text().await.unwrap());
     }
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+    // What is longer than a login can be is not read.
+    let answer = log_in(&app, "ann@shop.example", &"x".repeat(100_000)).await;
+    assert_eq!(answer.status(), 413);
 }
 
 #[tokio::test]
