@@ -26,6 +26,7 @@ pub mod ingest;
 pub mod installation;
 pub mod jobs;
 pub mod mail;
+pub mod number;
 pub mod orders;
 pub mod postgres;
 pub mod privacy;

@@ -11,10 +11,11 @@ use shared::attribution::{self, Aliases};
 use shared::event::Touch;
 
 use super::layout::{Field, Header, Layout, OWN_COLUMNS};
-use super::{Key, Spend, number};
+use super::{Key, Spend};
 use crate::currency;
 use crate::import::csv_rows::Rows;
 use crate::import::source::{Content, Row};
+use crate::number;
 use crate::record::{FieldError, Record, money_limit};
 use crate::site::Site;
 

@@ -1,12 +1,11 @@
 //! What was paid for ads: from a platform's report to rows that meet the sessions they brought.
 //!
-//! Reading order: [`layout`] (which column is what, in our own layout and the platforms'), [`number`] (amounts as people and platforms
-//! write them), [`file`] (a whole report as sums by day and tags). The sums are stored by [`crate::db::ad_spend`]; what they mean in
-//! figures stands in the catalogue.
+//! Reading order: [`layout`] (which column is what, in our own layout and the platforms'), [`file`] (a whole report as sums by day and
+//! tags), with [`crate::number`] for amounts as people and platforms write them. The sums are stored by [`crate::db::ad_spend`]; what they
+//! mean in figures stands in the catalogue.
 
 pub mod file;
 pub mod layout;
-pub mod number;
 
 use chrono::NaiveDate;
 use rust_decimal::Decimal;

@@ -16,7 +16,8 @@ use crate::business::segments::Segment;
 use crate::db::audit_log::{self, Actor, Entry};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Json, Path, Query};
-use crate::record::{NumberOrText, exact};
+use crate::number::exact;
+use crate::record::NumberOrText;
 use crate::state::AppState;
 
 /// A campaign to be made; it begins as a draft.

@@ -1,11 +1,30 @@
-//! Numbers as reports write them: with or without separators of thousands, with a decimal point or comma.
+//! Numbers in text: exactly as programs write them, and as people and their tables do, with or without separators of thousands and with
+//! a decimal point or comma.
 
 use rust_decimal::Decimal;
 
-use crate::record::exact;
-
 /// Spaces that stand between thousands.
 const SPACES: [char; 4] = [' ', '\u{a0}', '\u{202f}', '\u{2009}'];
+
+/// An exact decimal from plain or e-notation; nothing is rounded, what does not fit is `None`.
+pub fn exact(text: &str) -> Option<Decimal> {
+    if text.len() > 64 || text.starts_with('+') || text.contains('_') {
+        return None;
+    }
+    let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else {
+        return Decimal::from_str_exact(text).ok();
+    };
+    let mantissa = Decimal::from_str_exact(mantissa).ok()?;
+    let exponent: i32 = exponent.parse().ok()?;
+    // Shifted by hand: the library's reader of e-notation may round silently.
+    let scale = i32::try_from(mantissa.scale()).ok()?.checked_sub(exponent)?;
+    if scale >= 0 {
+        Decimal::try_from_i128_with_scale(mantissa.mantissa(), u32::try_from(scale).ok()?).ok()
+    } else {
+        let factor = 10i128.checked_pow(u32::try_from(-scale).ok()?)?;
+        Decimal::try_from_i128_with_scale(mantissa.mantissa().checked_mul(factor)?, 0).ok()
+    }
+}
 
 /// An amount: `1234.5`, `1,234.50`, `1 234,50`, `1.234,50`. None for everything else, also for a comma before exactly three digits:
 /// `1,234` is a thousand to one and 1.2 to the other.
@@ -161,6 +180,7 @@ mod tests {
         #[test]
         fn no_text_makes_the_readers_panic(text in ".{0,40}") {
             let _ = (amount(&text), whole(&text));
+            let _ = exact(&text);
         }
 
         #[test]
@@ -187,6 +207,13 @@ mod tests {
             ] {
                 prop_assert_eq!(amount(&text), Some(value), "{}", text);
             }
+        }
+
+        #[test]
+        fn an_exact_decimal_survives(units in 0i64..1_000_000_000_000, scale in 0u32..=4) {
+            let value = Decimal::new(units, scale);
+            prop_assert_eq!(exact(&value.to_string()), Some(value));
+            prop_assert_eq!(exact(&format!("{units}e-{scale}")), Some(value));
         }
     }
 }
