@@ -351,8 +351,11 @@ impl Paths {
 
     /// Removes a lock file that names a living process which is not our server: as long as that lives, Postgres would take it for one if
     /// both are of the same user. Not while anybody works in the cluster.
-    fn remove_stale_lock(&self, pid: Pid) -> anyhow::Result<()> {
-        if !is_deserted(&self.data) {
+    fn remove_stale_lock(&self) -> anyhow::Result<()> {
+        let Some((pid, _)) = self.postmaster() else {
+            return Ok(());
+        };
+        if !runs(pid) || is_server_of(pid, &self.data) || !is_deserted(&self.data) {
             return Ok(());
         }
         tracing::warn!(
@@ -377,12 +380,8 @@ async fn adopt(paths: &Paths, password: &Secret) -> anyhow::Result<Option<(u16, 
     let Some((pid, port)) = paths.postmaster() else {
         return Ok(None);
     };
-    if !runs(pid) {
-        // Postgres itself finds its lock file stale and replaces it.
-        return Ok(None);
-    }
-    if !is_server_of(pid, &paths.data) {
-        paths.remove_stale_lock(pid)?;
+    if !runs(pid) || !is_server_of(pid, &paths.data) {
+        // Left behind by a server that ended without a word.
         return Ok(None);
     }
     let mut server = Server { pid, child: None };
@@ -410,6 +409,8 @@ async fn start(
     let mut said = 0;
     for attempt in 1..=START_TRIES {
         said = log.metadata().context("looking at Postgres' log file")?.len();
+        // A lock file whose process is gone Postgres replaces by itself. At each try: what a killed server left may still work in the cluster.
+        paths.remove_stale_lock()?;
         let port = match port {
             Some(port) => port,
             None => free_port()?,

@@ -197,11 +197,18 @@ async fn a_stale_pid_file_whose_number_another_postgres_has_by_now_is_no_obstacl
             text.replacen(&pid.to_string(), &other.pid().await.to_string(), 1),
         )
         .unwrap();
+        // As a connection's process that the killed server left behind and that has not noticed yet.
+        let mut behind = std::process::Command::new("sleep")
+            .arg("1")
+            .current_dir(data.0.join("postgres"))
+            .spawn()
+            .unwrap();
         let config = config_of(&data);
         let cluster = tokio::time::timeout(Duration::from_secs(30), Cluster::open(&config))
             .await
             .expect("it does not wait for somebody else's server")
             .unwrap();
+        behind.wait().unwrap();
         assert_eq!(count(&cluster).await, 1);
         assert!(other.is_alive().await);
         assert!(cluster.close().await.unwrap());
