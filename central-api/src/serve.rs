@@ -173,11 +173,12 @@ async fn run_jobs(state: AppState) {
     }
 }
 
-/// With rests as long as the work, so that it has half of one core at most beside those who write.
+/// With rests twice as long as the work, so that it has a third of one core at most beside those who write.
 async fn collect_marks(state: AppState) {
+    const REST_SHARE: u32 = 2;
     let state = &state;
     let rest = |took| async move {
-        tokio::time::sleep(took).await;
+        tokio::time::sleep(took * REST_SHARE).await;
         !state.shutting_down.load(Ordering::Relaxed)
     };
     if let Err(error) = collect::collect(&state.pool, state.clock.now(), rest).await {

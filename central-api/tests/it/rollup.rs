@@ -411,7 +411,7 @@ async fn many_marks_go_in_bites_and_each_is_in_one_table_or_the_other_all_the_wh
         .await
         .unwrap();
     let moved = i64::try_from(moved.unwrap()).unwrap();
-    assert!((500..2_000).contains(&moved), "{moved}");
+    assert!((200..500).contains(&moved), "{moved}");
     assert_eq!(count("rollup_marks").await, 9_000 - moved);
     assert_eq!(count("cohort_dirty").await, moved);
 
@@ -425,7 +425,7 @@ async fn many_marks_go_in_bites_and_each_is_in_one_table_or_the_other_all_the_wh
     };
     let rest = collect::collect(pool, now, look).await.unwrap();
     assert_eq!(rest, Some(9_000 - moved.unsigned_abs()));
-    assert_eq!(rests.into_inner(), 4);
+    assert_eq!(rests.into_inner(), 32);
     assert_eq!((count("rollup_marks").await, count("cohort_dirty").await), (0, 9_000));
     assert_eq!(count("rollup_dirty").await, hours);
 }

@@ -31,7 +31,7 @@ impl Take {
     /// Sessions whose visitors' rows are made in one transaction when a site is begun anew; beside writers likewise.
     const fn sessions_at_once(self) -> i64 {
         match self {
-            Self::Due => 2_000,
+            Self::Due => 500,
             Self::Closed => 100_000,
         }
     }
