@@ -23,6 +23,12 @@ const FORMER: &str = "
     USS VEB VEF YUM ZMK ZWD ZWL ZWN ZWR
 ";
 
+/// The code that a sender wrote, in capital letters and without spaces around it; `None` when no currency has it.
+pub fn read(text: &str) -> Option<String> {
+    let code = text.trim().to_ascii_uppercase();
+    is_known(&code).then_some(code)
+}
+
 /// Whether `code` is that of a currency that is or was in use; capital letters only.
 pub fn is_known(code: &str) -> bool {
     [CURRENT, FORMER]
@@ -48,6 +54,16 @@ mod tests {
             "XXZ", "XXX", "XTS", "uah", "Uah", "", "U", "UA", "UAHX", "AED AFN", " UAH", "ГРН", "BTC",
         ] {
             assert!(!is_known(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn lower_case_is_taken_for_upper() {
+        for text in ["UAH", "uah", " Uah\n"] {
+            assert_eq!(read(text).as_deref(), Some("UAH"), "{text}");
+        }
+        for text in ["", "xxz", "u a h", "ыah"] {
+            assert_eq!(read(text), None, "{text}");
         }
     }
 

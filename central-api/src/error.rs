@@ -87,6 +87,15 @@ impl ApiError {
         }
     }
 
+    /// A 400 for a body that is no JSON, or none of the kind that is taken: `detail` says what is wrong.
+    pub fn unreadable(detail: &str) -> Self {
+        Self::Invalid {
+            code: "invalid_json",
+            field: None,
+            message: format!("the body cannot be read: {detail}"),
+        }
+    }
+
     /// Status and code of the answer.
     pub fn status(&self) -> (StatusCode, &'static str) {
         match self {

@@ -150,10 +150,11 @@ pub async fn send(
 ) -> Result<Json<EventsReply>, ApiError> {
     let site = key.site(&state.sites, Scope::Events)?;
     let body = body.map_err(|_| ApiError::TooLarge("a body has at most 2 MiB; send fewer events at once".into()))?;
-    let text = std::str::from_utf8(&body).map_err(|_| unreadable("the body is not UTF-8"))?;
+    let text = std::str::from_utf8(&body).map_err(|_| ApiError::unreadable("the body is not UTF-8"))?;
     let many = text.trim_start().starts_with('[');
     let raws: Vec<&str> = if many {
-        let list: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| unreadable(&error.to_string()))?;
+        let list: Vec<&RawValue> =
+            serde_json::from_str(text).map_err(|error| ApiError::unreadable(&error.to_string()))?;
         list.into_iter().map(RawValue::get).collect()
     } else {
         vec![text.trim()]
@@ -174,15 +175,7 @@ pub async fn send(
             field: rejected.field,
             message: rejected.message,
         }),
-        (None, None) => Err(unreadable("the body is empty")),
-    }
-}
-
-fn unreadable(detail: &str) -> ApiError {
-    ApiError::Invalid {
-        code: "invalid_json",
-        field: None,
-        message: format!("the body cannot be read: {detail}"),
+        (None, None) => Err(ApiError::unreadable("the body is empty")),
     }
 }
 
@@ -223,7 +216,7 @@ pub async fn receive(
         })
         .collect();
     let good: Vec<&ServerEvent> = read.iter().filter_map(|event| event.as_ref().ok()).collect();
-    let mut found = places(&state.pool, &state.ingest.known_sessions, site, &good)
+    let mut found = places(&state.pool, &state.ingest.known_sessions, site, &good, now)
         .await?
         .into_iter();
 

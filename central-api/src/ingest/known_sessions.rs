@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use quick_cache::sync::Cache;
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
@@ -13,6 +14,9 @@ use crate::db::sessions::{self, Found};
 
 /// Sessions remembered.
 const REMEMBERED: usize = 32_768;
+/// How long one is remembered: a session may be erased meanwhile, by another process too, and an event that names it is then one of a
+/// session that nobody knows.
+const FRESH: TimeDelta = TimeDelta::seconds(60);
 /// Ids in one statement.
 const GATHER: usize = 1_000;
 
@@ -20,7 +24,8 @@ const GATHER: usize = 1_000;
 #[derive(Debug, Clone)]
 pub struct KnownSessions {
     pool: PgPool,
-    seen: Arc<Cache<(i32, Uuid), Found>>,
+    /// With when it was asked for.
+    seen: Arc<Cache<(i32, Uuid), (Found, DateTime<Utc>)>>,
     lookups: mpsc::UnboundedSender<Lookup>,
 }
 
@@ -52,13 +57,14 @@ impl KnownSessions {
         &self,
         site_id: i32,
         ids: impl Iterator<Item = Uuid>,
+        now: DateTime<Utc>,
     ) -> sqlx::Result<BTreeMap<Uuid, Vec<Found>>> {
         let mut by_id: BTreeMap<Uuid, Vec<Found>> = BTreeMap::new();
         let mut unknown = Vec::new();
         for id in ids {
             match self.seen.get(&(site_id, id)) {
-                Some(found) => by_id.entry(id).or_insert_with(|| vec![found]),
-                None => {
+                Some((found, asked_at)) if now - asked_at < FRESH => by_id.entry(id).or_insert_with(|| vec![found]),
+                _ => {
                     unknown.push(id);
                     continue;
                 }
@@ -68,7 +74,7 @@ impl KnownSessions {
             return Ok(by_id);
         }
         for found in self.look_up(site_id, unknown).await? {
-            self.seen.insert((site_id, found.session_id), found);
+            self.seen.insert((site_id, found.session_id), (found, now));
             by_id.entry(found.session_id).or_default().push(found);
         }
         Ok(by_id)

@@ -124,10 +124,7 @@ impl ServerEvent {
         // Here too, where no session is looked at yet: an event of somebody unknown is counted without its value, and a wrong currency would
         // first be refused with the first customer who is known.
         let currency = text("currency")?;
-        if currency
-            .as_deref()
-            .is_some_and(|code| !currency::is_known(&code.trim().to_ascii_uppercase()))
-        {
+        if currency.as_deref().is_some_and(|code| currency::read(code).is_none()) {
             return Err(FieldError::invalid("currency", currency::ALLOWED));
         }
         Ok(Self {
@@ -254,10 +251,11 @@ pub async fn places(
     known: &KnownSessions,
     site: &Site,
     events: &[&ServerEvent],
+    now: DateTime<Utc>,
 ) -> sqlx::Result<Vec<Result<Place, FieldError>>> {
     // Statements are boxed: they are asked rarely here, and every request would make room for all of them.
     let by_id = known
-        .find(site.id, events.iter().filter_map(|event| event.session_id))
+        .find(site.id, events.iter().filter_map(|event| event.session_id), now)
         .await?;
     // An event that names its session and its visitor opens the session if nobody knows it: no statement could change that. A replayed one
     // may have been stored before its session was known.

@@ -325,11 +325,7 @@ pub fn money(field: &str, text: &str) -> Result<Decimal, Refusal> {
 /// # Errors
 /// Names `field`.
 pub fn currency(field: &str, code: &str) -> Result<String, Refusal> {
-    let code = code.trim().to_ascii_uppercase();
-    if !crate::currency::is_known(&code) {
-        return Err(Refusal::field(field, crate::currency::ALLOWED));
-    }
-    Ok(code)
+    crate::currency::read(code).ok_or_else(|| Refusal::field(field, crate::currency::ALLOWED))
 }
 
 /// Points of an action with a value in the site's currency: the setting's, and one more for each full 100 units where value counts.

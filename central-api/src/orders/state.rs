@@ -137,8 +137,7 @@ impl OrderState {
         let currency_said = said.is_some();
         let currency = match said {
             None => site.currency.clone(),
-            Some(code) if currency::is_known(&code) => code,
-            Some(_) => return Err(FieldError::invalid("currency", currency::ALLOWED)),
+            Some(text) => currency::read(&text).ok_or_else(|| FieldError::invalid("currency", currency::ALLOWED))?,
         };
         let rate = record.decimal("rate", 8, Decimal::from(10_000_000_000u64))?;
         if let Some(rate) = rate {

@@ -383,11 +383,7 @@ impl Reader<'_> {
             .or_else(|| self.header.currency.clone())
             .or_else(|| self.defaults.currency.clone())
             .unwrap_or_else(|| self.site.currency.clone());
-        if currency::is_known(&code) {
-            Ok(code)
-        } else {
-            Err(self.refuse(Field::Currency, currency::ALLOWED))
-        }
+        currency::read(&code).ok_or_else(|| self.refuse(Field::Currency, currency::ALLOWED))
     }
 }
 

@@ -1,12 +1,16 @@
 //! `POST /api/v1/events` on the real application.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use central_api::auth::Scope;
+use central_api::clock::Clock;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use shared::ids::uuid_v7;
 use uuid::Uuid;
 
-use crate::ingest::{app, deliver, event, now};
+use crate::ingest::{app, app_at, deliver, event, now};
 use crate::support::TestApp;
 
 async fn client(app: &TestApp) -> reqwest::Client {
@@ -91,6 +95,37 @@ async fn the_same_key_and_time_is_the_same_event() {
     let body = json!({"event_id": "order-78", "action": "purchase"});
     let (status, answer) = send(&app, &client, &body).await;
     assert_eq!((status, answer["error"]["field"].as_str()), (400, Some("occurred_at")));
+}
+
+#[tokio::test]
+async fn an_event_of_a_session_that_was_erased_finds_it_for_a_minute_at_most() {
+    let seconds = Arc::new(AtomicI64::new(0));
+    let later = seconds.clone();
+    let app = app_at(Clock::from_fn(move || {
+        now() + TimeDelta::seconds(later.load(Ordering::Relaxed))
+    }))
+    .await;
+    let client = client(&app).await;
+    deliver(&app, &[event(1, 1, 60_000)]).await;
+    let lead = json!({"action": "lead", "session_id": Uuid::from_u128(2_001)});
+    assert_eq!(send(&app, &client, &lead).await.1["found_by"], "session");
+
+    let admin = app.admin().await;
+    let erased = admin
+        .post(app.url("/api/v1/privacy/erase"))
+        .json(&json!({"visitor_id": Uuid::from_u128(1_000)}))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(erased.status(), 200);
+    seconds.store(61, Ordering::Relaxed);
+    let (status, answer) = send(&app, &client, &lead).await;
+    assert_eq!(
+        (status, answer["error"]["code"].as_str()),
+        (400, Some("unknown_session")),
+        "{answer}"
+    );
+    assert_eq!(one::<i64>(&app, "select count(*) from sessions").await, 0);
 }
 
 #[tokio::test]

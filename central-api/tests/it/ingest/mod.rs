@@ -23,7 +23,12 @@ pub fn now() -> DateTime<Utc> {
 
 /// The application at noon, with a site and a key to sign with.
 pub async fn app() -> TestApp {
-    let app = TestApp::start_at(Clock::from_fn(now)).await;
+    app_at(Clock::from_fn(now)).await
+}
+
+/// The same with another clock.
+pub async fn app_at(clock: Clock) -> TestApp {
+    let app = TestApp::start_at(clock).await;
     let site = app.site("shop").await;
     assert!(
         db::ingest_keys::insert(&app.db.pool, "k1", site.id, "test", now())
