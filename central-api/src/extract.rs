@@ -109,6 +109,25 @@ fn query_error(error: &QueryRejection) -> ApiError {
     }
 }
 
+/// A number of the query string between two bounds, or the default.
+///
+/// # Errors
+/// 400 naming the parameter and the bounds.
+pub fn bounded(
+    name: &'static str,
+    value: Option<i64>,
+    bounds: std::ops::RangeInclusive<i64>,
+    default: i64,
+) -> Result<i64, ApiError> {
+    let value = value.unwrap_or(default);
+    if bounds.contains(&value) {
+        Ok(value)
+    } else {
+        let allowed = format!("must be a whole number from {} to {}", bounds.start(), bounds.end());
+        Err(ApiError::invalid(name, allowed))
+    }
+}
+
 /// What stands in the path.
 #[derive(Debug, Clone)]
 pub struct Path<T>(pub T);

@@ -21,9 +21,9 @@ use utoipa_axum::routes;
 use crate::config::{Config, Origin};
 use crate::endpoints::openapi::{called_by, caller};
 use crate::endpoints::{
-    account, ad_spend, analytics, audit_log, cron, dead_letters, health, ingest, keys, openapi, orders, panel, privacy,
-    report_runs, report_schedules, server_events, session, setup, site_check, sites, unsubscribe, users, utm,
-    worker_settings,
+    account, ad_spend, analytics, audit_log, cron, dead_letters, exchange_rates, health, ingest, keys, openapi, orders,
+    panel, privacy, report_runs, report_schedules, server_events, session, setup, site_check, sites, unsubscribe,
+    users, utm, worker_settings,
 };
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -103,7 +103,6 @@ fn backends(config: &Config) -> OpenApiRouter<AppState> {
     let routes = OpenApiRouter::new()
         .routes(routes!(orders::send))
         .routes(routes!(orders::show))
-        .routes(routes!(orders::put_rates))
         .routes(routes!(server_events::send))
         .layer(middleware::from_fn_with_state(group, within));
     called_by(routes, caller::BACKEND)
@@ -147,6 +146,11 @@ fn people(config: &Config, state: Option<&AppState>) -> OpenApiRouter<AppState> 
             OpenApiRouter::new()
                 .routes(routes!(ad_spend::upload, ad_spend::list, ad_spend::delete))
                 .layer(DefaultBodyLimit::max(ad_spend::MAX_REPORT)),
+        )
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(exchange_rates::list, exchange_rates::put))
+                .layer(DefaultBodyLimit::max(exchange_rates::MAX_LIST)),
         )
         .routes(routes!(sites::list, sites::create))
         .routes(routes!(sites::change))

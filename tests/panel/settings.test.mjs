@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 
+import { apiKey } from "../stack/centre.mjs";
 import { ADMIN, ask, install, launch, open, picture, settled, SITE, VIEWER } from "./panel.mjs";
 
-const PAGES = ["", "/sources", "/worker", "/users", "/keys", "/spend", "/dead-letters", "/privacy", "/log", "/check"];
+const PAGES = ["", "/sources", "/worker", "/users", "/keys", "/spend", "/rates", "/dead-letters", "/privacy", "/log", "/check"];
 
 let shop, browser, page;
 before(async () => {
@@ -73,6 +74,42 @@ test("a site's fields are saved, what follows is said, and a bad one is named", 
   await page.getByRole("alert").filter({ hasText: "Часовий пояс: назва на кшталт Europe/Kyiv." }).waitFor();
   assert.equal((await site()).time_zone, "Europe/Warsaw");
   page.complaints = page.complaints.filter((text) => !text.includes("400"));
+});
+
+test("an admin sees which orders wait for an exchange rate, enters it for their days, and their money is counted", async () => {
+  const sent = (id, day) => ({ order_id: id, email: `${id}@shop.example`, total: "100.00", currency: "pln", payment_status: "paid", created_at: `${day}T10:00:00Z`, updated_at: `${day}T10:00:00Z` });
+  const answer = await fetch(`${shop.url}/api/v1/orders`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${apiKey(shop.env, SITE, "orders")}`, "content-type": "application/json" },
+    body: JSON.stringify([sent("pln-1", "2026-03-02"), sent("pln-2", "2026-03-04")]),
+  });
+  assert.equal(answer.status, 200, await answer.text());
+  await at("/rates");
+  const waiting = page.locator("#rates-waiting li").filter({ hasText: "PLN" });
+  assert.match(await waiting.innerText(), /2 замовлення · 2 бер\. 2026.+ – 4 бер\. 2026/);
+  await waiting.getByRole("button", { name: "Внести курс" }).click();
+  const rate = page.locator("[name=rate]");
+  await rate.fill("багато");
+  await rate.blur();
+  await page.getByText("Курс: число більше за 0").waitFor();
+  await rate.fill("10,5123");
+  await page.locator("[name=currency]").fill("UAH");
+  await page.getByRole("button", { name: "Зберегти" }).click();
+  await page.getByText("Це валюта самого сайту").waitFor();
+  await page.locator("[name=currency]").fill("PLN");
+  await page.getByRole("button", { name: "Зберегти" }).click();
+  await page.getByRole("status").filter({ hasText: "Нових чи змінених курсів: 3, замовлень перераховано: 2" }).waitFor();
+  const stored = page.locator("#rates tbody tr").filter({ hasText: "PLN" });
+  await stored.nth(2).waitFor();
+  assert.deepEqual(
+    (await stored.allInnerTexts()).map((row) => row.replace(/\s+/g, " ").trim()),
+    ["4 бер. 2026 р. PLN 10,5123", "3 бер. 2026 р. PLN 10,5123", "2 бер. 2026 р. PLN 10,5123"],
+  );
+  await waiting.waitFor({ state: "detached" });
+  const { waiting: left, rates } = await ask(page, "/api/v1/exchange-rates", { site: SITE, currency: "PLN" });
+  assert.ok(left.every(({ currency }) => currency !== "PLN"));
+  assert.deepEqual(rates.map(({ day, rate }) => [day, rate]), [["2026-03-04", "10.5123"], ["2026-03-03", "10.5123"], ["2026-03-02", "10.5123"]]);
+  await picture(page, "settings-rates");
 });
 
 test("a report of ad spend is answered in words, with what was stored and which rows were refused", async () => {

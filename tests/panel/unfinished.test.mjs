@@ -105,6 +105,7 @@ test("purchases without an exchange rate are told beside the revenue, with what 
   assert.equal(read(await told.innerText()), orders.purchases_without_rate);
   assert.match(await told.innerText(), /курс/);
   assert.match(await told.innerText(), /Що робити/);
+  assert.match(await told.getByRole("link", { name: "Курси валют" }).getAttribute("href"), /^\/settings\/rates\?site=/);
   await page.goto("/?utm_source=google");
   await told.filter({ hasText: "фільтри сторінки тут не діють" }).waitFor();
   assert.deepEqual(page.complaints, []);

@@ -49,6 +49,42 @@ pub async fn between(
     Ok(rows.into_iter().map(|row| (row.currency, row.day, row.rate)).collect())
 }
 
+/// A stored rate.
+#[derive(Debug)]
+pub struct Listed {
+    /// ISO 4217.
+    pub currency: String,
+    /// The site's local day.
+    pub day: NaiveDate,
+    /// Units of the site's currency for one of `currency`.
+    pub rate: Decimal,
+    /// Rates without limit and offset.
+    pub total_rows: i64,
+}
+
+/// A page (limit, offset) of a site's rates, the newest day first.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    site_id: i32,
+    currency: Option<&str>,
+    (limit, offset): (i64, i64),
+) -> sqlx::Result<Vec<Listed>> {
+    sqlx::query_as!(
+        Listed,
+        r#"select currency, day, rate, count(*) over () as "total_rows!" from exchange_rates
+        where site_id = $1 and ($2::text is null or currency = $2) order by day desc, currency limit $3 offset $4"#,
+        site_id,
+        currency,
+        limit,
+        offset
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// Forgets a site's rates: they were in units of a currency that it does not count in any more.
 ///
 /// # Errors

@@ -256,6 +256,34 @@ pub async fn wake_following_rate(
     Ok(done.rows_affected())
 }
 
+/// Orders of one currency without a rate.
+#[derive(Debug)]
+pub struct WithoutRate {
+    /// ISO 4217.
+    pub currency: String,
+    /// How many.
+    pub orders: i64,
+    /// When the first was placed, UTC.
+    pub first: DateTime<Utc>,
+    /// When the last was placed, UTC.
+    pub last: DateTime<Utc>,
+}
+
+/// A site's orders without a rate, by currency.
+///
+/// # Errors
+/// The database's.
+pub async fn without_rate(db: impl PgExecutor<'_>, site_id: i32) -> sqlx::Result<Vec<WithoutRate>> {
+    sqlx::query_as!(
+        WithoutRate,
+        r#"select currency, count(*) as "orders!", min(created_at) as "first!", max(created_at) as "last!" from orders
+        where site_id = $1 and rate is null group by currency order by currency"#,
+        site_id
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// Takes the lock of the one process that looks at a site's orders again, until the transaction ends; false when another has it.
 pub async fn try_lock_refresh(db: impl PgExecutor<'_>, site_id: i32) -> sqlx::Result<bool> {
     // A class of locks that nobody else uses ("rc" in the upper half).

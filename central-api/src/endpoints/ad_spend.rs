@@ -15,7 +15,7 @@ use crate::db::ad_spend::{self, Changed};
 use crate::db::audit_log::{self, Actor, Entry};
 use crate::db::data_versions;
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Query, bounded};
 use crate::site_rules;
 use crate::spend::file::{Defaults, Report, read};
 use crate::state::AppState;
@@ -332,15 +332,6 @@ pub async fn list(
     let site = viewer.site(&state.sites, page.site.as_deref())?;
     let range = days(page.start_date, page.end_date)?;
     no_nul(page.source.as_deref())?;
-    let bounded = |name, value: Option<i64>, bounds: std::ops::RangeInclusive<i64>, default| {
-        let value = value.unwrap_or(default);
-        if bounds.contains(&value) {
-            Ok(value)
-        } else {
-            let allowed = format!("must be a whole number from {} to {}", bounds.start(), bounds.end());
-            Err(ApiError::invalid(name, allowed))
-        }
-    };
     let limit = bounded("limit", page.limit, 1..=1_000, 100)?;
     let offset = bounded("offset", page.offset, 0..=1_000_000, 0)?;
     let found = ad_spend::list(

@@ -7,6 +7,7 @@ pub mod audit_log;
 pub mod cron;
 pub mod dead_letters;
 pub mod download;
+pub mod exchange_rates;
 pub mod health;
 pub mod ingest;
 pub mod keys;

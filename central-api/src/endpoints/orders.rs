@@ -1,26 +1,24 @@
-//! Orders from the shop's backend, and the exchange rates for those in other currencies.
+//! Orders from the shop's backend.
 
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::auth::{ApiKey, Scope};
-use crate::currency;
 use crate::db::dead_letters::{self, DeadLetter, NewDeadLetter};
-use crate::db::{data_versions, exchange_rates, orders, sites};
+use crate::db::orders;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Json, Path};
 use crate::orders::identity::Identifier;
 use crate::orders::merge::Outcome;
 use crate::orders::payment::PaymentStatus;
-use crate::orders::rates::reach;
 use crate::orders::state::{MAX_ORDERS, OrderState};
-use crate::orders::store::{Stored, refresh_due, store};
+use crate::orders::store::{Stored, store};
 use crate::record::{FieldError, NumberOrText, Record};
 use crate::site::Site;
 use crate::state::AppState;
@@ -213,10 +211,11 @@ pub async fn send(
 ) -> Result<Json<Answer>, ApiError> {
     let site = key.site(&state.sites, Scope::Orders)?;
     let body = body.map_err(|_| ApiError::TooLarge("a body has at most 2 MiB; send fewer orders at once".into()))?;
-    let text = std::str::from_utf8(&body).map_err(|_| unreadable("the body is not UTF-8"))?;
+    let text = std::str::from_utf8(&body).map_err(|_| ApiError::unreadable("the body is not UTF-8"))?;
     let many = text.trim_start().starts_with('[');
     let raws: Vec<&str> = if many {
-        let list: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| unreadable(&error.to_string()))?;
+        let list: Vec<&RawValue> =
+            serde_json::from_str(text).map_err(|error| ApiError::unreadable(&error.to_string()))?;
         list.into_iter().map(RawValue::get).collect()
     } else {
         vec![text.trim()]
@@ -235,15 +234,7 @@ pub async fn send(
             field: rejected.field,
             message: rejected.message,
         }),
-        (None, None) => Err(unreadable("the body is empty")),
-    }
-}
-
-fn unreadable(detail: &str) -> ApiError {
-    ApiError::Invalid {
-        code: "invalid_json",
-        field: None,
-        message: format!("the body cannot be read: {detail}"),
+        (None, None) => Err(ApiError::unreadable("the body is empty")),
     }
 }
 
@@ -445,121 +436,4 @@ pub async fn show(
         utm_campaign: row.utm_campaign,
         channel: row.channel,
     }))
-}
-
-/// A rate of one local day.
-#[derive(utoipa::ToSchema)]
-#[expect(dead_code, reason = "describes what `rate_of` reads")]
-pub struct RateBody {
-    /// ISO 4217, not the site's own.
-    currency: String,
-    /// The site's local day.
-    day: NaiveDate,
-    /// Units of the site's currency for one unit of `currency`, at most eight decimal places.
-    #[schema(value_type = NumberOrText)]
-    rate: String,
-}
-
-/// What the rates did.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct RatesAnswer {
-    /// Rates that are new or differ from what was stored.
-    changed: usize,
-    /// Orders without a rate of their own whose day they reach; they are valued anew.
-    orders: u64,
-}
-
-/// Stores exchange rates by day. An order in another currency that brings no rate takes its day's, else the latest of the seven days
-/// before; orders that a new rate reaches are valued anew.
-#[utoipa::path(put, path = "/api/v1/exchange-rates", tag = "orders", request_body(content = Vec<RateBody>, example = json!([
-    {"currency": "EUR", "day": "2026-11-20", "rate": "48.95"}
-])), responses(
-    (status = 200, description = "all of them are stored", body = RatesAnswer),
-    (status = 400, description = "one cannot be read, none is stored; the field is named", body = ErrorBody),
-    (status = 401, description = "no valid API key", body = ErrorBody),
-    (status = 403, description = "the key lacks the scope orders", body = ErrorBody),
-    (status = 409, description = "the site's currency was just changed; none is stored", body = ErrorBody),
-))]
-pub async fn put_rates(
-    State(state): State<AppState>,
-    key: ApiKey,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Json<RatesAnswer>, ApiError> {
-    let site = key.site(&state.sites, Scope::Orders)?;
-    let body = body.map_err(|_| ApiError::TooLarge("a body has at most 2 MiB".into()))?;
-    let list: Vec<&RawValue> = serde_json::from_slice(&body)
-        .map_err(|error| unreadable(&format!("it must be a list of {{currency, day, rate}}: {error}")))?;
-    let mut rates = Vec::with_capacity(list.len());
-    for (index, raw) in list.iter().enumerate() {
-        let rate = Record::from_json(raw.get())
-            .and_then(|record| rate_of(&record, &site))
-            .map_err(|error| error.inside(&format!("[{index}]")))
-            .map_err(|error| ApiError::Invalid {
-                code: error.code,
-                field: error.field,
-                message: error.message,
-            })?;
-        rates.push(rate);
-    }
-    rates.sort();
-    if let Some(pair) = rates
-        .windows(2)
-        .find(|pair| (&pair[0].0, pair[0].1) == (&pair[1].0, pair[1].1))
-    {
-        return Err(ApiError::invalid(
-            "day",
-            format!("{} of {} stands there twice", pair[0].0, pair[0].1),
-        ));
-    }
-    let now = state.clock.now();
-    let mut tx = state.pool.begin().await?;
-    // No order is valued meanwhile: one that is stored without its rate would not be seen here, and never be woken.
-    let stored = sites::lock(&mut *tx, site.id).await?.site()?;
-    // Rates are in units of the site's currency. Which one their sender meant, when another process has just changed it, nobody knows.
-    if stored.currency != site.currency {
-        return Err(ApiError::Conflict(format!(
-            "the site's currency was just changed to {}; send rates in units of it in some seconds",
-            stored.currency
-        )));
-    }
-    let changed = exchange_rates::upsert(&mut tx, site.id, &rates).await?;
-    let mut woken = 0;
-    for (currency, day) in &changed {
-        if let Some(times) = reach(*day, stored.time_zone) {
-            woken += orders::wake_following_rate(&mut *tx, site.id, currency, times, now).await?;
-        }
-    }
-    data_versions::bump_all(&mut *tx, site.id).await?;
-    tx.commit().await?;
-    // What this does not reach, since another process is at it, that process does.
-    refresh_due(&state.pool, &site, now).await?;
-    Ok(Json(RatesAnswer {
-        changed: changed.len(),
-        orders: woken,
-    }))
-}
-
-fn rate_of(record: &Record<'_>, site: &Site) -> Result<(String, NaiveDate, Decimal), FieldError> {
-    record.only(&["currency", "day", "rate"])?;
-    let currency = Record::required("currency", record.text("currency", 8)?)?;
-    if !currency::is_known(&currency) {
-        return Err(FieldError::invalid("currency", currency::ALLOWED));
-    }
-    if currency == site.currency {
-        return Err(FieldError::invalid(
-            "currency",
-            format_args!("must be another one than {}, the site's own", site.currency),
-        ));
-    }
-    let day = Record::required("day", record.text("day", 10)?)?;
-    let day = day
-        .parse::<NaiveDate>()
-        .ok()
-        .filter(|day| (2000..2100).contains(&chrono::Datelike::year(day)))
-        .ok_or_else(|| FieldError::invalid("day", "must be a day like 2026-11-20"))?;
-    let rate = Record::required("rate", record.decimal("rate", 8, Decimal::from(10_000_000_000u64))?)?;
-    if rate.is_zero() {
-        return Err(FieldError::invalid("rate", "must be more than 0"));
-    }
-    Ok((currency, day, rate))
 }

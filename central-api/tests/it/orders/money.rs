@@ -1,6 +1,6 @@
 //! Revenue to the cent: refunds, currencies.
 
-use central_api::auth::Scope;
+use central_api::auth::{Role, Scope};
 use central_api::orders::store::refresh_in;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -233,7 +233,7 @@ async fn two_currencies_are_summed_in_the_sites_one() {
             "[0].currency",
         ),
         (
-            json!([{"currency": "EUR", "day": "2026-11-20", "rate": 1}, {"currency": "eur", "day": "2026-11-20", "rate": 1}]),
+            json!([{"currency": "EUR", "day": "2026-11-20", "rate": 1}, {"currency": "xxz", "day": "2026-11-20", "rate": 1}]),
             "[1].currency",
         ),
         (json!([{"currency": "EUR", "day": "2026-02-30", "rate": 1}]), "[0].day"),
@@ -244,7 +244,7 @@ async fn two_currencies_are_summed_in_the_sites_one() {
         ),
         (json!([{"currency": "EUR", "day": "2026-11-20"}]), "[0].rate"),
         (
-            json!([{"currency": "EUR", "day": "2026-11-20", "rate": 1}, {"currency": "EUR", "day": "2026-11-20", "rate": 2}]),
+            json!([{"currency": "EUR", "day": "2026-11-20", "rate": 1}, {"currency": "eur", "day": "2026-11-20", "rate": 2}]),
             "day",
         ),
     ] {
@@ -302,4 +302,88 @@ async fn a_change_of_the_zone_and_orders_that_are_stored_meanwhile_do_not_wait_f
     let answer: Value = asked.await.unwrap().unwrap().json().await.unwrap();
     assert_eq!(answer["time_zone"], json!("America/New_York"));
     assert_eq!(answer["effects"][0]["rows"], json!(2));
+}
+
+#[tokio::test]
+async fn an_admin_stores_rates_too_and_anybody_who_may_look_sees_them_and_what_waits_for_one() {
+    let shop = Shop::open().await;
+    let admin = shop.app.admin().await;
+    let url = shop.app.url("/api/v1/exchange-rates");
+    let list = async |query: &str| {
+        let answer = admin.get(format!("{url}{query}")).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let placed = |id: &str, currency: &str, at: &str| json!({"order_id": id, "total": 10, "currency": currency, "payment_status": "paid", "created_at": at, "updated_at": at});
+    // 22:30 UTC is the next day in Kyiv.
+    for (id, currency, at) in [
+        ("1", "eur", "2026-11-18T22:30:00Z"),
+        ("2", "EUR", "2026-11-19T10:00:00Z"),
+        ("3", "USD", "2026-11-19T10:00:00Z"),
+        ("4", "UAH", "2026-11-19T10:00:00Z"),
+    ] {
+        shop.ok(placed(id, currency, at)).await;
+    }
+    let waiting = |currency: &str, orders: i64| json!({"currency": currency, "orders": orders, "first_day": "2026-11-19", "last_day": "2026-11-19"});
+    assert_eq!(
+        list("").await,
+        (
+            200,
+            json!({"currency": "UAH", "rates": [], "total_rates": 0, "waiting": [waiting("EUR", 2), waiting("USD", 1)]})
+        )
+    );
+
+    let rates = json!([{"currency": "EUR", "day": "2026-11-19", "rate": "48.9500"}, {"currency": "EUR", "day": "2026-11-20", "rate": 49}]);
+    let put = async || {
+        let answer = admin.put(&url).body(rates.to_string()).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    assert_eq!(put().await, (200, json!({"changed": 2, "orders": 2})));
+    assert_eq!(put().await.1, json!({"changed": 0, "orders": 0}));
+    let (_, page) = list("?limit=1").await;
+    assert_eq!(
+        page,
+        json!({"currency": "UAH", "rates": [{"currency": "EUR", "day": "2026-11-20", "rate": "49"}], "total_rates": 2, "waiting": [waiting("USD", 1)]})
+    );
+    let (_, page) = list("?limit=1&offset=1&currency=eur").await;
+    assert_eq!(page["rates"][0]["rate"], "48.95");
+    assert_eq!(list("?currency=USD").await.1["rates"], json!([]));
+    for (query, field) in [
+        ("?currency=xxz", "currency"),
+        ("?limit=0", "limit"),
+        ("?offset=-1", "offset"),
+        ("?site=no", "site"),
+    ] {
+        let (status, answer) = list(query).await;
+        assert_eq!(
+            (status, answer["error"]["field"].as_str()),
+            (400, Some(field)),
+            "{query}"
+        );
+    }
+    let noted: Vec<(String, String, Value)> =
+        sqlx::query_as("select action, actor, detail from audit_log where action like 'exchange%'")
+            .fetch_all(&shop.app.db.pool)
+            .await
+            .unwrap();
+    assert_eq!(noted.len(), 1, "what changed nothing is no change");
+    assert_eq!(
+        (noted[0].0.as_str(), &noted[0].2),
+        ("exchange_rates.put", &json!({"rates": 2, "orders": 2}))
+    );
+
+    // A viewer and a key that only reads look; neither stores.
+    let viewer = shop.app.logged_in(Role::Viewer, Some(&shop.site)).await;
+    let reader = shop.app.bearer(&shop.site, &[Scope::Read]).await;
+    for client in [&viewer, &reader] {
+        assert_eq!(client.get(&url).send().await.unwrap().status(), 200);
+        assert_eq!(
+            client.put(&url).body(rates.to_string()).send().await.unwrap().status(),
+            403
+        );
+    }
+    assert_eq!(
+        shop.client.get(&url).send().await.unwrap().status(),
+        403,
+        "a key for orders alone"
+    );
 }

@@ -266,6 +266,7 @@ export type AuditEntry = Schemas["AuditEntry"];
 export type DeadLetter = Schemas["DeadLetterBody"];
 export type Who = Partial<Schemas["Who"]>;
 export type SpendUpload = Awaited<ReturnType<typeof uploadSpend>>;
+export type Rates = Awaited<ReturnType<typeof rates>>;
 export type CheckReport = Schemas["Report"];
 
 export const changeSite = (key: string, body: SiteChange) => taken(client.PATCH("/api/v1/sites/{key}", { params: { path: { key } }, body: body as Schemas["SiteChange"] }));
@@ -300,3 +301,6 @@ export const uploadSpend = (site: string, file: Blob, dry_run: boolean) =>
   taken(client.POST("/api/v1/ad-spend", { params: { query: { site, dry_run } }, body: file as never, bodySerializer: (body: unknown) => body as Blob, headers: { "content-type": "text/csv" } }));
 export const spend = (site: string, start_date: string, end_date: string, page: { limit: number; offset: number }, signal: AbortSignal) =>
   taken(client.GET("/api/v1/ad-spend", { params: { query: { site, start_date, end_date, ...page } }, signal }));
+
+export const rates = (site: string, page: { limit: number; offset: number }, signal: AbortSignal) => taken(client.GET("/api/v1/exchange-rates", { params: { query: { site, ...page } }, signal }));
+export const putRates = (site: string, body: Schemas["RateBody"][]) => taken(client.PUT("/api/v1/exchange-rates", { params: { query: { site } }, body }));

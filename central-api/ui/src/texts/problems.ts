@@ -17,6 +17,8 @@ export const FIELDS: Record<string, Text> = {
   domains: { uk: "Домени: імена хостів на кшталт shop.example, без https:// і шляху.", en: "Domains: host names such as shop.example, without https:// and path." },
   country: { uk: "Країна: дві літери коду, як UA.", en: "Country: a code of two letters such as UA." },
   currency: { uk: "Валюта: код за ISO 4217, три великі літери, як UAH.", en: "Currency: a code of ISO 4217, three capital letters such as UAH." },
+  day: { uk: "День: дата на кшталт 2026-11-20, від 2000 до 2099 року.", en: "Day: a date such as 2026-11-20, of the years 2000 to 2099." },
+  rate: { uk: "Курс: число більше за 0, до восьми знаків після крапки.", en: "Rate: a number above 0 with at most 8 decimals." },
   language: { uk: "Мова: українська або англійська.", en: "Language: Ukrainian or English." },
   time_zone: { uk: "Часовий пояс: назва на кшталт Europe/Kyiv.", en: "Time zone: a name such as Europe/Kyiv." },
   settings: { uk: "Одне з налаштувань має недопустиме значення.", en: "One of the settings has a value that is not allowed." },

@@ -10,6 +10,7 @@ export const settings = {
   users: { uk: "Користувачі", en: "Users" },
   keys: { uk: "Ключі", en: "Keys" },
   spend: { uk: "Витрати на рекламу", en: "Ad spend" },
+  rates: { uk: "Курси валют", en: "Exchange rates" },
   deadLetters: { uk: "Відхилене", en: "Dead letters" },
   privacy: { uk: "Приватність", en: "Privacy" },
   log: { uk: "Журнал змін", en: "Audit log" },
@@ -142,6 +143,27 @@ export const settings = {
   shownOnce: { uk: "Показано лише зараз. Збережіть у надійному місці.", en: "Shown only now. Keep it in a safe place." },
   revokeSure: { uk: "Відкликати ключ {id}? Хто ним користується, одразу отримає відмову.", en: "Revoke the key {id}? Whoever uses it is refused at once." },
 
+  ratesAbout: {
+    uk: "Скільки {currency} коштує одиниця іншої валюти. День без свого курсу бере останній за сім днів до нього. Замовлення і витрати, яких курс торкається, перераховуються самі.",
+    en: "What a unit of another currency is worth in {currency}. A day without a rate of its own takes the latest of the seven days before. Orders and spend that a rate reaches are valued anew by themselves.",
+  },
+  ratesWaiting: { uk: "Замовлення без курсу", en: "Orders without a rate" },
+  ratesWaitingAbout: { uk: "Їхніх грошей у доході немає, доки немає курсу.", en: "Their money is not in the revenue until there is a rate." },
+  rateEnter: { uk: "Внести курс", en: "Enter a rate" },
+  rateNew: { uk: "Новий курс", en: "New rate" },
+  rateCurrency: { uk: "Валюта", en: "Currency" },
+  rateExample: { uk: "EUR", en: "EUR" },
+  rateOf: { uk: "Курс у {currency}", en: "Rate in {currency}" },
+  rateOfOwn: { uk: "Це валюта самого сайту: курс їй не потрібен.", en: "This is the site's own currency: it needs no rate." },
+  rateWrong: { uk: "Курс: число більше за 0, до восьми знаків після коми.", en: "Rate: a number above 0 with at most 8 decimals." },
+  rateFirst: { uk: "Перший день", en: "First day" },
+  rateLast: { uk: "Останній день", en: "Last day" },
+  rateLastAbout: { uk: "Порожньо: лише перший.", en: "Empty: the first alone." },
+  rateTooMany: { uk: "За раз не більше {n} днів.", en: "At most {n} days at a time." },
+  rateStore: { uk: "Зберегти", en: "Store" },
+  rateStored: { uk: "Збережено. Нових чи змінених курсів: {rates}, замовлень перераховано: {orders}.", en: "Stored. Rates that are new or changed: {rates}, orders valued anew: {orders}." },
+  ratesStored: { uk: "Збережені курси", en: "Stored rates" },
+  ratesEmpty: { uk: "Курсів ще немає.", en: "There are no rates yet." },
   spendAbout: {
     uk: "CSV із Meta Ads Manager, Google Ads чи TikTok Ads Manager за днями або у власному форматі. Той самий файл двічі нічого не змінює.",
     en: "A CSV by day as Meta Ads Manager, Google Ads or TikTok Ads Manager export it, or in our own layout. The same file twice changes nothing.",
@@ -230,6 +252,12 @@ export const ROWS: Plural = {
   en: { one: "{n} row", other: "{n} rows" },
 };
 
+/** Orders, counted. */
+export const ORDERS: Plural = {
+  uk: { one: "{n} замовлення", few: "{n} замовлення", many: "{n} замовлень" },
+  en: { one: "{n} order", other: "{n} orders" },
+};
+
 /** Whose layout a report of ad spend has. */
 export const SPEND_LAYOUTS: Record<string, Text> = {
   own: { uk: "власний", en: "our own" },
@@ -262,5 +290,6 @@ export const actions: Record<string, Text> = {
   "report_schedule.change": { uk: "Змінено розклад звітів", en: "Schedule of reports changed" },
   "report_schedule.delete": { uk: "Вилучено розклад звітів", en: "Schedule of reports removed" },
   "ad_spend.upload": { uk: "Завантажено витрати на рекламу", en: "Ad spend uploaded" },
+  "exchange_rates.put": { uk: "Внесено курси валют", en: "Exchange rates stored" },
   "ad_spend.delete": { uk: "Вилучено витрати на рекламу", en: "Ad spend removed" },
 };

@@ -31,8 +31,8 @@ export const shell = {
   notDone: { uk: "Сеанс тим часом завершився, тож цього не зроблено. Спробуйте ще раз.", en: "The session had ended meanwhile, so this was not done. Try again." },
   unvaluedOfAll: { uk: "Це число за всіма замовленнями періоду: фільтри сторінки тут не діють.", en: "That is of all orders of the period: the page's filters do not hold here." },
   unvaluedWhat: {
-    uk: "Що робити: передайте курс валюти за дні цих замовлень (PUT /api/v1/exchange-rates) або надсилайте його із замовленням (поле rate), і суми перерахуються самі.",
-    en: "What to do: store the currency's rate for the days of these orders (PUT /api/v1/exchange-rates), or send it with the order (field rate); the sums follow by themselves.",
+    uk: "Що робити: внесіть курс валюти за дні цих замовлень у налаштуваннях або надсилайте його із замовленням (поле rate), і суми перерахуються самі.",
+    en: "What to do: enter the currency's rate for the days of these orders in the settings, or send it with the order (field rate); the sums follow by themselves.",
   },
   sortBy: { uk: "Упорядкувати: {what}", en: "Sort by: {what}" },
   total: { uk: "Разом", en: "Total" },
