@@ -18,7 +18,7 @@ use crate::db::audit_log::{self, Actor, Entry};
 use crate::db::{data_versions, exchange_rates, orders, sites};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Json, Query, bounded};
-use crate::orders::rates::{day_of, reach};
+use crate::orders::rates::{day_of, reach_together};
 use crate::orders::store::refresh_due;
 use crate::record::{FieldError, NumberOrText, Record};
 use crate::site::Site;
@@ -239,10 +239,8 @@ pub async fn put(
     }
     let changed = exchange_rates::upsert(&mut tx, site.id, &rates).await?;
     let mut woken = 0;
-    for (currency, day) in &changed {
-        if let Some(times) = reach(*day, stored.time_zone) {
-            woken += orders::wake_following_rate(&mut *tx, site.id, currency, times, now).await?;
-        }
+    for (currency, times) in reach_together(&changed, stored.time_zone) {
+        woken += orders::wake_following_rate(&mut *tx, site.id, &currency, times, now).await?;
     }
     if let Sender::Admin(admin) = &sender
         && !changed.is_empty()

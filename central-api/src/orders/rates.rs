@@ -66,9 +66,50 @@ pub fn reach(day: NaiveDate, zone: Tz) -> Option<(DateTime<Utc>, DateTime<Utc>)>
     ))
 }
 
+/// What rates of some days [`reach`] together, by currency and in order, no time twice.
+pub fn reach_together(rates: &[(String, NaiveDate)], zone: Tz) -> Vec<(String, (DateTime<Utc>, DateTime<Utc>))> {
+    let mut rates = rates.to_vec();
+    rates.sort_unstable();
+    let mut together: Vec<(String, (DateTime<Utc>, DateTime<Utc>))> = Vec::new();
+    for (currency, day) in rates {
+        let Some((from, to)) = reach(day, zone) else { continue };
+        match together.last_mut() {
+            Some((of, (_, until))) if *of == currency && from <= *until => *until = to,
+            _ => together.push((currency, (from, to))),
+        }
+    }
+    together
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_rates_reach_together_holds_no_time_twice_and_no_currency_of_another() {
+        let zone = chrono_tz::Europe::Kyiv;
+        let day = |d: u32| NaiveDate::from_ymd_opt(2026, 11, d).unwrap();
+        let rate = |currency: &str, d| (currency.to_owned(), day(d));
+        let from = |d| reach(day(d), zone).unwrap().0;
+        let to = |d| reach(day(d), zone).unwrap().1;
+        let rates = [
+            rate("USD", 2),
+            rate("EUR", 3),
+            rate("EUR", 1),
+            rate("EUR", 2),
+            rate("EUR", 20),
+            rate("EUR", 11),
+        ];
+        assert_eq!(
+            reach_together(&rates, zone),
+            [
+                // The eleventh begins where the last day ends that the third reaches.
+                ("EUR".to_owned(), (from(1), to(11))),
+                ("EUR".to_owned(), (from(20), to(20))),
+                ("USD".to_owned(), (from(2), to(2))),
+            ]
+        );
+    }
 
     #[test]
     fn a_day_without_a_rate_takes_the_latest_of_the_seven_days_before() {

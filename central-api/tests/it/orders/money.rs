@@ -332,17 +332,21 @@ async fn an_admin_stores_rates_too_and_anybody_who_may_look_sees_them_and_what_w
         )
     );
 
-    let rates = json!([{"currency": "EUR", "day": "2026-11-19", "rate": "48.9500"}, {"currency": "EUR", "day": "2026-11-20", "rate": 49}]);
+    let rates = json!([{"currency": "EUR", "day": "2026-11-19", "rate": "48.9500"}, {"currency": "EUR", "day": "2026-11-18", "rate": 47}, {"currency": "EUR", "day": "2026-11-20", "rate": 49}]);
     let put = async || {
         let answer = admin.put(&url).body(rates.to_string()).send().await.unwrap();
         (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
     };
-    assert_eq!(put().await, (200, json!({"changed": 2, "orders": 2})));
+    assert_eq!(
+        put().await,
+        (200, json!({"changed": 3, "orders": 2})),
+        "an order that two of them reach is one order"
+    );
     assert_eq!(put().await.1, json!({"changed": 0, "orders": 0}));
     let (_, page) = list("?limit=1").await;
     assert_eq!(
         page,
-        json!({"currency": "UAH", "rates": [{"currency": "EUR", "day": "2026-11-20", "rate": "49"}], "total_rates": 2, "waiting": [waiting("USD", 1)]})
+        json!({"currency": "UAH", "rates": [{"currency": "EUR", "day": "2026-11-20", "rate": "49"}], "total_rates": 3, "waiting": [waiting("USD", 1)]})
     );
     let (_, page) = list("?limit=1&offset=1&currency=eur").await;
     assert_eq!(page["rates"][0]["rate"], "48.95");
@@ -368,7 +372,7 @@ async fn an_admin_stores_rates_too_and_anybody_who_may_look_sees_them_and_what_w
     assert_eq!(noted.len(), 1, "what changed nothing is no change");
     assert_eq!(
         (noted[0].0.as_str(), &noted[0].2),
-        ("exchange_rates.put", &json!({"rates": 2, "orders": 2}))
+        ("exchange_rates.put", &json!({"rates": 3, "orders": 2}))
     );
 
     // A viewer and a key that only reads look; neither stores.

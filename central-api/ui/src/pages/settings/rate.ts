@@ -13,5 +13,8 @@ export function readRate(text: string): string {
   return RATE.test(plain) && Number(plain) > 0 ? plain : "";
 }
 
+/** Whether one rate may not be stored for so long a stretch. Of days that are not typed yet it is not said. */
+export const isTooLong = (first: string, last: string): boolean => Date.parse(last) - Date.parse(first) >= MOST_DAYS * 86_400_000;
+
 /** The rate of each day from the first to the last. */
 export const ratesOf = (currency: string, first: string, last: string, rate: string) => everyDay(first, last).map((day) => ({ currency, day, rate }));
