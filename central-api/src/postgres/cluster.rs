@@ -23,7 +23,7 @@ use tokio::sync::Mutex;
 
 use super::account::{self, Account};
 use super::discover::{self, Programs};
-use super::process::{is_deserted, is_server_of, runs};
+use super::process::{is_in_use, is_server_of, runs};
 use super::run;
 use crate::config::{Config, PostgresSetting};
 use crate::secret::{Secret, hex};
@@ -36,6 +36,8 @@ const CLUSTER: &str = "postgres";
 const MAX_SOCKET_PATH: usize = 90;
 /// How often a server that refuses to start is tried again: backends of a killed one may still hold its memory for a moment.
 const START_TRIES: u32 = 10;
+/// Longest wait for what a killed server left behind to end, before tries count. It ends by itself, but not on a slow machine at once.
+const LEFT_BEHIND_WAIT: Duration = Duration::from_secs(30);
 /// Longest wait for a server to finish by itself when told to stop.
 const STOP_WAIT: Duration = Duration::from_secs(30);
 /// Longest wait for another central-api that is starting or stopping the server.
@@ -355,7 +357,7 @@ impl Paths {
         let Some((pid, _)) = self.postmaster() else {
             return Ok(());
         };
-        if !runs(pid) || is_server_of(pid, &self.data) || !is_deserted(&self.data) {
+        if !runs(pid) || is_server_of(pid, &self.data) || is_in_use(&self.data) != Some(false) {
             return Ok(());
         }
         tracing::warn!(
@@ -407,7 +409,9 @@ async fn start(
         .with_context(|| format!("opening {}", paths.log.display()))?;
     account::leave_to_owner(&paths.directory, &paths.log)?;
     let mut said = 0;
-    for attempt in 1..=START_TRIES {
+    let mut attempt = 0;
+    let left_behind_until = Instant::now() + LEFT_BEHIND_WAIT;
+    while attempt < START_TRIES {
         said = log.metadata().context("looking at Postgres' log file")?.len();
         // A lock file whose process is gone Postgres replaces by itself. At each try: what a killed server left may still work in the cluster.
         paths.remove_stale_lock()?;
@@ -433,7 +437,10 @@ async fn start(
             tracing::info!(port, major = programs.major, "Postgres started");
             return Ok((port, server));
         }
-        tokio::time::sleep(Duration::from_millis(u64::from(attempt) * 100)).await;
+        if is_in_use(&paths.data) != Some(true) || Instant::now() > left_behind_until {
+            attempt += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(u64::from(attempt.max(1)) * 100)).await;
     }
     bail!(
         "Postgres does not start; {} says: {}",

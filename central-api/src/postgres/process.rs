@@ -23,17 +23,15 @@ pub(super) fn is_server_of(pid: Pid, cluster: &Path) -> bool {
     }
 }
 
-/// Whether nobody works in this cluster: neither a server nor a connection's process that a killed one left behind. Without `/proc` that
-/// cannot be seen, and is not said.
-pub(super) fn is_deserted(cluster: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return false;
-    };
+/// Whether somebody works in this cluster: a server, or a connection's process that a killed one left behind. `None` without `/proc`, where
+/// that cannot be seen.
+pub(super) fn is_in_use(cluster: &Path) -> Option<bool> {
+    let entries = std::fs::read_dir("/proc").ok()?;
     let names = entries
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok());
     let mut numbers = names.filter(|name| name.bytes().all(|b| b.is_ascii_digit()));
-    has_proc() && numbers.all(|number| works_in(&number, cluster) != Some(true))
+    has_proc().then(|| numbers.any(|number| works_in(&number, cluster) == Some(true)))
 }
 
 /// Whether this directory is a process's working directory, as it is of all of Postgres' processes. The same file, not the same path: a

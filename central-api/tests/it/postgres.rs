@@ -199,7 +199,7 @@ async fn a_stale_pid_file_whose_number_another_postgres_has_by_now_is_no_obstacl
         .unwrap();
         // As a connection's process that the killed server left behind and that has not noticed yet.
         let mut behind = std::process::Command::new("sleep")
-            .arg("1")
+            .arg("8")
             .current_dir(data.0.join("postgres"))
             .spawn()
             .unwrap();
