@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::database::{Fault, fault, was_cancelled};
+use crate::record::FieldError;
 
 /// What an endpoint answers when it cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +150,12 @@ impl IntoResponse for ApiError {
                 .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+impl From<FieldError> for ApiError {
+    fn from(FieldError { code, field, message }: FieldError) -> Self {
+        Self::Invalid { code, field, message }
     }
 }
 

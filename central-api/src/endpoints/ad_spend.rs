@@ -128,12 +128,7 @@ pub async fn upload(
     // Seconds of work at the largest size: not on a thread that answers others.
     let report = tokio::task::spawn_blocking(move || read(&body, &of, &defaults, now))
         .await
-        .map_err(anyhow::Error::from)?
-        .map_err(|error| ApiError::Invalid {
-            code: error.code,
-            field: error.field,
-            message: error.message,
-        })?;
+        .map_err(anyhow::Error::from)??;
     let rows: Vec<_> = report.spend.iter().collect();
     let mut tx = state.pool.begin().await?;
     let changed = ad_spend::upsert(&mut tx, site.id, &rows, |_| {}).await?;

@@ -1,6 +1,8 @@
 //! Exchange rates by day, for orders and ad spend in other currencies: stored by the shop's program or by an admin, and listed with what
 //! waits for one.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequestParts, State};
@@ -21,7 +23,7 @@ use crate::extract::{Json, Query, bounded};
 use crate::orders::rates::{day_of, reach_together};
 use crate::orders::store::refresh_due;
 use crate::record::{FieldError, NumberOrText, Record};
-use crate::site::Site;
+use crate::site::{Site, Sites};
 use crate::state::AppState;
 
 /// Bytes of a list of rates: ten currencies of ten years, and more.
@@ -135,6 +137,18 @@ pub enum Sender {
     Admin(Admin),
 }
 
+impl Sender {
+    /// The site whose rates are sent. A token's is the only one it may name.
+    fn site(&self, sites: &Sites, wanted: Option<&str>) -> Result<Arc<Site>, ApiError> {
+        match self {
+            Self::Key(key) => Some(key.site(sites, Scope::Orders)?)
+                .filter(|site| wanted.is_none_or(|wanted| wanted == site.key))
+                .ok_or_else(|| ApiError::invalid("site", "there is no such site")),
+            Self::Admin(admin) => admin.site(sites, wanted),
+        }
+    }
+}
+
 impl FromRequestParts<AppState> for Sender {
     type Rejection = ApiError;
 
@@ -153,7 +167,7 @@ impl FromRequestParts<AppState> for Sender {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Of {
-    /// Key of the site, for an admin; need not be given when there is only one. A token has one site.
+    /// Key of the site; need not be given when there is only one, as for every token.
     site: Option<String>,
 }
 
@@ -197,10 +211,7 @@ pub async fn put(
     Query(of): Query<Of>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<RatesAnswer>, ApiError> {
-    let site = match &sender {
-        Sender::Key(key) => key.site(&state.sites, Scope::Orders)?,
-        Sender::Admin(admin) => admin.site(&state.sites, of.site.as_deref())?,
-    };
+    let site = sender.site(&state.sites, of.site.as_deref())?;
     let body = body.map_err(|_| ApiError::TooLarge("a body has at most 2 MiB".into()))?;
     let list: Vec<&RawValue> = serde_json::from_slice(&body)
         .map_err(|error| ApiError::unreadable(&format!("it must be a list of {{currency, day, rate}}: {error}")))?;
@@ -208,12 +219,7 @@ pub async fn put(
     for (index, raw) in list.iter().enumerate() {
         let rate = Record::from_json(raw.get())
             .and_then(|record| rate_of(&record, &site))
-            .map_err(|error| error.inside(&format!("[{index}]")))
-            .map_err(|error| ApiError::Invalid {
-                code: error.code,
-                field: error.field,
-                message: error.message,
-            })?;
+            .map_err(|error| error.inside(&format!("[{index}]")))?;
         rates.push(rate);
     }
     rates.sort();

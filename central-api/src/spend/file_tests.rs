@@ -144,7 +144,7 @@ fn rows_that_cannot_be_read_are_named_by_line_and_field_and_stop_no_other() {
         (b"2026-11-22;facebook;5;UAH;;", "date"),
         (b"2026-02-30;facebook;5;UAH;;", "date"),
         (b"01.11.2026;facebook;5;UAH;;", "date"),
-        (b"2026-11-01;facebook;5;uah;;", "currency"),
+        (b"2026-11-01;facebook;5;XXZ;;", "currency"),
         (b"2026-11-01;facebook;5;UAHX;;", "currency"),
         (b"2026-11-01;facebook;5;UAH;-1;", "clicks"),
         (b"2026-11-01;facebook;5;UAH;4294967296;", "clicks"),

@@ -390,4 +390,6 @@ async fn an_admin_stores_rates_too_and_anybody_who_may_look_sees_them_and_what_w
         403,
         "a key for orders alone"
     );
+    let foreign = shop.client.put(format!("{url}?site=other")).body(rates.to_string());
+    assert_eq!(foreign.send().await.unwrap().status(), 400, "not the key's site");
 }
