@@ -100,10 +100,7 @@ pub fn resolve(touch: &Touch, own_hosts: &[impl AsRef<str>], aliases: &Aliases) 
     let from_click = click
         .and_then(|row| Some((row.source?, row.medium?, row.class)))
         .or_else(|| click_id::hubspot_network(&touch.click_ids));
-    let referrer = referrer_host.as_deref().map(|host| match source::by_host(host) {
-        Some(row) => (row.name, row.kind.medium()),
-        None => (host, "referral"),
-    });
+    let referrer = referrer_host.as_deref().map(source_of_host);
 
     let mut inferred = false;
     if utm_source.is_none() {
@@ -243,6 +240,18 @@ pub fn canonical_source(source: &str, aliases: &BTreeMap<String, String>) -> Opt
         return Some((canonical.to_owned(), Some(medium)));
     }
     source::by_spelling(source).map(|row| (row.name.to_owned(), None))
+}
+
+/// Source and medium of a referrer's host (canonical). One without a dot may be spelled as a source is, and is that one, as it would be in
+/// a `utm_source`.
+fn source_of_host(host: &str) -> (&str, &str) {
+    let of_row = |row: &'static source::Source| (row.name, row.kind.medium());
+    let known = if host.contains('.') {
+        source::by_host(host).map(of_row)
+    } else {
+        source::ad_spelling(host).or_else(|| source::by_spelling(host).map(of_row))
+    };
+    known.unwrap_or((host, "referral"))
 }
 
 /// What a normalised medium is called in reports, where that is another name or a spelling known by itself.

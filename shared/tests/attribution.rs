@@ -423,6 +423,23 @@ fn the_mark_tells_touches_apart_and_is_the_same_everywhere() {
     assert_eq!(mark(&touch("gad_source=1&mc_cid=x")).click, 0);
 }
 
+#[test]
+fn a_referrer_that_is_spelled_as_a_source_is_that_source() {
+    for (host, source, medium) in [
+        ("x", "twitter", "social"),
+        ("fb", "facebook", "social"),
+        ("adwords", "google", "cpc"),
+        ("intranet", "intranet", "referral"),
+    ] {
+        let found = resolve(&touch(&format!("|{host}/")), &OWN, &Aliases::default());
+        assert_eq!(
+            (found.utm_source.as_deref(), found.utm_medium.as_deref()),
+            (Some(source), Some(medium)),
+            "{host}"
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn any_touch_resolves_and_resolving_the_result_changes_nothing(
