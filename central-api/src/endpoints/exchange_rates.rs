@@ -138,12 +138,13 @@ pub enum Sender {
 }
 
 impl Sender {
-    /// The site whose rates are sent. A token's is the only one it may name.
+    /// The site whose rates are sent, named as by those who look.
     fn site(&self, sites: &Sites, wanted: Option<&str>) -> Result<Arc<Site>, ApiError> {
         match self {
-            Self::Key(key) => Some(key.site(sites, Scope::Orders)?)
-                .filter(|site| wanted.is_none_or(|wanted| wanted == site.key))
-                .ok_or_else(|| ApiError::invalid("site", "there is no such site")),
+            Self::Key(key) => {
+                key.site(sites, Scope::Orders)?;
+                Viewer::Key(key.clone()).site(sites, wanted)
+            }
             Self::Admin(admin) => admin.site(sites, wanted),
         }
     }

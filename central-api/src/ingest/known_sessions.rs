@@ -20,12 +20,14 @@ const FRESH: TimeDelta = TimeDelta::seconds(60);
 /// Ids in one statement.
 const GATHER: usize = 1_000;
 
+/// A session, and when it was asked for.
+type Remembered = (Found, DateTime<Utc>);
+
 /// Clones share what is remembered.
 #[derive(Debug, Clone)]
 pub struct KnownSessions {
     pool: PgPool,
-    /// With when it was asked for.
-    seen: Arc<Cache<(i32, Uuid), (Found, DateTime<Utc>)>>,
+    seen: Arc<Cache<(i32, Uuid), Remembered>>,
     lookups: mpsc::UnboundedSender<Lookup>,
 }
 

@@ -52,8 +52,11 @@ impl Rates {
     }
 }
 
+/// From a time on, until before another.
+type Span = (DateTime<Utc>, DateTime<Utc>);
+
 /// The times whose orders a rate of `day` can change: from its local midnight to the midnight after the last day that falls back on it.
-pub fn reach(day: NaiveDate, zone: Tz) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+pub fn reach(day: NaiveDate, zone: Tz) -> Option<Span> {
     let midnight = |day: NaiveDate| {
         let local = day.and_hms_opt(0, 0, 0)?;
         // A zone that skips midnight starts its day an hour later; one more hour of orders looked at does no harm.
@@ -67,10 +70,10 @@ pub fn reach(day: NaiveDate, zone: Tz) -> Option<(DateTime<Utc>, DateTime<Utc>)>
 }
 
 /// What rates of some days [`reach`] together, by currency and in order, no time twice.
-pub fn reach_together(rates: &[(String, NaiveDate)], zone: Tz) -> Vec<(String, (DateTime<Utc>, DateTime<Utc>))> {
+pub fn reach_together(rates: &[(String, NaiveDate)], zone: Tz) -> Vec<(String, Span)> {
     let mut rates = rates.to_vec();
     rates.sort_unstable();
-    let mut together: Vec<(String, (DateTime<Utc>, DateTime<Utc>))> = Vec::new();
+    let mut together: Vec<(String, Span)> = Vec::new();
     for (currency, day) in rates {
         let Some((from, to)) = reach(day, zone) else { continue };
         match together.last_mut() {
