@@ -199,6 +199,23 @@ async fn any_order_split_repetition_and_parallel_delivery_gives_the_same_session
     }
 }
 
+/// An event alone that knows nothing of attribution is merged by a statement of its own.
+#[tokio::test]
+async fn events_sent_one_by_one_give_the_same_sessions_as_all_at_once() {
+    let events = mixed_events();
+    let reference = app().await;
+    deliver(&reference, &events).await;
+    let expected = sessions(&reference).await;
+    let backwards: Vec<Value> = events.iter().rev().cloned().collect();
+    for order in [events, backwards] {
+        let app = app().await;
+        for event in order {
+            deliver(&app, &[event]).await;
+        }
+        assert_eq!(sessions(&app).await, expected);
+    }
+}
+
 #[tokio::test]
 async fn two_applications_on_one_database_lose_nothing_to_deadlocks() {
     let app = Arc::new(app().await);
