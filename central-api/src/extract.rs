@@ -5,6 +5,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, StatusCode, request::Parts};
 use axum::response::{IntoResponse, Response};
+use chrono::{Datelike, NaiveDate};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -126,6 +127,23 @@ pub fn bounded(
         let allowed = format!("must be a whole number from {} to {}", bounds.start(), bounds.end());
         Err(ApiError::invalid(name, allowed))
     }
+}
+
+/// The days of the parameters `start_date` and `end_date`, both included.
+///
+/// # Errors
+/// 400 naming the parameter, for years that no shop has and a last day before the first.
+pub fn days(first: NaiveDate, last: NaiveDate) -> Result<(NaiveDate, NaiveDate), ApiError> {
+    let allowed = |day: NaiveDate| (1970..2200).contains(&day.year());
+    for (name, day) in [("start_date", first), ("end_date", last)] {
+        if !allowed(day) {
+            return Err(ApiError::invalid(name, "the year must be 1970 to 2199"));
+        }
+    }
+    if last < first {
+        return Err(ApiError::invalid("end_date", "end_date must not lie before start_date"));
+    }
+    Ok((first, last))
 }
 
 /// What stands in the path.

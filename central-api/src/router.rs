@@ -149,7 +149,11 @@ fn people(config: &Config, state: Option<&AppState>) -> OpenApiRouter<AppState> 
         )
         .merge(
             OpenApiRouter::new()
-                .routes(routes!(exchange_rates::list, exchange_rates::put))
+                .routes(routes!(
+                    exchange_rates::list,
+                    exchange_rates::put,
+                    exchange_rates::delete
+                ))
                 .layer(DefaultBodyLimit::max(exchange_rates::MAX_LIST)),
         )
         .routes(routes!(sites::list, sites::create))

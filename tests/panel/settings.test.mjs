@@ -110,6 +110,20 @@ test("an admin sees which orders wait for an exchange rate, enters it for their 
   assert.ok(left.every(({ currency }) => currency !== "PLN"));
   assert.deepEqual(rates.map(({ day, rate }) => [day, rate]), [["2026-03-04", "10.5123"], ["2026-03-03", "10.5123"], ["2026-03-02", "10.5123"]]);
   await picture(page, "settings-rates");
+
+  // A rate that was wrong is taken away again, and its order waits once more.
+  await page.locator("[name=currency]").fill("pln");
+  await page.locator("[name=first]").fill("2026-03-02");
+  await page.locator("[name=last]").fill("2026-03-04");
+  const asked = page.waitForEvent("dialog").then(async (dialog) => {
+    await dialog.accept();
+    return dialog.message();
+  });
+  await page.getByRole("button", { name: "Вилучити за ці дні" }).click();
+  assert.match(await asked, /курс PLN, 2 бер\. 2026.+ – 4 бер\. 2026/);
+  await page.getByRole("status").filter({ hasText: "Вилучено курсів: 3, замовлень перераховано: 2" }).waitFor();
+  await stored.first().waitFor({ state: "detached" });
+  assert.match(await waiting.innerText(), /2 замовлення/);
 });
 
 test("a report of ad spend is answered in words, with what was stored and which rows were refused", async () => {
@@ -135,6 +149,32 @@ test("a report of ad spend is answered in words, with what was stored and which 
   await page.getByRole("status").filter({ hasText: "Без змін: 2" }).waitFor();
   await settled(page);
   assert.equal(await page.locator("#spend tbody tr", { hasText: "autumn" }).count(), 1, "the same file twice changes nothing");
+});
+
+test("stored ad spend of a source and some days is taken away after a question, and the rest stays", async () => {
+  await at("/spend");
+  const report = ["date,source,medium,campaign,amount,currency", "2026-04-01,wrong,cpc,a,1,UAH", "2026-04-02,wrong,cpc,a,1,UAH", "2026-04-03,wrong,cpc,a,1,UAH", "2026-04-02,right,cpc,a,1,UAH"].join("\n");
+  await page.getByLabel("Файл").setInputFiles({ name: "spend.csv", mimeType: "text/csv", buffer: Buffer.from(report) });
+  await page.getByRole("button", { name: "Завантажити" }).click();
+  await page.getByRole("status").filter({ hasText: "Нових: 4" }).waitFor();
+  const removal = page.locator("#spend-removal");
+  await removal.locator("[name=first]").fill("2026-04-01");
+  await removal.locator("[name=last]").fill("2026-04-02");
+  await removal.locator("[name=source]").fill("wrong");
+  const answer = (accepted) => page.waitForEvent("dialog").then(async (dialog) => {
+    await (accepted ? dialog.accept() : dialog.dismiss());
+    return dialog.message();
+  });
+  const left = async () => (await ask(page, "/api/v1/ad-spend", { start_date: "2026-04-01", end_date: "2026-04-30" })).rows.map(({ date, source }) => `${date} ${source}`);
+  const refused = answer(false);
+  await removal.getByRole("button", { name: "Вилучити" }).click();
+  assert.match(await refused, /1 квіт\. 2026.+ – 2 квіт\. 2026.+, wrong\?/);
+  assert.equal((await left()).length, 4, "the question was answered with no");
+  const accepted = answer(true);
+  await removal.getByRole("button", { name: "Вилучити" }).click();
+  await accepted;
+  await removal.getByRole("status").filter({ hasText: "Вилучено рядків: 2." }).waitFor();
+  assert.deepEqual((await left()).toSorted(), ["2026-04-02 right", "2026-04-03 wrong"]);
 });
 
 test("a long list of ad spend has pages, and money of another currency is told apart from the site's", async () => {

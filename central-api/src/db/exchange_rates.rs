@@ -85,6 +85,28 @@ pub async fn list(
     .await
 }
 
+/// Deletes the rates of a currency for some local days, both included, and answers which there were.
+///
+/// # Errors
+/// The database's.
+pub async fn delete(
+    db: impl PgExecutor<'_>,
+    site_id: i32,
+    currency: &str,
+    (from, to): (NaiveDate, NaiveDate),
+) -> sqlx::Result<Vec<(String, NaiveDate)>> {
+    let rows = sqlx::query!(
+        "delete from exchange_rates where site_id = $1 and currency = $2 and day between $3 and $4 returning currency, day",
+        site_id,
+        currency,
+        from,
+        to
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.currency, row.day)).collect())
+}
+
 /// Forgets a site's rates: they were in units of a currency that it does not count in any more.
 ///
 /// # Errors

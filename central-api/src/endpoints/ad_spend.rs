@@ -15,7 +15,7 @@ use crate::db::ad_spend::{self, Changed};
 use crate::db::audit_log::{self, Actor, Entry};
 use crate::db::data_versions;
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Json, Query, bounded};
+use crate::extract::{Json, Query, bounded, days};
 use crate::site_rules;
 use crate::spend::file::{Defaults, Report, read};
 use crate::state::AppState;
@@ -289,20 +289,6 @@ pub struct SpendPage {
 pub struct Deleted {
     /// Rows.
     deleted: u64,
-}
-
-/// The days of a range, checked.
-fn days(first: NaiveDate, last: NaiveDate) -> Result<(NaiveDate, NaiveDate), ApiError> {
-    let allowed = |day: NaiveDate| (1970..2200).contains(&chrono::Datelike::year(&day));
-    for (name, day) in [("start_date", first), ("end_date", last)] {
-        if !allowed(day) {
-            return Err(ApiError::invalid(name, "the year must be 1970 to 2199"));
-        }
-    }
-    if last < first {
-        return Err(ApiError::invalid("end_date", "end_date must not lie before start_date"));
-    }
-    Ok((first, last))
 }
 
 fn no_nul(source: Option<&str>) -> Result<(), ApiError> {

@@ -1,5 +1,5 @@
-//! Exchange rates by day, for orders and ad spend in other currencies: stored by the shop's program or by an admin, and listed with what
-//! waits for one.
+//! Exchange rates by day, for orders and ad spend in other currencies: stored and deleted by the shop's program or by an admin, and listed
+//! with what waits for one.
 
 use std::sync::Arc;
 
@@ -13,13 +13,14 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
+use sqlx::{Postgres, Transaction};
 
 use crate::auth::{Admin, ApiKey, Scope, Viewer};
 use crate::currency;
 use crate::db::audit_log::{self, Actor, Entry};
 use crate::db::{data_versions, exchange_rates, orders, sites};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Json, Query, bounded};
+use crate::extract::{Json, Query, bounded, days};
 use crate::orders::rates::{day_of, reach_together};
 use crate::orders::store::refresh_due;
 use crate::record::{FieldError, NumberOrText, Record};
@@ -95,11 +96,7 @@ pub async fn list(
     Query(page): Query<Page>,
 ) -> Result<Json<RatesPage>, ApiError> {
     let site = viewer.site(&state.sites, page.site.as_deref())?;
-    let currency = page
-        .currency
-        .as_deref()
-        .map(|text| currency::read(text).ok_or_else(|| ApiError::invalid("currency", currency::ALLOWED)));
-    let currency = currency.transpose()?;
+    let currency = page.currency.as_deref().map(read_currency).transpose()?;
     let limit = bounded("limit", page.limit, 1..=1_000, 100)?;
     let offset = bounded("offset", page.offset, 0..=1_000_000, 0)?;
     let found = exchange_rates::list(&state.read_pool, site.id, currency.as_deref(), (limit, offset)).await?;
@@ -128,7 +125,11 @@ pub async fn list(
     }))
 }
 
-/// Who may store rates.
+fn read_currency(text: &str) -> Result<String, ApiError> {
+    currency::read(text).ok_or_else(|| ApiError::invalid("currency", currency::ALLOWED))
+}
+
+/// Who may store rates, and delete them.
 #[derive(Debug)]
 pub enum Sender {
     /// A program of the shop, with a token of the scope `orders`.
@@ -141,10 +142,7 @@ impl Sender {
     /// The site whose rates are sent, named as by those who look.
     fn site(&self, sites: &Sites, wanted: Option<&str>) -> Result<Arc<Site>, ApiError> {
         match self {
-            Self::Key(key) => {
-                key.site(sites, Scope::Orders)?;
-                Viewer::Key(key.clone()).site(sites, wanted)
-            }
+            Self::Key(key) => Viewer::Key(key.clone()).site(sites, wanted),
             Self::Admin(admin) => admin.site(sites, wanted),
         }
     }
@@ -156,7 +154,9 @@ impl FromRequestParts<AppState> for Sender {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         // The header first, as for those who only look.
         if parts.headers.contains_key(header::AUTHORIZATION) {
-            ApiKey::from_request_parts(parts, state).await.map(Self::Key)
+            let key = ApiKey::from_request_parts(parts, state).await?;
+            key.site(&state.sites, Scope::Orders)?;
+            Ok(Self::Key(key))
         } else {
             Admin::from_request_parts(parts, state).await.map(Self::Admin)
         }
@@ -188,7 +188,7 @@ pub struct RateBody {
 /// What the rates did.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct RatesAnswer {
-    /// Rates that are new or differ from what was stored.
+    /// Rates that are new, differ from what was stored, or are gone.
     changed: usize,
     /// Orders without a rate of their own whose day they reach; they are valued anew.
     orders: u64,
@@ -245,17 +245,69 @@ pub async fn put(
         )));
     }
     let changed = exchange_rates::upsert(&mut tx, site.id, &rates).await?;
+    follow(&state, tx, &sender, "exchange_rates.put", &stored, &changed, now).await
+}
+
+/// Which rates are to go.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Gone {
+    /// Key of the site; need not be given when there is only one, as for every token.
+    site: Option<String>,
+    /// Of this currency, ISO 4217.
+    currency: String,
+    /// First local day, YYYY-MM-DD.
+    start_date: NaiveDate,
+    /// Last local day, included, YYYY-MM-DD.
+    end_date: NaiveDate,
+}
+
+/// Deletes the stored rates of a currency for some days. Orders that took one of them take the latest of the seven days before, else
+/// wait for a rate.
+#[utoipa::path(delete, path = "/api/v1/exchange-rates", operation_id = "delete_rates", tag = "orders", security(("bearer" = []), ("session" = [])), params(Gone), responses(
+    (status = 200, description = "there is none any more", body = RatesAnswer),
+    (status = 400, description = "a parameter is not allowed", body = ErrorBody),
+    (status = 401, description = "no valid API key, and nobody is logged in", body = ErrorBody),
+    (status = 403, description = "the key lacks the scope orders, or the user is not an admin", body = ErrorBody),
+))]
+pub async fn delete(
+    State(state): State<AppState>,
+    sender: Sender,
+    Query(gone): Query<Gone>,
+) -> Result<Json<RatesAnswer>, ApiError> {
+    let site = sender.site(&state.sites, gone.site.as_deref())?;
+    let currency = read_currency(&gone.currency)?;
+    let days = days(gone.start_date, gone.end_date)?;
+    let now = state.clock.now();
+    let mut tx = state.pool.begin().await?;
+    // As when rates are stored: no order is valued meanwhile.
+    let stored = sites::lock(&mut *tx, site.id).await?.site()?;
+    let deleted = exchange_rates::delete(&mut *tx, site.id, &currency, days).await?;
+    follow(&state, tx, &sender, "exchange_rates.delete", &stored, &deleted, now).await
+}
+
+/// What follows from a change of the rates of these currencies and days, to the end of its transaction and beyond.
+async fn follow(
+    state: &AppState,
+    mut tx: Transaction<'_, Postgres>,
+    sender: &Sender,
+    action: &'static str,
+    site: &Site,
+    changed: &[(String, NaiveDate)],
+    now: DateTime<Utc>,
+) -> Result<Json<RatesAnswer>, ApiError> {
     let mut woken = 0;
-    for (currency, times) in reach_together(&changed, stored.time_zone) {
+    for (currency, times) in reach_together(changed, site.time_zone) {
         woken += orders::wake_following_rate(&mut *tx, site.id, &currency, times, now).await?;
     }
-    if let Sender::Admin(admin) = &sender
+    if let Sender::Admin(admin) = sender
         && !changed.is_empty()
     {
         let entry = Entry {
             site_id: Some(site.id),
             actor: Actor::User(&admin.0),
-            action: "exchange_rates.put",
+            action,
             subject: &site.key,
             detail: json!({"rates": changed.len(), "orders": woken}),
         };
@@ -264,7 +316,7 @@ pub async fn put(
     data_versions::bump_all(&mut *tx, site.id).await?;
     tx.commit().await?;
     // What this does not reach, since another process is at it, that process does.
-    refresh_due(&state.pool, &site, now).await?;
+    refresh_due(&state.pool, site, now).await?;
     Ok(Json(RatesAnswer {
         changed: changed.len(),
         orders: woken,

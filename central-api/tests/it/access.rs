@@ -66,6 +66,7 @@ fn value_of(name: &str) -> Option<&'static str> {
         "end_date" => Some("2026-12-31"),
         "metrics" => Some("sessions"),
         "campaign" => Some("sale"),
+        "currency" => Some("EUR"),
         "month" => Some("2026-11"),
         "date" => Some("2026-11-01"),
         _ => None,

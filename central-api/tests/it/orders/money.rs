@@ -375,7 +375,59 @@ async fn an_admin_stores_rates_too_and_anybody_who_may_look_sees_them_and_what_w
         ("exchange_rates.put", &json!({"rates": 3, "orders": 2}))
     );
 
-    // A viewer and a key that only reads look; neither stores.
+    let delete = async |query: &str| {
+        let answer = admin.delete(format!("{url}?{query}")).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let wrong = [
+        ("start_date=2026-11-19&end_date=2026-11-19", "currency"),
+        ("currency=xxz&start_date=2026-11-19&end_date=2026-11-19", "currency"),
+        ("currency=EUR&start_date=2026-11-19", "end_date"),
+        ("currency=EUR&start_date=2026-11-20&end_date=2026-11-19", "end_date"),
+        ("currency=EUR&start_date=1969-11-20&end_date=2026-11-19", "start_date"),
+    ];
+    for (query, field) in wrong {
+        let (status, answer) = delete(query).await;
+        assert_eq!(
+            (status, answer["error"]["field"].as_str()),
+            (400, Some(field)),
+            "{query}"
+        );
+    }
+    let revenue = async || -> Vec<Option<rust_decimal::Decimal>> {
+        sqlx::query_scalar("select revenue from orders where currency = 'EUR' order by order_id")
+            .fetch_all(&shop.app.db.pool)
+            .await
+            .unwrap()
+    };
+    assert_eq!(revenue().await, [Some(dec("489.5")); 2]);
+    assert_eq!(
+        delete("currency=eur&start_date=2026-11-19&end_date=2026-11-30").await,
+        (200, json!({"changed": 2, "orders": 2}))
+    );
+    assert_eq!(revenue().await, [Some(dec("470")); 2], "the rate of the day before");
+    delete("currency=EUR&start_date=2026-01-01&end_date=2026-11-30").await;
+    assert_eq!(revenue().await, [None; 2]);
+    let (_, page) = list("").await;
+    assert_eq!(
+        (&page["rates"], &page["waiting"]),
+        (&json!([]), &json!([waiting("EUR", 2), waiting("USD", 1)]))
+    );
+    assert_eq!(
+        delete("currency=EUR&start_date=2026-01-01&end_date=2026-11-30").await.1,
+        json!({"changed": 0, "orders": 0})
+    );
+    let deletions: Vec<Value> =
+        sqlx::query_scalar("select detail from audit_log where action = 'exchange_rates.delete' order by audit_id")
+            .fetch_all(&shop.app.db.pool)
+            .await
+            .unwrap();
+    assert_eq!(
+        deletions,
+        [json!({"rates": 2, "orders": 2}), json!({"rates": 1, "orders": 2})]
+    );
+
+    // A viewer and a key that only reads look; neither stores nor deletes.
     let viewer = shop.app.logged_in(Role::Viewer, Some(&shop.site)).await;
     let reader = shop.app.bearer(&shop.site, &[Scope::Read]).await;
     for client in [&viewer, &reader] {
@@ -384,6 +436,8 @@ async fn an_admin_stores_rates_too_and_anybody_who_may_look_sees_them_and_what_w
             client.put(&url).body(rates.to_string()).send().await.unwrap().status(),
             403
         );
+        let gone = client.delete(format!("{url}?currency=EUR&start_date=2026-11-19&end_date=2026-11-19"));
+        assert_eq!(gone.send().await.unwrap().status(), 403);
     }
     assert_eq!(
         shop.client.get(&url).send().await.unwrap().status(),

@@ -302,5 +302,11 @@ export const uploadSpend = (site: string, file: Blob, dry_run: boolean) =>
 export const spend = (site: string, start_date: string, end_date: string, page: { limit: number; offset: number }, signal: AbortSignal) =>
   taken(client.GET("/api/v1/ad-spend", { params: { query: { site, start_date, end_date, ...page } }, signal }));
 
+/** Deletes stored spend of some days; of one source where one is named. */
+export const deleteSpend = (site: string, start_date: string, end_date: string, source: string | undefined) =>
+  taken(client.DELETE("/api/v1/ad-spend", { params: { query: { site, start_date, end_date, ...(source !== undefined && { source }) } } }));
+
 export const rates = (site: string, page: { limit: number; offset: number }, signal: AbortSignal) => taken(client.GET("/api/v1/exchange-rates", { params: { query: { site, ...page } }, signal }));
+export const deleteRates = (site: string, currency: string, start_date: string, end_date: string) =>
+  taken(client.DELETE("/api/v1/exchange-rates", { params: { query: { site, currency, start_date, end_date } } }));
 export const putRates = (site: string, body: Schemas["RateBody"][]) => taken(client.PUT("/api/v1/exchange-rates", { params: { query: { site } }, body }));

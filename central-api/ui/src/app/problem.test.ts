@@ -23,7 +23,7 @@ test("every code of the server has its words", () => {
 });
 
 test("everything that the audit log records has its words", () => {
-  const recorded = sources.flatMap((source) => [...source.matchAll(/"((?:site|user|api_key|ingest_key|privacy|campaign|report_schedule|ad_spend)\.[a-z_]+)"/g)]);
+  const recorded = sources.flatMap((source) => [...source.matchAll(/"((?:site|user|api_key|ingest_key|privacy|campaign|report_schedule|ad_spend|exchange_rates)\.[a-z_]+)"/g)]);
   const literal = sources.flatMap((source) => [...source.matchAll(/\baction: "([a-z_]+\.[a-z_]+)"/g)]);
   const found = [...recorded, ...literal].map((one) => one[1] ?? "");
   expect(new Set(found).size).toBeGreaterThan(20);
