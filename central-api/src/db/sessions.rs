@@ -23,28 +23,20 @@ pub struct Merged {
 }
 
 /// The merge of changes into their sessions. Every change has a say in the columns that stand here; the texts that are handed in add
-/// columns, what is selected for them, their parameters and what becomes of them in a session that is there.
+/// columns, their parameters and what becomes of them in a session that is there.
 macro_rules! merge {
-    ($db:ident, $changes:ident, $columns:literal, $selected:literal, $parameters:literal, $updates:literal, { $($values:tt)* }) => {
+    ($db:ident, $changes:ident, $columns:literal, $parameters:literal, $updates:literal, { $($values:tt)* }) => {
         sqlx::query_as!(
             Merged,
             r#"insert into sessions as s (
              site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active, event_count, page_views,
              points, product_view_at, add_to_cart_at, checkout_at, lead_at, purchase_at, registered_at,
              event_revenue, lead_events, purchase_events, valued_purchase_events, bot_reason, human_seen, consent"# + $columns + r#")
-           select
-             site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active::int8multirange, event_count, page_views,
-             points, product_view_at, add_to_cart_at, checkout_at, lead_at, purchase_at, registered_at,
-             event_revenue, lead_events, purchase_events, valued_purchase_events, bot_reason, human_seen, consent"# + $selected + r#"
-           from unnest(
-             $1::int[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::smallint[], $7::text[],
+           select * from unnest(
+             $1::int[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::smallint[], $7::text[]::int8multirange[],
              $8::int[], $9::int[], $10::int[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[],
              $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::numeric[], $18::int[], $19::int[],
              $20::int[], $21::smallint[], $22::bool[], $23::smallint[]"# + $parameters + r#")
-             as new (
-             site_id, visitor_id, session_id, first_seen, last_seen, visit_count, active, event_count, page_views,
-             points, product_view_at, add_to_cart_at, checkout_at, lead_at, purchase_at, registered_at,
-             event_revenue, lead_events, purchase_events, valued_purchase_events, bot_reason, human_seen, consent"# + $columns + r#")
            on conflict (site_id, visitor_id, session_id) do update set
              moved_from = case when excluded.first_seen < s.first_seen then s.first_seen end,
              first_seen = least(s.first_seen, excluded.first_seen),
@@ -110,7 +102,7 @@ pub async fn merge(db: &mut PgConnection, changes: &[SessionChange<'_>]) -> sqlx
         .iter()
         .all(|change| change.touch.is_none() && change.context.is_none())
     {
-        return merge!(db, changes, "", "", "", "", {});
+        return merge!(db, changes, "", "", "", {});
     }
     merge!(
         db,
@@ -121,18 +113,12 @@ pub async fn merge(db: &mut PgConnection, changes: &[SessionChange<'_>]) -> sqlx
              landing_query, context_detail, context_at, context_event, device_type, device_brand, device_model,
              os_name, os_version, browser_name, browser_version, in_app, ua_hash, language, country, region, city,
              time_zone, continent, asn, as_organization, ip, ip_hash"#,
-        r#", touch_at, touch_event, utm_source, utm_medium,
-             utm_campaign, utm_content, utm_term, utm_id, utm_source_platform, utm_creative_format, raw, channel,
-             inferred, click_ids, click_platform, referral, referrer_host, referrer_path, landing_host, landing_path,
-             landing_query, context_detail, context_at, context_event, device_type, device_brand, device_model,
-             os_name, os_version, browser_name, browser_version, in_app, ua_hash, language, country, region, city,
-             time_zone, continent, asn, as_organization, ip::inet, ip_hash"#,
         r#", $24::timestamptz[], $25::uuid[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[],
              $31::text[], $32::text[], $33::text[], $34::jsonb[], $35::text[], $36::bool[], $37::jsonb[],
              $38::text[], $39::text[], $40::text[], $41::text[], $42::text[], $43::text[], $44::text[],
              $45::smallint[], $46::timestamptz[], $47::uuid[], $48::text[], $49::text[], $50::text[], $51::text[],
              $52::text[], $53::text[], $54::text[], $55::text[], $56::bigint[], $57::text[], $58::text[],
-             $59::text[], $60::text[], $61::text[], $62::text[], $63::int[], $64::text[], $65::text[], $66::text[]"#,
+             $59::text[], $60::text[], $61::text[], $62::text[], $63::int[], $64::text[], $65::text[]::inet[], $66::text[]"#,
         r#",
              touch_at = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.touch_at else s.touch_at end,
              touch_event = case when excluded.touch_at is not null and (s.touch_at is null or (excluded.touch_at, excluded.touch_event) < (s.touch_at, s.touch_event)) then excluded.touch_event else s.touch_event end,
