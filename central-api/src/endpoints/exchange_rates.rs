@@ -245,14 +245,14 @@ pub async fn put(
         )));
     }
     let changed = exchange_rates::upsert(&mut tx, site.id, &rates).await?;
-    follow(&state, tx, &sender, "exchange_rates.put", &stored, &changed, now).await
+    revalue_and_commit(&state, tx, &sender, "exchange_rates.put", &stored, &changed, now).await
 }
 
-/// Which rates are to go.
+/// Which rates are meant.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Gone {
+pub struct Range {
     /// Key of the site; need not be given when there is only one, as for every token.
     site: Option<String>,
     /// Of this currency, ISO 4217.
@@ -265,7 +265,7 @@ pub struct Gone {
 
 /// Deletes the stored rates of a currency for some days. Orders that took one of them take the latest of the seven days before, else
 /// wait for a rate.
-#[utoipa::path(delete, path = "/api/v1/exchange-rates", operation_id = "delete_rates", tag = "orders", security(("bearer" = []), ("session" = [])), params(Gone), responses(
+#[utoipa::path(delete, path = "/api/v1/exchange-rates", operation_id = "delete_rates", tag = "orders", security(("bearer" = []), ("session" = [])), params(Range), responses(
     (status = 200, description = "there is none any more", body = RatesAnswer),
     (status = 400, description = "a parameter is not allowed", body = ErrorBody),
     (status = 401, description = "no valid API key, and nobody is logged in", body = ErrorBody),
@@ -274,21 +274,21 @@ pub struct Gone {
 pub async fn delete(
     State(state): State<AppState>,
     sender: Sender,
-    Query(gone): Query<Gone>,
+    Query(range): Query<Range>,
 ) -> Result<Json<RatesAnswer>, ApiError> {
-    let site = sender.site(&state.sites, gone.site.as_deref())?;
-    let currency = read_currency(&gone.currency)?;
-    let days = days(gone.start_date, gone.end_date)?;
+    let site = sender.site(&state.sites, range.site.as_deref())?;
+    let currency = read_currency(&range.currency)?;
+    let days = days(range.start_date, range.end_date)?;
     let now = state.clock.now();
     let mut tx = state.pool.begin().await?;
     // As when rates are stored: no order is valued meanwhile.
     let stored = sites::lock(&mut *tx, site.id).await?.site()?;
     let deleted = exchange_rates::delete(&mut *tx, site.id, &currency, days).await?;
-    follow(&state, tx, &sender, "exchange_rates.delete", &stored, &deleted, now).await
+    revalue_and_commit(&state, tx, &sender, "exchange_rates.delete", &stored, &deleted, now).await
 }
 
-/// What follows from a change of the rates of these currencies and days, to the end of its transaction and beyond.
-async fn follow(
+/// Ends the transaction that changed the rates of these currencies and days: their orders are due, and are then valued anew.
+async fn revalue_and_commit(
     state: &AppState,
     mut tx: Transaction<'_, Postgres>,
     sender: &Sender,

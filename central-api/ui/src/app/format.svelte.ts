@@ -118,6 +118,9 @@ export function day(date: string, options: Intl.DateTimeFormatOptions = { dateSt
   return times({ timeZone: "UTC", ...options }).format(new Date(`${date.slice(0, 10)}T00:00:00Z`));
 }
 
+/** Days from the first to the last; one alone where they are the same. */
+export const days = (first: string, last: string): string => (first === last ? day(first) : `${day(first)} – ${day(last)}`);
+
 /** How long ago, in the largest fitting unit. */
 export function ago(seconds: number): string {
   const steps: [Intl.RelativeTimeFormatUnit, number][] = [["second", 60], ["minute", 60], ["hour", 24], ["day", Infinity]];
