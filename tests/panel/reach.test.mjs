@@ -213,6 +213,20 @@ test("everything is done by keyboard: skip to the content, choose a period, filt
   assert.deepEqual(page.complaints, []);
 });
 
+test("who asks for less motion sees nothing move, and every change at once", async () => {
+  page = await open(browser, shop.url, "/", { user: null });
+  await page.route("**/api/**", (route) => (route.request().url().includes("/api/utm/") ? undefined : route.continue()));
+  await logIn(page, ADMIN);
+  await page.locator('[aria-busy="true"]').first().waitFor();
+  const [moving, seen] = await page.evaluate(() => {
+    const moving = document.getAnimations().length;
+    const main = document.querySelector("#main");
+    main.style.visibility = "hidden";
+    return [moving, getComputedStyle(main.querySelector("h1")).visibility];
+  });
+  assert.deepEqual([moving, seen], [0, "hidden"]);
+});
+
 test("the theme follows the system until one is chosen, and stays chosen", async () => {
   page = await open(browser, shop.url, "/", { theme: "dark" });
   const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
