@@ -27,12 +27,15 @@ const SLOW_SECONDS: f64 = 5.0;
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
+/// What a command logs. It says itself how long it takes; a page of SQL for each slow statement would hide that from whoever waits.
+const OF_COMMANDS: &str = "warn,sqlx::query=error";
+
 /// Starts logging to standard error: as configured when serving, else only what went wrong, for people.
 ///
 /// # Errors
 /// When the directives cannot be read, or logging was started before.
 pub fn start_logging(config: &Config, serving: bool) -> anyhow::Result<()> {
-    let filter = filter(if serving { config.log.as_str() } else { "warn" })?;
+    let filter = filter(if serving { config.log.as_str() } else { OF_COMMANDS })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         // Whoever read our log may be gone; complaining about that on the same pipe would end the request.
@@ -217,8 +220,8 @@ fn known(method: &Method) -> &'static str {
 mod tests {
     use super::*;
 
-    #[test]
-    fn no_level_logs_the_paths_of_requests() {
+    /// What is logged of some events by these directives.
+    fn logged(directives: &str, events: impl FnOnce()) -> String {
         #[derive(Clone, Default)]
         struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
         impl std::io::Write for Log {
@@ -229,19 +232,39 @@ mod tests {
                 Ok(())
             }
         }
+        let log = Log::default();
+        let writer = log.clone();
+        let lines = tracing_subscriber::fmt()
+            .with_env_filter(filter(directives).unwrap())
+            .with_writer(move || writer.clone());
+        tracing::subscriber::with_default(lines.finish(), events);
+        let bytes = log.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn no_level_logs_the_paths_of_requests() {
         for directives in ["trace", "tower_http=trace,info"] {
-            let log = Log::default();
-            let writer = log.clone();
-            let lines = tracing_subscriber::fmt()
-                .with_env_filter(filter(directives).unwrap())
-                .with_writer(move || writer.clone());
-            tracing::subscriber::with_default(lines.finish(), || {
+            let log = logged(directives, || {
                 tracing::trace!(target: "tower_http::csrf::service", uri = "/unsubscribe/1/token", "request passed");
                 tracing::trace!(target: "tower_http::other", "heard");
             });
-            let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
             assert!(log.contains("heard") && !log.contains("token"), "{directives}: {log}");
         }
+    }
+
+    #[test]
+    fn a_command_says_what_went_wrong_and_no_slow_statement() {
+        let log = logged(OF_COMMANDS, || {
+            // As sqlx says it.
+            tracing::warn!(target: "sqlx::query", statement = "select everything", "slow statement");
+            tracing::warn!(target: "sqlx::pool", "no connection");
+            tracing::warn!("heard");
+        });
+        assert!(
+            log.contains("heard") && log.contains("no connection") && !log.contains("select"),
+            "{log}"
+        );
     }
 
     #[test]
