@@ -145,6 +145,30 @@ test("registrations are the query's, by source", async () => {
   });
 });
 
+test("first and last touch stand side by side as first-and-last-touch gives them, by what is chosen, sorted by any", async () => {
+  const agreed = async (query) => {
+    await settled(page);
+    const { first_and_last_touch: rows, purchases_begun_earlier: begun } = await ask(page, "/api/utm/first-and-last-touch", { ...MONTH, limit: 10, ...query });
+    const shown = await cells("#touches tbody tr");
+    assert.equal(shown.length, rows.length);
+    shown.forEach(({ value, ...figures }, index) => {
+      assert.equal(Object.keys(figures).length, 4);
+      for (const [key, figure] of Object.entries(figures)) assert.ok(same(figure, rows[index][key]), `${key} of ${value}: ${figure} is not ${rows[index][key]}`);
+    });
+    await agree("#touches .content p", begun, "purchases begun earlier");
+    return { rows, values: shown.map(({ value }) => value) };
+  };
+  await page.locator("#touches").scrollIntoViewIfNeeded();
+  await page.locator("#touches tbody").waitFor();
+  const { rows } = await agreed({});
+  assert.ok(rows.some((row) => row.first_touch_purchases !== row.last_touch_purchases), "there is a difference to be seen");
+  await page.locator("#touches").getByRole("button", { name: "Джерело", exact: true }).click();
+  const sources = await agreed({ dimension: "utm_source" });
+  assert.deepEqual(sources.values, sources.rows.map(({ value }) => value ?? sources.values.find((name) => name.startsWith("("))));
+  await page.locator("#touches thead").getByRole("button", { name: "Дохід, перший дотик" }).click();
+  await agreed({ dimension: "utm_source", sort: "-first_touch_revenue" });
+});
+
 test("LTV by source is the five best of ltv-comparison, coloured by the site's thresholds", async () => {
   const { ltv_comparison: rows } = await ask(page, "/api/utm/ltv-comparison", { ...MONTH, limit: 5 });
   const shown = await cells("#ltv tbody tr");

@@ -24,6 +24,19 @@ afterEach(async () => {
   page = undefined;
 });
 
+/** The page with everything on it, also what is asked for once it is in sight. */
+async function openWhole(...asked) {
+  const page = await open(browser, shop.url, ...asked);
+  const late = page.locator("#touches");
+  if ((await late.count()) > 0) {
+    await late.scrollIntoViewIfNeeded();
+    await late.locator("tbody").waitFor();
+    await settled(page);
+    await page.evaluate(() => scrollTo(0, 0));
+  }
+  return page;
+}
+
 /** Every text that somebody reads or hears, but what a choice offers in its own language. */
 const texts = () =>
   page.evaluate(() => {
@@ -55,7 +68,7 @@ const INTERNATIONAL = new Set(["utm", "dispatcher", "csv", "xlsx", "api", "ltv",
 
 for (const path of [FULL, "/account"]) {
   test(`${path.split("?")[0]} says everything in Ukrainian`, async () => {
-    page = await open(browser, shop.url, path);
+    page = await openWhole(path);
     const foreign = async () => {
       const data = named(page.answers);
       return (await texts()).filter((text) => (text.match(/[A-Za-z]{2,}/g) ?? []).some((word) => !INTERNATIONAL.has(word.toLowerCase()) && !data.includes(word.toLowerCase())));
@@ -69,7 +82,7 @@ for (const path of [FULL, "/account"]) {
   });
 
   test(`${path.split("?")[0]} says everything in English, also when switched at once`, async () => {
-    page = await open(browser, shop.url, path);
+    page = await openWhole(path);
     await page.getByLabel("Мова").selectOption("en");
     await settled(page);
     const foreign = (await texts()).filter((text) => /[а-яіїєґ]/i.test(text.replace("Українська", "")));
@@ -83,7 +96,7 @@ for (const path of [FULL, "/account"]) {
 
 for (const [theme, width] of [["light", 1440], ["dark", 1440], ["light", 390], ["dark", 390]]) {
   test(`axe finds nothing but what is minor, ${theme}, ${width} px, and nothing lies beside the page`, async () => {
-    page = await open(browser, shop.url, FULL, { theme, width, language: theme === "dark" ? "en" : "uk" });
+    page = await openWhole(FULL, { theme, width, language: theme === "dark" ? "en" : "uk" });
     const violations = await check();
     await picture(page, `dispatcher-${theme}-${width}`);
     assert.deepEqual(violations, []);
@@ -115,7 +128,7 @@ for (const width of [390, 1280]) {
     await shop.sql("update sessions set utm_source = $1, utm_campaign = $1, landing_path = '/' || $1, city = $1 where utm_source = 'google'", long);
     await shop.sql("update sessions set revenue = 987654321098.76, orders = 1, paid_orders = 1 where session_id = (select session_id from sessions where utm_source = $1 order by first_seen desc limit 1)", long);
     shop.command("rollup", "rebuild", "--site", SITE);
-    page = await open(browser, shop.url, "/?view.compare=1&period=all_time", { width });
+    page = await openWhole("/?view.compare=1&period=all_time", { width });
     const wide = await page.evaluate(() => [...document.querySelectorAll("main *")].filter((element) => element.getBoundingClientRect().right > innerWidth + 1 && !element.closest(".scroll, .segments, .unseen, [popover]")).map((element) => element.outerHTML.slice(0, 120)));
     assert.deepEqual(wide, []);
     assert.match(await page.locator("#figures [data-figure=total_revenue] .value").getAttribute("title"), /987/);

@@ -368,6 +368,14 @@ test("nothing is asked twice, and the first figures are asked for first", async 
   });
   await page.reload();
   await settled(page);
+  const late = () => asked.filter((one) => one.startsWith("/api/utm/first-and-last-touch")).length;
+  assert.equal(late(), 0, "first touches are looked up for whoever looks at them");
+  await page.locator("#touches").scrollIntoViewIfNeeded();
+  await page.locator("#touches tbody").waitFor();
+  await page.evaluate(() => scrollTo(0, 0));
+  await page.locator("#touches").scrollIntoViewIfNeeded();
+  await settled(page);
+  assert.equal(late(), 1);
   assert.deepEqual(asked.filter((one, index) => asked.indexOf(one) !== index), []);
   const place = (name) => asked.findIndex((one) => one.startsWith(`/api/utm/${name}`));
   assert.deepEqual(asked.slice(0, 2).map((one) => one.split("?")[0]).sort(), ["/api/v1/session", "/api/v1/sites"]);

@@ -9,7 +9,7 @@ use crate::orders::identity::ContactHash;
 use crate::statistics::customers::{OrderGroup, SharedContact};
 
 /// SQL: whether order `o` is a purchase; [`crate::orders::payment::PaymentStatus::is_purchase`].
-const PURCHASE: &str = "o.payment_status in ('paid', 'partially_refunded')";
+pub(super) const PURCHASE: &str = "o.payment_status in ('paid', 'partially_refunded')";
 
 /// Every order of the site by its contacts; paid orders in the scope are counted. Identity is joined over all orders, whatever the scope.
 ///

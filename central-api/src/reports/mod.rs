@@ -22,5 +22,6 @@ pub mod spend;
 pub mod spend_rows;
 pub mod sql;
 pub mod table;
+pub mod touches;
 mod visitors;
 pub mod xlsx;

@@ -43,3 +43,4 @@ mod utm_exact;
 mod utm_plans;
 mod utm_search;
 mod utm_sessions;
+mod utm_touches;

@@ -56,6 +56,21 @@ async fn everywhere(app: &TestApp, admin: &Client) {
     let sources = get(app, admin, "/api/utm/sources?period=all_time").await;
     let row = of(&sources["sources"][0], &["utm_source", "orders", "avg_order_value"]);
     assert_eq!(row, [json!("facebook"), json!(3), json!(200)]);
+    let touches = get(
+        app,
+        admin,
+        "/api/utm/first-and-last-touch?period=all_time&dimension=utm_source",
+    )
+    .await;
+    let keys = [
+        "value",
+        "first_touch_purchases",
+        "first_touch_revenue",
+        "last_touch_purchases",
+        "last_touch_revenue",
+    ];
+    let row = of(&touches["first_and_last_touch"][0], &keys);
+    assert_eq!(row, [json!("facebook"), json!(3), json!(400), json!(3), json!(400)]);
     let ltv = get(app, admin, "/api/utm/ltv-comparison?period=all_time").await;
     let keys = ["total_orders", "orders_per_session", "total_revenue", "avg_order_value"];
     assert_eq!(

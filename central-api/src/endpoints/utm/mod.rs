@@ -21,6 +21,7 @@ mod roi;
 mod session_detail;
 mod sessions;
 pub(crate) mod time_series;
+mod touches;
 
 use axum::routing::MethodRouter;
 use utoipa::openapi::path::{HttpMethod, Operation};
@@ -58,6 +59,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         roi::endpoint(),
         cohorts::endpoint(),
         ltv::endpoint(),
+        touches::endpoint(),
         customers::endpoint(),
         ab_test::endpoint(),
         coverage::endpoint(),

@@ -103,6 +103,7 @@ export type Geo = Answer<"/api/utm/geo">;
 export type Returning = Answer<"/api/utm/returning-visitors">;
 export type RepeatRate = Answer<"/api/utm/repeat-rate">;
 export type Ltv = Answer<"/api/utm/ltv-comparison">;
+export type Touches = Answer<"/api/utm/first-and-last-touch">;
 export type Cohorts = Answer<"/api/utm/cohort-analysis">;
 export type AbTest = Answer<"/api/utm/ab-test">;
 export type Roi = Answer<"/api/utm/roi">;
@@ -128,6 +129,7 @@ export const geo = (query: Query<"geo">, signal: AbortSignal) => taken(client.GE
 export const returning = (query: Scope, signal: AbortSignal) => taken(client.GET("/api/utm/returning-visitors", { params: { query }, signal }));
 export const repeatRate = (query: Scope, signal: AbortSignal) => taken(client.GET("/api/utm/repeat-rate", { params: { query }, signal }));
 export const ltv = (query: Query<"ltv_comparison">, signal: AbortSignal) => taken(client.GET("/api/utm/ltv-comparison", { params: { query }, signal }));
+export const touches = (query: Query<"first_and_last_touch">, signal: AbortSignal) => taken(client.GET("/api/utm/first-and-last-touch", { params: { query }, signal }));
 export const cohorts = (query: Query<"cohort_analysis">, signal: AbortSignal) => taken(client.GET("/api/utm/cohort-analysis", { params: { query }, signal }));
 export const abTest = (query: Query<"ab_test">, signal: AbortSignal) => taken(client.GET("/api/utm/ab-test", { params: { query }, signal }));
 export const roi = (query: Query<"roi">, signal: AbortSignal) => taken(client.GET("/api/utm/roi", { params: { query }, signal }));

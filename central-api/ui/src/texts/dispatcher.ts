@@ -114,6 +114,19 @@ export const dispatcher = {
   daysBetween: { uk: "Днів між замовленнями", en: "Days between orders" },
   oneTime: { uk: "Разові клієнти", en: "One-time customers" },
   repeatFoot: { uk: "{customers} клієнтів, {orders} замовлень", en: "{customers} customers, {orders} orders" },
+  touches: { uk: "Перший і останній дотик", en: "First and last touch" },
+  touchesAbout: {
+    uk: "Ті самі покупки двічі: за дотиком, до якого їх прив'язано (останній, як усюди), і за першим відомим дотиком тієї ж людини, також з іншого пристрою, за {days} дн. до покупки. Фільтри — за останнім.",
+    en: "The same purchases twice: by the touch that they are linked to (the last one, as everywhere) and by the first known touch of the same person, also on another device, within {days} days before the purchase. Filters are about the last one.",
+  },
+  touchesBegun: {
+    uk: "{begun} з {purchases} покупок почалися з раніших сесій, на {revenue}",
+    en: "{begun} of {purchases} purchases began with earlier sessions, worth {revenue}",
+  },
+  lastTouchPurchases: { uk: "Покупки, останній дотик", en: "Purchases, last touch" },
+  lastTouchRevenue: { uk: "Дохід, останній дотик", en: "Revenue, last touch" },
+  firstTouchPurchases: { uk: "Покупки, перший дотик", en: "Purchases, first touch" },
+  firstTouchRevenue: { uk: "Дохід, перший дотик", en: "Revenue, first touch" },
   ltv: { uk: "LTV за джерелами", en: "LTV by source" },
   ltvAbout: {
     uk: "Дохід на сесію джерела, п'ять найкращих. Колір — за порогами сайту. Max CPA — скільки варто платити за сесію.",

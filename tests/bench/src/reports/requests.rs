@@ -13,7 +13,7 @@ pub struct Asked {
 }
 
 /// Endpoint and parameters besides the period.
-const ENDPOINTS: [(&str, &str); 25] = [
+const ENDPOINTS: [(&str, &str); 26] = [
     ("general-stats", ""),
     ("compare", ""),
     ("funnel", ""),
@@ -40,12 +40,18 @@ const ENDPOINTS: [(&str, &str); 25] = [
         "&metrics=visitors,sessions,revenue&dimensions=utm_source,utm_medium",
     ),
     ("ltv-comparison", ""),
+    ("first-and-last-touch", ""),
     ("repeat-rate", ""),
     ("cohort-analysis", "&cohort_type=week&metric=retention"),
 ];
 
 /// Of other issues: measured, not held to the budgets of the reports.
-const UNBUDGETED: [&str; 3] = ["ltv-comparison", "repeat-rate", "cohort-analysis"];
+const UNBUDGETED: [&str; 4] = [
+    "ltv-comparison",
+    "first-and-last-touch",
+    "repeat-rate",
+    "cohort-analysis",
+];
 
 /// What the first page asks for at once.
 const DASHBOARD: [&str; 17] = [

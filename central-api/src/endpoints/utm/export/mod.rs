@@ -18,7 +18,7 @@ use super::asked::Asked;
 use super::describe;
 use super::lists::{LIST_METRICS, LISTS, List};
 use super::time_series::BUCKETS;
-use super::{Endpoint, ab_test, cohorts, compare, customers, funnel, ltv, returning, roi};
+use super::{Endpoint, ab_test, cohorts, compare, customers, funnel, ltv, returning, roi, touches};
 use crate::catalogue::{Dimension, Metric, Text};
 use crate::endpoints::download::{self, FORMATS, File, Format, WAITING, XLSX};
 use crate::error::ApiError;
@@ -58,6 +58,7 @@ enum Answer {
     Funnel,
     Returning,
     Ltv,
+    Touches,
     Repeat,
     Cohorts,
     AbTest,
@@ -98,6 +99,7 @@ fn kinds() -> Vec<(&'static str, Kind)> {
         ("funnel", Kind::Answer(Answer::Funnel)),
         ("returning-visitors", Kind::Answer(Answer::Returning)),
         ("ltv-comparison", Kind::Answer(Answer::Ltv)),
+        ("first-and-last-touch", Kind::Answer(Answer::Touches)),
         ("repeat-rate", Kind::Answer(Answer::Repeat)),
         ("cohort-analysis", Kind::Answer(Answer::Cohorts)),
         ("ab-test", Kind::Answer(Answer::AbTest)),
@@ -254,6 +256,7 @@ async fn export(State(state): State<AppState>, mut asked: Asked) -> Result<Respo
                 Answer::Funnel => funnel::sheet(asked, language).await,
                 Answer::Returning => returning::sheet(asked, language).await,
                 Answer::Ltv => ltv::sheet(asked, language).await,
+                Answer::Touches => touches::sheet(asked, language).await,
                 Answer::Repeat => customers::sheet(&state, asked, language).await,
                 Answer::Cohorts => cohorts::sheet(asked, language).await,
                 Answer::AbTest => ab_test::sheet(asked, language).await,
@@ -381,6 +384,7 @@ pub(super) fn endpoint() -> Endpoint {
         cohorts::parameters(),
         ab_test::parameters(),
         roi::parameters(),
+        touches::parameters(),
     ] {
         parameters.extend(own);
     }
