@@ -1,6 +1,7 @@
 //! From a request to figures: [`params`] reads what was asked for, [`period`] and [`filter`] check it, [`sql`] joins fragments of the
 //! catalogue into a statement with bound values, [`table`] runs it and computes ratios, [`figure`] writes numbers without a float.
-//! [`cohorts`], [`customers`] and [`creatives`] read what [`crate::statistics`] computes with.
+//! [`cohorts`], [`customers`] and [`creatives`] read what [`crate::statistics`] computes with, [`touches`] who
+//! began what others closed.
 
 pub mod cohorts;
 pub mod compare;

@@ -3,7 +3,7 @@
 //! Both count the same purchases once, so that their sums are equal; what a source has more of in one than in the other is what it begins
 //! rather than closes, or closes rather than begins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::TimeDelta;
 use rust_decimal::Decimal;
@@ -14,6 +14,7 @@ use super::scope::{AttributionDate, Bots, Scope};
 use super::sql::{bots, orders_where, sessions_where};
 use super::table::snapshot;
 use crate::catalogue::{Dimension, Side};
+use crate::orders::identity::ContactHash;
 
 /// Dimensions of a touch, which a purchase can be credited to.
 pub const DIMENSIONS: [Dimension; 6] = [
@@ -65,13 +66,19 @@ pub struct Credits {
 ///
 /// The first touch is the earliest session that came with one (its channel is not direct), of a person, by the purchase's visitor or by
 /// another visitor who was seen with one of its contacts, not before the site's look-back and not after the session that the purchase is
-/// linked to. Where there is none, what the purchase is linked to is the first as well as the last.
+/// linked to. Contacts that are `blocked`, or that too many people share, lead to nobody. Where there is none, what the purchase is linked to is
+/// the first as well as the last.
 ///
 /// # Errors
 /// The database's.
-pub async fn credits(pool: &PgPool, scope: &Scope, dimension: Dimension) -> sqlx::Result<Credits> {
+pub async fn credits(
+    pool: &PgPool,
+    scope: &Scope,
+    dimension: Dimension,
+    blocked: &HashSet<ContactHash>,
+) -> sqlx::Result<Credits> {
     let mut tx = snapshot(pool).await?;
-    let rows = statement(scope, dimension)
+    let rows = statement(scope, dimension, blocked)
         .build()
         .persistent(false)
         .fetch_all(&mut *tx)
@@ -95,7 +102,7 @@ pub async fn credits(pool: &PgPool, scope: &Scope, dimension: Dimension) -> sqlx
 }
 
 /// Columns `first_touch`, `last_touch` (text), `earlier`, `purchases` and `revenue`: a row for each pair of touches.
-fn statement(scope: &Scope, dimension: Dimension) -> QueryBuilder<Postgres> {
+fn statement(scope: &Scope, dimension: Dimension, blocked: &HashSet<ContactHash>) -> QueryBuilder<Postgres> {
     let site = &scope.site;
     let mut sql = QueryBuilder::new("with p as materialized (");
     purchases(&mut sql, scope, dimension);
@@ -111,10 +118,13 @@ fn statement(scope: &Scope, dimension: Dimension) -> QueryBuilder<Postgres> {
     )
     .push_bind(site.id);
     sql.push(
-        " and c.contact_hash in (p.customer_hash, p.email_hash, p.phone_hash)) v \
-         join sessions s on s.visitor_id = v.visitor_id and s.site_id = ",
+        " and c.contact_hash in (p.customer_hash, p.email_hash, p.phone_hash) \
+         and not exists (select from customer_contacts k where k.site_id = c.site_id and k.contact_hash = c.contact_hash \
+         and k.customer_no is null) and c.contact_hash <> all(",
     )
-    .push_bind(site.id);
+    .push_bind(blocked.iter().map(|hash| hash.to_vec()).collect::<Vec<_>>());
+    sql.push(")) v join sessions s on s.visitor_id = v.visitor_id and s.site_id = ")
+        .push_bind(site.id);
     sql.push(" where s.channel <> 'direct' and s.first_seen <= p.touched_at and s.first_seen >= p.placed_at - ")
         .push_bind(TimeDelta::days(site.settings.look_back_days.into()));
     bots(&mut sql, "s.bot_reason", Bots::Exclude);

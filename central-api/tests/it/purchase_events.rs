@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::ingest::{app, deliver, event, id, landing, now, with};
 use crate::support::TestApp;
+use crate::utm_touches::COLUMNS;
 
 async fn get(app: &TestApp, client: &Client, path: &str) -> Value {
     let answer = client.get(app.url(path)).send().await.unwrap();
@@ -62,14 +63,7 @@ async fn everywhere(app: &TestApp, admin: &Client) {
         "/api/utm/first-and-last-touch?period=all_time&dimension=utm_source",
     )
     .await;
-    let keys = [
-        "value",
-        "first_touch_purchases",
-        "first_touch_revenue",
-        "last_touch_purchases",
-        "last_touch_revenue",
-    ];
-    let row = of(&touches["first_and_last_touch"][0], &keys);
+    let row = of(&touches["first_and_last_touch"][0], &COLUMNS);
     assert_eq!(row, [json!("facebook"), json!(3), json!(400), json!(3), json!(400)]);
     let ltv = get(app, admin, "/api/utm/ltv-comparison?period=all_time").await;
     let keys = ["total_orders", "orders_per_session", "total_revenue", "avg_order_value"];

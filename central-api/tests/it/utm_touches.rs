@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use central_api::auth::Scope;
+use central_api::business::upkeep;
 use central_api::clock::Clock;
 use central_api::site::Site;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -105,18 +106,20 @@ impl Shop {
     }
 }
 
-/// `[value, first purchases, first revenue, last purchases, last revenue]` of each row.
+/// What a row has.
+pub const COLUMNS: [&str; 5] = [
+    "value",
+    "first_touch_purchases",
+    "first_touch_revenue",
+    "last_touch_purchases",
+    "last_touch_revenue",
+];
+
+/// The [`COLUMNS`] of each row.
 fn rows(body: &Value) -> Vec<Value> {
-    let keys = [
-        "value",
-        "first_touch_purchases",
-        "first_touch_revenue",
-        "last_touch_purchases",
-        "last_touch_revenue",
-    ];
     let rows = body["first_and_last_touch"].as_array().unwrap();
     rows.iter()
-        .map(|row| keys.iter().map(|key| row[*key].clone()).collect())
+        .map(|row| COLUMNS.iter().map(|key| row[*key].clone()).collect())
         .collect()
 }
 
@@ -256,6 +259,52 @@ async fn a_persons_first_touch_is_found_on_another_device_by_a_contact() {
 }
 
 #[tokio::test]
+async fn a_contact_that_is_blocked_or_that_many_people_share_leads_to_nobody() {
+    let shop = Shop::open().await;
+    let phone = json!({"phone": "+380441234567"});
+    shop.come(&[
+        came(1, 11, 20, "paid_social", Some("tiktok")),
+        came(2, 21, 2, "email", None),
+    ])
+    .await;
+    shop.order(
+        "before",
+        11,
+        "5.00",
+        json!({"phone": "+380441234567", "payment_status": "cancelled"}),
+    )
+    .await;
+    shop.order("now", 21, "50.00", phone).await;
+    let (theirs, nobodys) = (json!(["paid_social", 1, 50, 0, 0]), json!(["email", 1, 50, 1, 50]));
+    assert!(rows(&shop.ok("first-and-last-touch").await).contains(&theirs));
+
+    let pool = &shop.app.db.pool;
+    let block = async |settings: &str| {
+        let update = "update sites set settings = $1::jsonb";
+        sqlx::query(update).bind(settings).execute(pool).await.unwrap();
+        shop.app.reload_sites().await;
+    };
+    block(r#"{"blocked_contacts": ["+380441234567"]}"#).await;
+    assert_eq!(
+        rows(&shop.ok("first-and-last-touch").await),
+        std::slice::from_ref(&nobodys)
+    );
+    block("{}").await;
+    assert!(rows(&shop.ok("first-and-last-touch").await).contains(&theirs));
+
+    // It turns out to be the call centre's.
+    for guest in 0..7 {
+        let more =
+            json!({"phone": "+380441234567", "email": format!("guest{guest}@a.example"), "payment_status": "unpaid"});
+        shop.order(&format!("guest{guest}"), 0, "1.00", more).await;
+    }
+    upkeep::catch_up(pool, &shop.app.state.config.secret, &shop.site, now())
+        .await
+        .unwrap();
+    assert_eq!(rows(&shop.ok("first-and-last-touch").await), [nobodys]);
+}
+
+#[tokio::test]
 async fn a_wrong_parameter_is_named_and_another_sites_purchases_are_not_seen() {
     let shop = Shop::open().await;
     shop.come(&[came(1, 11, 1, "email", None)]).await;
@@ -296,14 +345,6 @@ fn figures(body: &Value, columns: [&str; 5], list: &str) -> Figures {
         })
         .collect()
 }
-
-const COLUMNS: [&str; 5] = [
-    "value",
-    "first_touch_purchases",
-    "first_touch_revenue",
-    "last_touch_purchases",
-    "last_touch_revenue",
-];
 
 fn text<'a>(session: &'a Session, key: &str) -> Option<&'a str> {
     session.texts.iter().find(|(name, _)| *name == key)?.1.as_deref()

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use axum::Json;
+use axum::extract::State;
 use axum::routing::get;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,11 +15,13 @@ use super::asked::Asked;
 use super::describe;
 use crate::catalogue::{Dimension, Text};
 use crate::error::ApiError;
+use crate::orders::identity::Identifier;
 use crate::reports::figure::Figure;
 use crate::reports::filter::NOT_SET;
 use crate::reports::scope::ScopeAnswer;
 use crate::reports::sheet::{Cell, Column, Kind, Sheet};
 use crate::reports::touches::{self, Credit, DIMENSIONS, Sum};
+use crate::state::AppState;
 
 /// Rows unless asked otherwise.
 const DEFAULT_LIMIT: i64 = 20;
@@ -133,9 +136,12 @@ struct Answer {
     offset: i64,
 }
 
-async fn first_and_last_touch(mut asked: Asked) -> Result<Json<impl Serialize>, ApiError> {
+async fn first_and_last_touch(
+    State(state): State<AppState>,
+    mut asked: Asked,
+) -> Result<Json<impl Serialize>, ApiError> {
     let (limit, offset) = asked.page(DEFAULT_LIMIT)?;
-    let (scope, mut touches) = all(asked).await?;
+    let (scope, _, mut touches) = all(&state, asked).await?;
     let page = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
     let rows = std::mem::take(&mut touches.first_and_last_touch).into_iter();
     touches.first_and_last_touch = rows.skip(page(offset)).take(page(limit)).collect();
@@ -148,7 +154,7 @@ async fn first_and_last_touch(mut asked: Asked) -> Result<Json<impl Serialize>, 
 }
 
 /// Every row, in the order asked for.
-async fn all(mut asked: Asked) -> Result<(ScopeAnswer, Touches), ApiError> {
+async fn all(state: &AppState, mut asked: Asked) -> Result<(ScopeAnswer, Dimension, Touches), ApiError> {
     let scope = asked.scope()?;
     let dimension = asked.params.choice(
         "dimension",
@@ -162,7 +168,8 @@ async fn all(mut asked: Asked) -> Result<(ScopeAnswer, Touches), ApiError> {
         .params
         .choice("sort", &named, usual.map_or((0, true), |(_, order)| *order))?;
     asked.params.finish()?;
-    let credits = touches::credits(&asked.pool, &scope, dimension).await?;
+    let identifier = Identifier::new(&state.config.secret, &scope.site);
+    let credits = touches::credits(&asked.pool, &scope, dimension, identifier.blocked()).await?;
     let Sum { purchases, revenue } = credits.all;
     let begun_earlier = credits.begun_earlier;
     let mut rows: Vec<_> = credits.of.into_iter().map(TouchRow::new).collect();
@@ -183,7 +190,7 @@ async fn all(mut asked: Asked) -> Result<(ScopeAnswer, Touches), ApiError> {
         total_rows: rows.len(),
         first_and_last_touch: rows,
     };
-    Ok((scope.describe(), touches))
+    Ok((scope.describe(), dimension, touches))
 }
 
 /// Every `sort`: which of the figures, and whether the largest comes first.
@@ -198,9 +205,8 @@ fn orders() -> Vec<(String, (usize, bool))> {
 }
 
 /// The same as a table of all rows.
-pub(super) async fn sheet(asked: Asked, language: &str) -> Result<Sheet, ApiError> {
-    let (_, touches) = all(asked).await?;
-    let by = Dimension::from_key(touches.dimension).unwrap_or(Dimension::Channel);
+pub(super) async fn sheet(state: &AppState, asked: Asked, language: &str) -> Result<Sheet, ApiError> {
+    let (_, dimension, touches) = all(state, asked).await?;
     let figures = FIGURES.map(|figure| Column::new(figure.label, figure.kind, language));
     let rows = touches.first_and_last_touch.iter().map(|row| {
         let value = Cell::from(row.value.as_deref().unwrap_or(NOT_SET));
@@ -209,7 +215,9 @@ pub(super) async fn sheet(asked: Asked, language: &str) -> Result<Sheet, ApiErro
     });
     Ok(Sheet {
         rows: rows.collect(),
-        columns: std::iter::once(Column::by(by, language)).chain(figures).collect(),
+        columns: std::iter::once(Column::by(dimension, language))
+            .chain(figures)
+            .collect(),
     })
 }
 

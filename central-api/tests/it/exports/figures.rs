@@ -6,6 +6,7 @@ use calamine::{Data as Cell, Range, Reader, Xlsx};
 use serde_json::Value;
 
 use super::{Shop, number, text};
+use crate::utm_touches::COLUMNS;
 
 /// A figure of an answer; null is no number.
 fn figure(value: &Value) -> Option<f64> {
@@ -44,6 +45,10 @@ async fn figures_that_are_no_lists_are_exported_as_their_endpoints_answer_them()
     ))
     .await;
     let ltv = get(format!("ltv-comparison?{all}&limit=1000")).await;
+    let touches = get(format!(
+        "first-and-last-touch?{all}&dimension=utm_medium&sort=first_touch_revenue&limit=1000"
+    ))
+    .await;
     let repeat = get(format!("repeat-rate?{all}")).await;
     let cohorts = get(format!("cohort-analysis?{all}&cohort_type=month&metric=ltv")).await;
     let test = get(format!("ab-test?{all}&campaign={campaign}")).await;
@@ -132,6 +137,17 @@ async fn figures_that_are_no_lists_are_exported_as_their_endpoints_answer_them()
                             &row["ltv_per_session"],
                         ],
                     )
+                })
+                .collect(),
+        ),
+        (
+            "first-and-last-touch",
+            format!("{all}&dimension=utm_medium&sort=first_touch_revenue"),
+            list(&touches["first_and_last_touch"])
+                .iter()
+                .map(|row| {
+                    let [value, figures @ ..] = COLUMNS.map(|key| &row[key]);
+                    one(&name(value), &figures)
                 })
                 .collect(),
         ),

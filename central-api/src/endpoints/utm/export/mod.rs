@@ -256,7 +256,7 @@ async fn export(State(state): State<AppState>, mut asked: Asked) -> Result<Respo
                 Answer::Funnel => funnel::sheet(asked, language).await,
                 Answer::Returning => returning::sheet(asked, language).await,
                 Answer::Ltv => ltv::sheet(asked, language).await,
-                Answer::Touches => touches::sheet(asked, language).await,
+                Answer::Touches => touches::sheet(&state, asked, language).await,
                 Answer::Repeat => customers::sheet(&state, asked, language).await,
                 Answer::Cohorts => cohorts::sheet(asked, language).await,
                 Answer::AbTest => ab_test::sheet(asked, language).await,
